@@ -1,0 +1,11 @@
+//! Words of the trade: exact numbers, sides, levels, trades, instruments. Imports nothing, does no I/O.
+
+mod instrument;
+mod market;
+mod number;
+mod stream;
+
+pub use instrument::{Instrument, InstrumentKind, InstrumentStatus};
+pub use market::{BookSide, Level, LevelChange, TakerSide, Ticker, TopOfBook, Trade};
+pub use number::{Decimal, NumberError, POW10};
+pub use stream::{Channel, GapCause, GapScope, GapState, Integrity, StateReason, StreamPhase, UpdateFlags};
