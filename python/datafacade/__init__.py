@@ -1,0 +1,1 @@
+"""datafacade: crypto market data that proves itself."""
