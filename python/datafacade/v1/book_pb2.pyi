@@ -431,9 +431,9 @@ class L2BookResponse(_message.Message):
     integrity: _types_pb2.Integrity.ValueType
     """What was proven about it; never unspecified."""
     price_exponent: _builtins.int
-    """Decimal exponent of all prices here, -128 to 127; 0: whole numbers, so it is never absent."""
+    """Decimal exponent of all prices here, -30 to 30; 0: whole numbers, so it is never absent."""
     quantity_exponent: _builtins.int
-    """Decimal exponent of all quantities here, -128 to 127; 0: whole numbers, so it is never absent."""
+    """Decimal exponent of all quantities here, -30 to 30; 0: whole numbers, so it is never absent."""
     flags: _builtins.int
     """Bits of UpdateFlag, as REST_FALLBACK; 0: none."""
     venue_sequence: _builtins.int

@@ -267,9 +267,9 @@ class Update(_message.Message):
     flags: _builtins.int
     """Bits of UpdateFlag; 0: none."""
     price_exponent: _builtins.int
-    """Decimal exponent of the prices in this Update only, -128 to 127; 0: whole numbers, so it is never absent."""
+    """Decimal exponent of the prices in this Update only, -30 to 30; 0: whole numbers, so it is never absent."""
     quantity_exponent: _builtins.int
-    """Decimal exponent of the quantities in this Update only, -128 to 127; 0: whole numbers, so it is never absent."""
+    """Decimal exponent of the quantities in this Update only, -30 to 30; 0: whole numbers, so it is never absent."""
     variant: _builtins.str
     """Kline interval or bar type (`1m`, `100t`) or book depth (`25`); empty: the default of the channel."""
     venue_sequence_previous: _builtins.int

@@ -105,6 +105,7 @@ class Trade(_message.Message):
     SIDE_FIELD_NUMBER: _builtins.int
     TRADE_ID_FIELD_NUMBER: _builtins.int
     MERGED_COUNT_FIELD_NUMBER: _builtins.int
+    IS_OFF_MARKET_FIELD_NUMBER: _builtins.int
     price: _builtins.int
     """Price in quote units: mantissa at the price exponent beside it; any sign; never absent (0 is a price).
     64 bit: BigInt or string in JavaScript.
@@ -121,6 +122,10 @@ class Trade(_message.Message):
     """
     merged_count: _builtins.int
     """Executions that the venue merged into this row, from 1; absent: not merged or not told."""
+    is_off_market: _builtins.bool
+    """Whether it is no trade of the market (insurance fund, auto-deleveraging), so that it counts in no kline,
+    volume or vwap; false: a trade of the market.
+    """
     def __init__(
         self,
         *,
@@ -129,10 +134,11 @@ class Trade(_message.Message):
         side: _types_pb2.Side.ValueType = ...,
         trade_id: _builtins.int | None = ...,
         merged_count: _builtins.int | None = ...,
+        is_off_market: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_merged_count", b"_merged_count", "_trade_id", b"_trade_id", "merged_count", b"merged_count", "trade_id", b"trade_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_merged_count", b"_merged_count", "_trade_id", b"_trade_id", "merged_count", b"merged_count", "price", b"price", "quantity", b"quantity", "side", b"side", "trade_id", b"trade_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_merged_count", b"_merged_count", "_trade_id", b"_trade_id", "is_off_market", b"is_off_market", "merged_count", b"merged_count", "price", b"price", "quantity", b"quantity", "side", b"side", "trade_id", b"trade_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__merged_count: _TypeAlias = _typing.Literal["merged_count"]  # noqa: Y015
     _WhichOneofArgType__merged_count: _TypeAlias = _typing.Literal["_merged_count", b"_merged_count"]  # noqa: Y015

@@ -40,6 +40,8 @@ class _InstrumentTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Instru
     """Share of a company or fund."""
     INSTRUMENT_TYPE_FOREX: _InstrumentType.ValueType  # 6
     """Pair of national currencies."""
+    INSTRUMENT_TYPE_OTHER: _InstrumentType.ValueType  # 7
+    """Anything else that the venue lists."""
 
 class InstrumentType(_InstrumentType, metaclass=_InstrumentTypeEnumTypeWrapper):
     """Kind of an instrument."""
@@ -58,6 +60,8 @@ INSTRUMENT_TYPE_STOCK: InstrumentType.ValueType  # 5
 """Share of a company or fund."""
 INSTRUMENT_TYPE_FOREX: InstrumentType.ValueType  # 6
 """Pair of national currencies."""
+INSTRUMENT_TYPE_OTHER: InstrumentType.ValueType  # 7
+"""Anything else that the venue lists."""
 Global___InstrumentType: _TypeAlias = InstrumentType  # noqa: Y015
 
 class _InstrumentStatus:
@@ -69,14 +73,12 @@ class _InstrumentStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Inst
     INSTRUMENT_STATUS_UNSPECIFIED: _InstrumentStatus.ValueType  # 0
     """Not told, or a word of the venue that we do not know: treat it as not tradable."""
     INSTRUMENT_STATUS_TRADING: _InstrumentStatus.ValueType  # 1
-    """Trades without limits."""
-    INSTRUMENT_STATUS_RESTRICTED: _InstrumentStatus.ValueType  # 2
-    """Trades with limits (post only, limit only, reduce only, cancel only)."""
-    INSTRUMENT_STATUS_PREOPEN: _InstrumentStatus.ValueType  # 3
-    """Listed, not trading yet."""
-    INSTRUMENT_STATUS_HALTED: _InstrumentStatus.ValueType  # 4
-    """Halted, suspended or in maintenance."""
-    INSTRUMENT_STATUS_DELISTED: _InstrumentStatus.ValueType  # 5
+    """Continuous trading."""
+    INSTRUMENT_STATUS_AUCTION: _InstrumentStatus.ValueType  # 2
+    """Auction, pre-open or post-only: the book may rightly be crossed."""
+    INSTRUMENT_STATUS_HALTED: _InstrumentStatus.ValueType  # 3
+    """No trading for now."""
+    INSTRUMENT_STATUS_DELISTED: _InstrumentStatus.ValueType  # 4
     """No longer listed, or expired."""
 
 class InstrumentStatus(_InstrumentStatus, metaclass=_InstrumentStatusEnumTypeWrapper):
@@ -85,14 +87,12 @@ class InstrumentStatus(_InstrumentStatus, metaclass=_InstrumentStatusEnumTypeWra
 INSTRUMENT_STATUS_UNSPECIFIED: InstrumentStatus.ValueType  # 0
 """Not told, or a word of the venue that we do not know: treat it as not tradable."""
 INSTRUMENT_STATUS_TRADING: InstrumentStatus.ValueType  # 1
-"""Trades without limits."""
-INSTRUMENT_STATUS_RESTRICTED: InstrumentStatus.ValueType  # 2
-"""Trades with limits (post only, limit only, reduce only, cancel only)."""
-INSTRUMENT_STATUS_PREOPEN: InstrumentStatus.ValueType  # 3
-"""Listed, not trading yet."""
-INSTRUMENT_STATUS_HALTED: InstrumentStatus.ValueType  # 4
-"""Halted, suspended or in maintenance."""
-INSTRUMENT_STATUS_DELISTED: InstrumentStatus.ValueType  # 5
+"""Continuous trading."""
+INSTRUMENT_STATUS_AUCTION: InstrumentStatus.ValueType  # 2
+"""Auction, pre-open or post-only: the book may rightly be crossed."""
+INSTRUMENT_STATUS_HALTED: InstrumentStatus.ValueType  # 3
+"""No trading for now."""
+INSTRUMENT_STATUS_DELISTED: InstrumentStatus.ValueType  # 4
 """No longer listed, or expired."""
 Global___InstrumentStatus: _TypeAlias = InstrumentStatus  # noqa: Y015
 

@@ -84,29 +84,29 @@ class _GapCauseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_GapCause.Val
     DESCRIPTOR: _descriptor.EnumDescriptor
     GAP_CAUSE_UNSPECIFIED: _GapCause.ValueType  # 0
     """Not told."""
-    GAP_CAUSE_SEQUENCE: _GapCause.ValueType  # 1
+    GAP_CAUSE_DISCONNECT: _GapCause.ValueType  # 1
+    """The connection to the venue was lost or silent."""
+    GAP_CAUSE_SEQUENCE_GAP: _GapCause.ValueType  # 2
     """The venue's sequence numbers do not join up."""
-    GAP_CAUSE_CHECKSUM: _GapCause.ValueType  # 2
+    GAP_CAUSE_CHECKSUM_MISMATCH: _GapCause.ValueType  # 3
     """The venue's checksum differs from our book's."""
-    GAP_CAUSE_TRADE_IDS: _GapCause.ValueType  # 3
-    """The venue's trade ids have a hole."""
-    GAP_CAUSE_CONNECTION: _GapCause.ValueType  # 4
-    """The connection to the venue broke or was silent."""
-    GAP_CAUSE_UNDECODABLE: _GapCause.ValueType  # 5
+    GAP_CAUSE_UNDECODABLE: _GapCause.ValueType  # 4
     """A message could not be decoded."""
-    GAP_CAUSE_CROSSED: _GapCause.ValueType  # 6
-    """A book was crossed, so its changes were not published."""
-    GAP_CAUSE_OVERFLOW: _GapCause.ValueType  # 7
+    GAP_CAUSE_OVERFLOW: _GapCause.ValueType  # 5
     """More arrived than may be kept."""
-    GAP_CAUSE_SERVER_RESTART: _GapCause.ValueType  # 8
-    """The publisher was started anew."""
-    GAP_CAUSE_RESUME_TOO_OLD: _GapCause.ValueType  # 9
-    """The position to resume from is no longer held."""
-    GAP_CAUSE_SLOW_READER: _GapCause.ValueType  # 10
+    GAP_CAUSE_SLOW_READER: _GapCause.ValueType  # 6
     """The subscriber owes more than its bound."""
-    GAP_CAUSE_AUDIT: _GapCause.ValueType  # 11
+    GAP_CAUSE_SERVER_RESTART: _GapCause.ValueType  # 7
+    """The publisher was started anew."""
+    GAP_CAUSE_CROSSED: _GapCause.ValueType  # 8
+    """The book was crossed, so its changes were not published."""
+    GAP_CAUSE_TRADE_IDS: _GapCause.ValueType  # 9
+    """The venue's trade ids have a hole."""
+    GAP_CAUSE_RESUME_TOO_OLD: _GapCause.ValueType  # 10
+    """The position to resume from is no longer held."""
+    GAP_CAUSE_AUDIT_FAILED: _GapCause.ValueType  # 11
     """The audit against a REST snapshot found a difference."""
-    GAP_CAUSE_VENUE: _GapCause.ValueType  # 12
+    GAP_CAUSE_VENUE_STATUS: _GapCause.ValueType  # 12
     """The venue halted, delisted or refused the instrument."""
 
 class GapCause(_GapCause, metaclass=_GapCauseEnumTypeWrapper):
@@ -114,29 +114,29 @@ class GapCause(_GapCause, metaclass=_GapCauseEnumTypeWrapper):
 
 GAP_CAUSE_UNSPECIFIED: GapCause.ValueType  # 0
 """Not told."""
-GAP_CAUSE_SEQUENCE: GapCause.ValueType  # 1
+GAP_CAUSE_DISCONNECT: GapCause.ValueType  # 1
+"""The connection to the venue was lost or silent."""
+GAP_CAUSE_SEQUENCE_GAP: GapCause.ValueType  # 2
 """The venue's sequence numbers do not join up."""
-GAP_CAUSE_CHECKSUM: GapCause.ValueType  # 2
+GAP_CAUSE_CHECKSUM_MISMATCH: GapCause.ValueType  # 3
 """The venue's checksum differs from our book's."""
-GAP_CAUSE_TRADE_IDS: GapCause.ValueType  # 3
-"""The venue's trade ids have a hole."""
-GAP_CAUSE_CONNECTION: GapCause.ValueType  # 4
-"""The connection to the venue broke or was silent."""
-GAP_CAUSE_UNDECODABLE: GapCause.ValueType  # 5
+GAP_CAUSE_UNDECODABLE: GapCause.ValueType  # 4
 """A message could not be decoded."""
-GAP_CAUSE_CROSSED: GapCause.ValueType  # 6
-"""A book was crossed, so its changes were not published."""
-GAP_CAUSE_OVERFLOW: GapCause.ValueType  # 7
+GAP_CAUSE_OVERFLOW: GapCause.ValueType  # 5
 """More arrived than may be kept."""
-GAP_CAUSE_SERVER_RESTART: GapCause.ValueType  # 8
-"""The publisher was started anew."""
-GAP_CAUSE_RESUME_TOO_OLD: GapCause.ValueType  # 9
-"""The position to resume from is no longer held."""
-GAP_CAUSE_SLOW_READER: GapCause.ValueType  # 10
+GAP_CAUSE_SLOW_READER: GapCause.ValueType  # 6
 """The subscriber owes more than its bound."""
-GAP_CAUSE_AUDIT: GapCause.ValueType  # 11
+GAP_CAUSE_SERVER_RESTART: GapCause.ValueType  # 7
+"""The publisher was started anew."""
+GAP_CAUSE_CROSSED: GapCause.ValueType  # 8
+"""The book was crossed, so its changes were not published."""
+GAP_CAUSE_TRADE_IDS: GapCause.ValueType  # 9
+"""The venue's trade ids have a hole."""
+GAP_CAUSE_RESUME_TOO_OLD: GapCause.ValueType  # 10
+"""The position to resume from is no longer held."""
+GAP_CAUSE_AUDIT_FAILED: GapCause.ValueType  # 11
 """The audit against a REST snapshot found a difference."""
-GAP_CAUSE_VENUE: GapCause.ValueType  # 12
+GAP_CAUSE_VENUE_STATUS: GapCause.ValueType  # 12
 """The venue halted, delisted or refused the instrument."""
 Global___GapCause: _TypeAlias = GapCause  # noqa: Y015
 

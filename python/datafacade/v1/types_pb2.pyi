@@ -185,8 +185,8 @@ class _StateReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_StateReas
     DESCRIPTOR: _descriptor.EnumDescriptor
     STATE_REASON_UNSPECIFIED: _StateReason.ValueType  # 0
     """Not told."""
-    STATE_REASON_SUBSCRIBING: _StateReason.ValueType  # 1
-    """First subscription is under way."""
+    STATE_REASON_SUBSCRIBED: _StateReason.ValueType  # 1
+    """A subscriber asked for it."""
     STATE_REASON_SYNCED: _StateReason.ValueType  # 2
     """A snapshot arrived and everything behind it joins up."""
     STATE_REASON_SEQUENCE_GAP: _StateReason.ValueType  # 3
@@ -197,68 +197,60 @@ class _StateReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_StateReas
     """Best bid is not below best ask."""
     STATE_REASON_UNDECODABLE: _StateReason.ValueType  # 6
     """A message of this book could not be decoded, so a change is missing."""
-    STATE_REASON_AUDIT_FAILED: _StateReason.ValueType  # 7
-    """The audit against a REST snapshot found a difference."""
-    STATE_REASON_SNAPSHOT_STALE: _StateReason.ValueType  # 8
-    """The snapshot is older than the first change that was kept."""
-    STATE_REASON_SNAPSHOT_FAILED: _StateReason.ValueType  # 9
-    """The snapshot could not be fetched or decoded."""
-    STATE_REASON_BUFFER_OVERFLOW: _StateReason.ValueType  # 10
-    """More changes arrived during a resync than may be kept."""
-    STATE_REASON_VENUE_SNAPSHOT: _StateReason.ValueType  # 11
-    """The venue sent a new snapshot unasked."""
-    STATE_REASON_CLOSED: _StateReason.ValueType  # 12
-    """The venue closed the connection with a close frame; see `close_code`."""
-    STATE_REASON_CONNECTION_LOST: _StateReason.ValueType  # 13
-    """The connection broke without a close frame (reset or end of file)."""
-    STATE_REASON_SILENCE: _StateReason.ValueType  # 14
+    STATE_REASON_CONNECTION_CLOSED: _StateReason.ValueType  # 7
+    """The connection closed or broke; `close_code` stands beside it if a close frame came."""
+    STATE_REASON_SILENT: _StateReason.ValueType  # 8
     """Nothing arrived on the connection within its liveness time."""
-    STATE_REASON_DIAL_FAILED: _StateReason.ValueType  # 15
-    """Connecting failed or took too long."""
-    STATE_REASON_DNS: _StateReason.ValueType  # 16
-    """The name could not be resolved, or to a refused address."""
-    STATE_REASON_TLS: _StateReason.ValueType  # 17
-    """The certificate or the handshake is bad; no data was accepted."""
-    STATE_REASON_UPGRADE_REFUSED: _StateReason.ValueType  # 18
-    """The venue answered the upgrade with an HTTP error."""
-    STATE_REASON_PROTOCOL: _StateReason.ValueType  # 19
-    """The venue broke the WebSocket protocol or a limit of size."""
-    STATE_REASON_RATE_LIMITED: _StateReason.ValueType  # 20
-    """The venue asked us to slow down; `ts_next_attempt` says until when."""
-    STATE_REASON_CIRCUIT_OPEN: _StateReason.ValueType  # 21
-    """Our circuit breaker is open; `ts_next_attempt` says until when."""
-    STATE_REASON_SUBSCRIBE_REJECTED: _StateReason.ValueType  # 22
-    """The venue refused the subscription."""
-    STATE_REASON_ACK_TIMEOUT: _StateReason.ValueType  # 23
+    STATE_REASON_ACK_TIMEOUT: _StateReason.ValueType  # 9
     """The venue did not answer the subscription in time."""
-    STATE_REASON_MUTE: _StateReason.ValueType  # 24
-    """The subscription was answered, but no data follows."""
-    STATE_REASON_NUMBER_RANGE: _StateReason.ValueType  # 25
-    """A price or quantity does not fit 64 bits at any usable exponent."""
-    STATE_REASON_DELISTED: _StateReason.ValueType  # 26
-    """The venue does not list the instrument (any more)."""
-    STATE_REASON_VENUE_HALT: _StateReason.ValueType  # 27
-    """The venue halted trading."""
-    STATE_REASON_AUCTION: _StateReason.ValueType  # 28
-    """The venue holds an auction."""
-    STATE_REASON_UNSUBSCRIBED: _StateReason.ValueType  # 29
-    """The last subscriber left and the topic was given up."""
-    STATE_REASON_PLANNED_ROLL: _StateReason.ValueType  # 30
+    STATE_REASON_VENUE_REJECTED: _StateReason.ValueType  # 10
+    """The venue refused the subscription."""
+    STATE_REASON_NUMBER_RANGE: _StateReason.ValueType  # 11
+    """A price or quantity does not fit 64 bits."""
+    STATE_REASON_BUFFER_OVERFLOW: _StateReason.ValueType  # 12
+    """More changes arrived during a resync than may be kept."""
+    STATE_REASON_SNAPSHOT_UNUSABLE: _StateReason.ValueType  # 13
+    """The snapshot is older than the first change that was kept, or could not be had."""
+    STATE_REASON_VENUE_STATUS: _StateReason.ValueType  # 14
+    """The venue announced a halt, an auction or maintenance."""
+    STATE_REASON_VENUE_SNAPSHOT: _StateReason.ValueType  # 15
+    """The venue sent a snapshot unasked."""
+    STATE_REASON_INTERNAL_FAULT: _StateReason.ValueType  # 16
+    """Our own fault: the machine of this connection starts over."""
+    STATE_REASON_BREAKER_OPEN: _StateReason.ValueType  # 17
+    """Our circuit breaker is open; `ts_next_attempt` says until when."""
+    STATE_REASON_UNSUBSCRIBED: _StateReason.ValueType  # 18
+    """Nobody is subscribed any more."""
+    STATE_REASON_DEPTH_LIMIT: _StateReason.ValueType  # 19
+    """The book is deeper than the levels a side that are kept."""
+    STATE_REASON_MALFORMED_FRAMES: _StateReason.ValueType  # 20
+    """Too many frames could not be decoded."""
+    STATE_REASON_NO_DATA: _StateReason.ValueType  # 21
+    """The subscription was answered, but no data followed."""
+    STATE_REASON_DIAL_FAILED: _StateReason.ValueType  # 22
+    """The connection could not be made in time."""
+    STATE_REASON_TLS: _StateReason.ValueType  # 23
+    """The certificate or the handshake is bad; no data was accepted."""
+    STATE_REASON_UPGRADE_REFUSED: _StateReason.ValueType  # 24
+    """The venue answered the WebSocket upgrade with an HTTP error."""
+    STATE_REASON_RATE_LIMITED: _StateReason.ValueType  # 25
+    """The venue asked us to slow down; `ts_next_attempt` says until when."""
+    STATE_REASON_AUDIT_FAILED: _StateReason.ValueType  # 26
+    """The audit against a REST snapshot found a difference."""
+    STATE_REASON_DELISTED: _StateReason.ValueType  # 27
+    """The venue does not list the instrument any more."""
+    STATE_REASON_PLANNED_ROLL: _StateReason.ValueType  # 28
     """A newer connection takes over as planned."""
-    STATE_REASON_SERVER_RESTART: _StateReason.ValueType  # 31
-    """The publisher started anew."""
-    STATE_REASON_DRAINING: _StateReason.ValueType  # 32
+    STATE_REASON_DRAINING: _StateReason.ValueType  # 29
     """The publisher is stopping."""
-    STATE_REASON_INTERNAL: _StateReason.ValueType  # 33
-    """Our own fault: the machine of this connection was rebuilt."""
 
 class StateReason(_StateReason, metaclass=_StateReasonEnumTypeWrapper):
     """Why a topic is in its state. Readers must accept values that they do not know."""
 
 STATE_REASON_UNSPECIFIED: StateReason.ValueType  # 0
 """Not told."""
-STATE_REASON_SUBSCRIBING: StateReason.ValueType  # 1
-"""First subscription is under way."""
+STATE_REASON_SUBSCRIBED: StateReason.ValueType  # 1
+"""A subscriber asked for it."""
 STATE_REASON_SYNCED: StateReason.ValueType  # 2
 """A snapshot arrived and everything behind it joins up."""
 STATE_REASON_SEQUENCE_GAP: StateReason.ValueType  # 3
@@ -269,60 +261,52 @@ STATE_REASON_CROSSED: StateReason.ValueType  # 5
 """Best bid is not below best ask."""
 STATE_REASON_UNDECODABLE: StateReason.ValueType  # 6
 """A message of this book could not be decoded, so a change is missing."""
-STATE_REASON_AUDIT_FAILED: StateReason.ValueType  # 7
-"""The audit against a REST snapshot found a difference."""
-STATE_REASON_SNAPSHOT_STALE: StateReason.ValueType  # 8
-"""The snapshot is older than the first change that was kept."""
-STATE_REASON_SNAPSHOT_FAILED: StateReason.ValueType  # 9
-"""The snapshot could not be fetched or decoded."""
-STATE_REASON_BUFFER_OVERFLOW: StateReason.ValueType  # 10
-"""More changes arrived during a resync than may be kept."""
-STATE_REASON_VENUE_SNAPSHOT: StateReason.ValueType  # 11
-"""The venue sent a new snapshot unasked."""
-STATE_REASON_CLOSED: StateReason.ValueType  # 12
-"""The venue closed the connection with a close frame; see `close_code`."""
-STATE_REASON_CONNECTION_LOST: StateReason.ValueType  # 13
-"""The connection broke without a close frame (reset or end of file)."""
-STATE_REASON_SILENCE: StateReason.ValueType  # 14
+STATE_REASON_CONNECTION_CLOSED: StateReason.ValueType  # 7
+"""The connection closed or broke; `close_code` stands beside it if a close frame came."""
+STATE_REASON_SILENT: StateReason.ValueType  # 8
 """Nothing arrived on the connection within its liveness time."""
-STATE_REASON_DIAL_FAILED: StateReason.ValueType  # 15
-"""Connecting failed or took too long."""
-STATE_REASON_DNS: StateReason.ValueType  # 16
-"""The name could not be resolved, or to a refused address."""
-STATE_REASON_TLS: StateReason.ValueType  # 17
-"""The certificate or the handshake is bad; no data was accepted."""
-STATE_REASON_UPGRADE_REFUSED: StateReason.ValueType  # 18
-"""The venue answered the upgrade with an HTTP error."""
-STATE_REASON_PROTOCOL: StateReason.ValueType  # 19
-"""The venue broke the WebSocket protocol or a limit of size."""
-STATE_REASON_RATE_LIMITED: StateReason.ValueType  # 20
-"""The venue asked us to slow down; `ts_next_attempt` says until when."""
-STATE_REASON_CIRCUIT_OPEN: StateReason.ValueType  # 21
-"""Our circuit breaker is open; `ts_next_attempt` says until when."""
-STATE_REASON_SUBSCRIBE_REJECTED: StateReason.ValueType  # 22
-"""The venue refused the subscription."""
-STATE_REASON_ACK_TIMEOUT: StateReason.ValueType  # 23
+STATE_REASON_ACK_TIMEOUT: StateReason.ValueType  # 9
 """The venue did not answer the subscription in time."""
-STATE_REASON_MUTE: StateReason.ValueType  # 24
-"""The subscription was answered, but no data follows."""
-STATE_REASON_NUMBER_RANGE: StateReason.ValueType  # 25
-"""A price or quantity does not fit 64 bits at any usable exponent."""
-STATE_REASON_DELISTED: StateReason.ValueType  # 26
-"""The venue does not list the instrument (any more)."""
-STATE_REASON_VENUE_HALT: StateReason.ValueType  # 27
-"""The venue halted trading."""
-STATE_REASON_AUCTION: StateReason.ValueType  # 28
-"""The venue holds an auction."""
-STATE_REASON_UNSUBSCRIBED: StateReason.ValueType  # 29
-"""The last subscriber left and the topic was given up."""
-STATE_REASON_PLANNED_ROLL: StateReason.ValueType  # 30
+STATE_REASON_VENUE_REJECTED: StateReason.ValueType  # 10
+"""The venue refused the subscription."""
+STATE_REASON_NUMBER_RANGE: StateReason.ValueType  # 11
+"""A price or quantity does not fit 64 bits."""
+STATE_REASON_BUFFER_OVERFLOW: StateReason.ValueType  # 12
+"""More changes arrived during a resync than may be kept."""
+STATE_REASON_SNAPSHOT_UNUSABLE: StateReason.ValueType  # 13
+"""The snapshot is older than the first change that was kept, or could not be had."""
+STATE_REASON_VENUE_STATUS: StateReason.ValueType  # 14
+"""The venue announced a halt, an auction or maintenance."""
+STATE_REASON_VENUE_SNAPSHOT: StateReason.ValueType  # 15
+"""The venue sent a snapshot unasked."""
+STATE_REASON_INTERNAL_FAULT: StateReason.ValueType  # 16
+"""Our own fault: the machine of this connection starts over."""
+STATE_REASON_BREAKER_OPEN: StateReason.ValueType  # 17
+"""Our circuit breaker is open; `ts_next_attempt` says until when."""
+STATE_REASON_UNSUBSCRIBED: StateReason.ValueType  # 18
+"""Nobody is subscribed any more."""
+STATE_REASON_DEPTH_LIMIT: StateReason.ValueType  # 19
+"""The book is deeper than the levels a side that are kept."""
+STATE_REASON_MALFORMED_FRAMES: StateReason.ValueType  # 20
+"""Too many frames could not be decoded."""
+STATE_REASON_NO_DATA: StateReason.ValueType  # 21
+"""The subscription was answered, but no data followed."""
+STATE_REASON_DIAL_FAILED: StateReason.ValueType  # 22
+"""The connection could not be made in time."""
+STATE_REASON_TLS: StateReason.ValueType  # 23
+"""The certificate or the handshake is bad; no data was accepted."""
+STATE_REASON_UPGRADE_REFUSED: StateReason.ValueType  # 24
+"""The venue answered the WebSocket upgrade with an HTTP error."""
+STATE_REASON_RATE_LIMITED: StateReason.ValueType  # 25
+"""The venue asked us to slow down; `ts_next_attempt` says until when."""
+STATE_REASON_AUDIT_FAILED: StateReason.ValueType  # 26
+"""The audit against a REST snapshot found a difference."""
+STATE_REASON_DELISTED: StateReason.ValueType  # 27
+"""The venue does not list the instrument any more."""
+STATE_REASON_PLANNED_ROLL: StateReason.ValueType  # 28
 """A newer connection takes over as planned."""
-STATE_REASON_SERVER_RESTART: StateReason.ValueType  # 31
-"""The publisher started anew."""
-STATE_REASON_DRAINING: StateReason.ValueType  # 32
+STATE_REASON_DRAINING: StateReason.ValueType  # 29
 """The publisher is stopping."""
-STATE_REASON_INTERNAL: StateReason.ValueType  # 33
-"""Our own fault: the machine of this connection was rebuilt."""
 Global___StateReason: _TypeAlias = StateReason  # noqa: Y015
 
 class _DeliveryMode:

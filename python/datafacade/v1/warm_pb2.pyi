@@ -122,9 +122,9 @@ class WarmKlinesResponse(_message.Message):
     interval: _builtins.str
     """Interval of the rows; never empty."""
     price_exponent: _builtins.int
-    """Decimal exponent of all prices here, -128 to 127; 0: whole numbers, so it is never absent."""
+    """Decimal exponent of all prices here, -30 to 30; 0: whole numbers, so it is never absent."""
     quantity_exponent: _builtins.int
-    """Decimal exponent of all quantities here, -128 to 127; 0: whole numbers, so it is never absent."""
+    """Decimal exponent of all quantities here, -30 to 30; 0: whole numbers, so it is never absent."""
     @_builtins.property
     def klines(self) -> _containers.RepeatedCompositeFieldContainer[_market_pb2.Kline]:
         """Rows, oldest first; empty: the venue has none in that range."""
@@ -230,9 +230,9 @@ class WarmTradesResponse(_message.Message):
     symbol: _builtins.str
     """Canonical symbol, as `BTC-USD`; never empty."""
     price_exponent: _builtins.int
-    """Decimal exponent of all prices here, -128 to 127; 0: whole numbers, so it is never absent."""
+    """Decimal exponent of all prices here, -30 to 30; 0: whole numbers, so it is never absent."""
     quantity_exponent: _builtins.int
-    """Decimal exponent of all quantities here, -128 to 127; 0: whole numbers, so it is never absent."""
+    """Decimal exponent of all quantities here, -30 to 30; 0: whole numbers, so it is never absent."""
     @_builtins.property
     def trades(self) -> _containers.RepeatedCompositeFieldContainer[_market_pb2.TradeRow]:
         """Rows, oldest first; empty: the venue has none in that range."""
@@ -320,9 +320,9 @@ class WarmTickerResponse(_message.Message):
     symbol: _builtins.str
     """Canonical symbol, as `BTC-USD`; never empty."""
     price_exponent: _builtins.int
-    """Decimal exponent of all prices here, -128 to 127; 0: whole numbers, so it is never absent."""
+    """Decimal exponent of all prices here, -30 to 30; 0: whole numbers, so it is never absent."""
     quantity_exponent: _builtins.int
-    """Decimal exponent of all quantities here, -128 to 127; 0: whole numbers, so it is never absent."""
+    """Decimal exponent of all quantities here, -30 to 30; 0: whole numbers, so it is never absent."""
     ts_event: _builtins.int
     """Time of the venue, ns since 1970 UTC; 0: the venue gave none. 64 bit: BigInt or string in JavaScript."""
     ts_recv: _builtins.int
