@@ -85,8 +85,8 @@ pub enum StateReason {
     /// Not told.
     #[default]
     Unspecified = 0,
-    /// First subscription is under way.
-    Subscribing = 1,
+    /// A subscriber asked for it.
+    Subscribed = 1,
     /// A snapshot arrived and everything behind it joins up.
     Synced = 2,
     /// The venue's sequence numbers do not join up.
@@ -97,60 +97,52 @@ pub enum StateReason {
     Crossed = 5,
     /// A message of this book could not be decoded, so a change is missing.
     Undecodable = 6,
-    /// The audit against a REST snapshot found a difference.
-    AuditFailed = 7,
-    /// The snapshot is older than the first change that was kept.
-    SnapshotStale = 8,
-    /// The snapshot could not be fetched or decoded.
-    SnapshotFailed = 9,
-    /// More changes arrived during a resync than may be kept.
-    BufferOverflow = 10,
-    /// The venue sent a new snapshot unasked.
-    VenueSnapshot = 11,
-    /// The venue closed the connection with a close frame; see `close_code`.
-    Closed = 12,
-    /// The connection broke without a close frame (reset or end of file).
-    ConnectionLost = 13,
+    /// The connection closed or broke; `close_code` stands beside it if a close frame came.
+    ConnectionClosed = 7,
     /// Nothing arrived on the connection within its liveness time.
-    Silence = 14,
-    /// Connecting failed or took too long.
-    DialFailed = 15,
-    /// The name could not be resolved, or to a refused address.
-    Dns = 16,
-    /// The certificate or the handshake is bad; no data was accepted.
-    Tls = 17,
-    /// The venue answered the upgrade with an HTTP error.
-    UpgradeRefused = 18,
-    /// The venue broke the WebSocket protocol or a limit of size.
-    Protocol = 19,
-    /// The venue asked us to slow down; `ts_next_attempt` says until when.
-    RateLimited = 20,
-    /// Our circuit breaker is open; `ts_next_attempt` says until when.
-    CircuitOpen = 21,
-    /// The venue refused the subscription.
-    SubscribeRejected = 22,
+    Silent = 8,
     /// The venue did not answer the subscription in time.
-    AckTimeout = 23,
-    /// The subscription was answered, but no data follows.
-    Mute = 24,
-    /// A price or quantity does not fit 64 bits at any usable exponent.
-    NumberRange = 25,
-    /// The venue does not list the instrument (any more).
-    Delisted = 26,
-    /// The venue halted trading.
-    VenueHalt = 27,
-    /// The venue holds an auction.
-    Auction = 28,
-    /// The last subscriber left and the topic was given up.
-    Unsubscribed = 29,
+    AckTimeout = 9,
+    /// The venue refused the subscription.
+    VenueRejected = 10,
+    /// A price or quantity does not fit 64 bits.
+    NumberRange = 11,
+    /// More changes arrived during a resync than may be kept.
+    BufferOverflow = 12,
+    /// The snapshot is older than the first change that was kept, or could not be had.
+    SnapshotUnusable = 13,
+    /// The venue announced a halt, an auction or maintenance.
+    VenueStatus = 14,
+    /// The venue sent a snapshot unasked.
+    VenueSnapshot = 15,
+    /// Our own fault: the machine of this connection starts over.
+    InternalFault = 16,
+    /// Our circuit breaker is open; `ts_next_attempt` says until when.
+    BreakerOpen = 17,
+    /// Nobody is subscribed any more.
+    Unsubscribed = 18,
+    /// The book is deeper than the levels a side that are kept.
+    DepthLimit = 19,
+    /// Too many frames could not be decoded.
+    MalformedFrames = 20,
+    /// The subscription was answered, but no data followed.
+    NoData = 21,
+    /// The connection could not be made in time.
+    DialFailed = 22,
+    /// The certificate or the handshake is bad; no data was accepted.
+    Tls = 23,
+    /// The venue answered the WebSocket upgrade with an HTTP error.
+    UpgradeRefused = 24,
+    /// The venue asked us to slow down; `ts_next_attempt` says until when.
+    RateLimited = 25,
+    /// The audit against a REST snapshot found a difference.
+    AuditFailed = 26,
+    /// The venue does not list the instrument any more.
+    Delisted = 27,
     /// A newer connection takes over as planned.
-    PlannedRoll = 30,
-    /// The publisher started anew.
-    ServerRestart = 31,
+    PlannedRoll = 28,
     /// The publisher is stopping.
-    Draining = 32,
-    /// Our own fault: the machine of this connection was rebuilt.
-    Internal = 33,
+    Draining = 29,
 }
 
 /// Whom a gap concerns.
@@ -167,30 +159,30 @@ pub enum GapScope {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum GapCause {
+    /// The connection to the venue was lost or silent.
+    Disconnect = 1,
     /// The venue's sequence numbers do not join up.
-    Sequence = 1,
+    SequenceGap = 2,
     /// The venue's checksum differs from our book's.
-    Checksum = 2,
-    /// The venue's trade ids have a hole.
-    TradeIds = 3,
-    /// The connection to the venue broke or was silent.
-    Connection = 4,
+    ChecksumMismatch = 3,
     /// A message could not be decoded.
-    Undecodable = 5,
-    /// A book was crossed, so its changes were not published.
-    Crossed = 6,
+    Undecodable = 4,
     /// More arrived than may be kept.
-    Overflow = 7,
-    /// The publisher was started anew.
-    ServerRestart = 8,
-    /// The position to resume from is no longer held.
-    ResumeTooOld = 9,
+    Overflow = 5,
     /// The subscriber owes more than its bound.
-    SlowReader = 10,
+    SlowReader = 6,
+    /// The publisher was started anew.
+    ServerRestart = 7,
+    /// The book was crossed, so its changes were not published.
+    Crossed = 8,
+    /// The venue's trade ids have a hole.
+    TradeIds = 9,
+    /// The position to resume from is no longer held.
+    ResumeTooOld = 10,
     /// The audit against a REST snapshot found a difference.
-    Audit = 11,
+    AuditFailed = 11,
     /// The venue halted, delisted or refused the instrument.
-    Venue = 12,
+    VenueStatus = 12,
 }
 
 /// What became of a gap.
