@@ -1,0 +1,48 @@
+"""Hold the configuration: one frozen tree, checked whole at start.
+
+Eight files; each lies in the package with its defaults and is replaced as a whole by a file of the same name
+in the folder that ``--config`` names. Keys that such a file leaves out keep their defaults.
+"""
+
+from datafacade.config.load import FILES, load_config
+from datafacade.config.service import Feeding, Hot, HubBounds, Log, Server, Service, Timers, Warm
+from datafacade.config.sources import Cache, DataSources, Pit, ProviderRules
+from datafacade.config.tree import Config
+from datafacade.config.upstream import (
+    Breaker,
+    Circuits,
+    FeedEndpoint,
+    RateLimits,
+    RestBudget,
+    Venue,
+    VenueLimits,
+    Venues,
+    Window,
+)
+
+__all__ = [
+    "FILES",
+    "Breaker",
+    "Cache",
+    "Circuits",
+    "Config",
+    "DataSources",
+    "FeedEndpoint",
+    "Feeding",
+    "Hot",
+    "HubBounds",
+    "Log",
+    "Pit",
+    "ProviderRules",
+    "RateLimits",
+    "RestBudget",
+    "Server",
+    "Service",
+    "Timers",
+    "Venue",
+    "VenueLimits",
+    "Venues",
+    "Warm",
+    "Window",
+    "load_config",
+]

@@ -1,0 +1,142 @@
+"""Shape ``service.yaml``: the hot path, its hub, the server, timers and logs. Durations carry their unit."""
+
+from dataclasses import field
+from typing import Annotated, Literal
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from datafacade.config.fields import (
+    STRICT,
+    Bytes,
+    Count,
+    Milliseconds,
+    Name,
+    Port,
+    Ratio,
+    Seconds,
+    Text,
+    Version,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class Feeding:
+    """Figures that each Feed gets (FAULTS 1.3). ``timers.scale`` applies to all that are times."""
+
+    liveness_ms: Milliseconds = 3_000  # no frame for so long: the connection is dead
+    liveness_ms_okx: Milliseconds = 10_000  # OKX sends nothing by itself
+    ping_ms: Milliseconds = 5_000  # own ping where the venue wants one
+    staleness_ms_min: Milliseconds = 5_000  # no news of one instrument
+    staleness_factor: Count = 20  # times the median inter-arrival of its last 200 messages
+    ack_timeout_ms: Milliseconds = 5_000
+    ack_tries: Count = 3
+    reconnect_first_ms: Milliseconds = 250  # attempt 1 is uniform in 0 to this
+    reconnect_base_ms: Milliseconds = 500  # then equal jitter, doubling to 3 times hot.reconnect_sec
+    reconnect_reset_ms: Milliseconds = 30_000  # LIVE for so long resets the attempt counter
+    snapshot_levels: Count = 1_000  # levels a side of a REST snapshot
+    resync_deltas_max: Count = 20_000  # buffered per symbol
+    resync_bytes_max: Bytes = 16 * 2**20
+    resync_fast_tries: Count = 5
+    resync_fast_ms: Milliseconds = 250  # first wait, doubling
+    resync_fast_ms_max: Milliseconds = 3_000
+    resync_slow_ms: Milliseconds = 15_000  # then for ever
+    book_levels_max: Count = 50_000  # a side
+    crossed_ms_max: Milliseconds = 1_000
+    crossed_updates_max: Count = 10
+    malformed_per_minute_max: Count = 10
+    checkpoint_levels: Annotated[int, Field(ge=0, le=50_000)] = 50  # 0: the whole book
+    checkpoint_ms: Milliseconds = 1_000
+    heartbeat_ms: Milliseconds = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class Hot:
+    """The streaming tier."""
+
+    venues: tuple[Name, ...] = ("kraken", "binance", "okx", "coinbase")
+    max_pairs: Count = 30  # distinct symbols of the whole service
+    reconnect_sec: Seconds = 5.0  # a third of the longest wait between two attempts
+    buffer_size: Annotated[int, Field(ge=1_000, le=1_000_000)] = 1_000  # updates kept per topic at least
+    timeout_sec: Seconds = 10.0  # a REST call as a whole
+    dial_timeout_sec: Seconds = 5.0  # name, TCP, TLS and upgrade together
+    write_timeout_sec: Seconds = 5.0
+    write_buffer_bytes: Bytes = 64 * 2**10
+    read_buffer_bytes: Bytes = 4 * 2**20  # received and not yet parsed; beyond it reading pauses
+    large_frame_bytes: Bytes = 256 * 2**10  # beyond it a worker thread parses
+    rest_body_bytes_max: Bytes = 32 * 2**20
+    instruments_refresh_sec: Seconds = 3_600.0
+    linger_sec: Seconds = 30.0  # between the last subscriber's leave and the venue's unsubscribe
+    feed: Feeding = field(default_factory=Feeding)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class Warm:
+    """The cached REST tier."""
+
+    venues: tuple[Name, ...] = ("kraken", "binance", "okx", "coinbase")
+    default_ttl_sec: Seconds = 30.0
+    max_retries: Annotated[int, Field(ge=0, le=3)] = 3
+    backoff_base_sec: Seconds = 1.0
+    request_limit_per_min: Annotated[int, Field(ge=60, le=100_000)] = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class HubBounds:
+    """What the rings and their subscribers may hold."""
+
+    ring_bytes: Bytes = 64 * 2**20  # all topics together
+    ring_sec: Seconds = 60.0
+    owed_bytes_max: Bytes = 4 * 2**20  # per subscriber
+    lag_sec_max: Seconds = 30.0  # per subscriber
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class Server:
+    """The gRPC server."""
+
+    host: Text = "127.0.0.1"
+    port: Port = 50_051  # 0: any free one
+    request_bytes_max: Bytes = 64 * 2**10
+    response_bytes_max: Bytes = 3 * 2**20
+    metadata_bytes_max: Bytes = 16 * 2**10
+    calls_queued_max: Count = 4_096
+    streams_per_connection_max: Count = 128
+    instruments_max: Count = 500  # topics of one stream
+    unary_timeout_sec: Seconds = 10.0
+    first_message_sec: Seconds = 5.0  # of a stream
+    flush_bytes_max: Bytes = 64 * 2**10  # written to a client that does not read
+    blocked_write_sec_max: Seconds = 10.0
+    keepalive_sec: Seconds = 10.0
+    keepalive_timeout_sec: Seconds = 5.0
+    drain_sec: Seconds = 8.0  # between SIGTERM and the end of the last stream
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class Timers:
+    """One factor for all waits of the hot path, so that tests run the same code in less time."""
+
+    scale: Annotated[float, Field(gt=0, le=10)] = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class Log:
+    """JSON lines on stderr."""
+
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    repeat_sec: Seconds = 60.0  # a repeated event is written once in so long, with its count
+    text_bytes_max: Annotated[int, Field(ge=16, le=65_536)] = 256  # of one untrusted text
+    latency_quantiles: tuple[Ratio, ...] = (0.5, 0.99, 0.999)  # shown by Health
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class Service:
+    """The file as a whole."""
+
+    version: Version
+    hot: Hot = field(default_factory=Hot)
+    warm: Warm = field(default_factory=Warm)
+    hub: HubBounds = field(default_factory=HubBounds)
+    server: Server = field(default_factory=Server)
+    timers: Timers = field(default_factory=Timers)
+    log: Log = field(default_factory=Log)

@@ -1,0 +1,150 @@
+"""Shape ``cache.yaml``, ``pit.yaml``, ``data_sources.yaml`` and ``provider_rules.yaml``."""
+
+from dataclasses import field
+from typing import Annotated, Literal
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from datafacade.config.fields import STRICT, Bytes, Count, Name, Ratio, Seconds, Secret, Text, Version
+
+# cache.yaml
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class Ttls:
+    """Time to live per class, seconds."""
+
+    prices_hot: Seconds = 5
+    prices_warm: Seconds = 30
+    volumes_vadr: Seconds = 120
+    token_meta: Seconds = 86_400
+    depth_spread: Seconds = 15
+    funding: Seconds = 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class Redis:
+    """The optional second tier. Without a URL there is none."""
+
+    url: Secret = Secret("")
+    key_prefix: Text = "cryptorun:"
+    pool_size: Count = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class PitSnapshots:
+    """Whether warm answers are kept, and for how long."""
+
+    enabled: bool = True
+    retention_hours: Count = 24
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class Cache:
+    """The file as a whole."""
+
+    version: Version
+    ttls: Ttls = field(default_factory=Ttls)
+    max_entries: Count = 10_000
+    hit_ratio_min: Ratio = 0.75  # below it health warns
+    redis: Redis = field(default_factory=Redis)
+    pit_snapshots: PitSnapshots = field(default_factory=PitSnapshots)
+
+
+# pit.yaml
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class Pit:
+    """The file as a whole."""
+
+    version: Version
+    base_path: Text = "artifacts/pit"
+    format: Literal["json.gz", "parquet"] = "json.gz"
+    compression: Literal["gzip", "zstd"] = "gzip"
+    retention_hours: Count = 24
+    bytes_max: Bytes = 10 * 2**30
+
+
+# data_sources.yaml
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class Native:
+    """A kind of data that only venues may give."""
+
+    allowed_sources: tuple[Name, ...]
+    banned_sources: tuple[Name, ...] = ("coingecko", "coinpaprika")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class PriceVolume:
+    """The one kind of data in which aggregators take part."""
+
+    primary: tuple[Name, ...] = ("coingecko", "coinpaprika")
+    fallback: tuple[Name, ...] = ("binance", "okx", "coinbase", "kraken")
+    reconciliation_method: Literal["trimmed_median", "trimmed_mean"] = "trimmed_median"
+    deviation_ratio_max: Ratio = 0.01
+    sources_min: Annotated[int, Field(ge=2, le=100)] = 2
+    confidence_ratio_min: Ratio = 0.7
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class Authority:
+    """Who may give what."""
+
+    microstructure: Native = field(
+        default_factory=lambda: Native(allowed_sources=("binance", "okx", "coinbase", "kraken"))
+    )
+    derivatives: Native = field(default_factory=lambda: Native(allowed_sources=("binance", "okx", "kraken")))
+    price_volume: PriceVolume = field(default_factory=PriceVolume)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class DataSources:
+    """The file as a whole."""
+
+    version: Version
+    authority: Authority = field(default_factory=Authority)
+    exchange_native_only: bool = False
+
+
+# provider_rules.yaml
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class Rule:
+    """Whom to ask, and whom next."""
+
+    primary: Name
+    backup: tuple[Name, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class Provider:
+    """What is known of one provider."""
+
+    requests_per_min: Count
+    data_quality: Annotated[int, Field(ge=1, le=5)]
+    reliability: Annotated[int, Field(ge=1, le=5)]
+    api_key: Secret = Secret("")  # written as ${NAME:}, never in the file
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class Failover:
+    """How a failing provider is left."""
+
+    retries: Annotated[int, Field(ge=0, le=3)] = 3
+    delay_sec: Seconds = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class ProviderRules:
+    """The file as a whole."""
+
+    version: Version
+    rules: dict[Name, Rule] = field(default_factory=dict)
+    providers: dict[Name, Provider] = field(default_factory=dict)
+    failover: Failover = field(default_factory=Failover)
+    quality_score_min: Ratio = 0.8

@@ -1,0 +1,77 @@
+"""Join the files into one tree and check what no single file can know."""
+
+from dataclasses import dataclass
+
+from datafacade.config.service import Service
+from datafacade.config.sources import Cache, DataSources, Pit, ProviderRules
+from datafacade.config.upstream import Circuits, RateLimits, Venue, Venues
+from datafacade.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """Everything that can be set."""
+
+    service: Service
+    venues: Venues
+    rate_limits: RateLimits
+    circuits: Circuits
+    cache: Cache
+    pit: Pit
+    data_sources: DataSources
+    provider_rules: ProviderRules
+
+    def hot_venues(self) -> dict[str, Venue]:
+        """Return the venues that stream: listed in ``hot.venues`` and enabled, in that order."""
+        return {
+            name: self.venues.venues[name]
+            for name in self.service.hot.venues
+            if self.venues.venues[name].enabled
+        }
+
+    def scaled(self, seconds: float) -> float:
+        """Return a wait of the hot path in this run's seconds."""
+        return seconds * self.service.timers.scale
+
+
+def family(venue: str) -> str:
+    """Return the house that runs a venue: ``binance`` for ``binance-usdm``."""
+    return venue.partition("-")[0]
+
+
+def check(config: Config) -> None:
+    """Refuse a tree whose files contradict each other.
+
+    Raises:
+        ConfigError: A streaming venue is doubled, unknown, without limits, not allowed, or on an unsafe URL.
+    """
+    seen: set[str] = set()
+    allowed = config.data_sources.authority.microstructure.allowed_sources
+    for name in config.service.hot.venues:
+        problem = ""
+        if name in seen:
+            problem = f"venue {name} stands twice"
+        elif name not in config.venues.venues:
+            problem = f"venue {name} has no section in venues.yaml"
+        elif name not in config.rate_limits.venues:
+            problem = f"venue {name} has no section in rate_limits.yaml"
+        elif family(name) not in allowed:
+            problem = f"{name} is not in authority.microstructure.allowed_sources of data_sources.yaml"
+        if problem:
+            raise ConfigError("service.yaml", 0, "hot.venues", problem)
+        seen.add(name)
+    if not config.venues.allow_private_upstream:
+        _check_schemes(config.venues)
+
+
+def _check_schemes(venues: Venues) -> None:
+    for name, venue in venues.venues.items():
+        for feed, endpoint in venue.feeds.items():
+            for key, url in (("ws_url", endpoint.ws_url), ("base_url", endpoint.base_url)):
+                if url.scheme not in ("wss", "https"):
+                    raise ConfigError(
+                        "venues.yaml",
+                        0,
+                        f"venues.{name}.feeds.{feed}.{key}",
+                        "expected TLS (wss, https); plain text needs allow_private_upstream: true",
+                    )

@@ -1,0 +1,129 @@
+"""Shape ``venues.yaml``, ``rate_limits.yaml``, ``circuits.yaml``: where venues are, how they are spared."""
+
+from dataclasses import field
+from typing import Annotated
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from datafacade.config.fields import (
+    STRICT,
+    Bytes,
+    Count,
+    Name,
+    Ratio,
+    RestUrl,
+    Seconds,
+    SocketUrl,
+    Text,
+    Version,
+)
+
+# venues.yaml
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class FeedEndpoint:
+    """Where one feed of a venue lives."""
+
+    ws_url: SocketUrl
+    base_url: RestUrl
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class Venue:
+    """One venue."""
+
+    feeds: Annotated[dict[Name, FeedEndpoint], Field(min_length=1)]
+    enabled: bool = True
+    message_bytes_max: Bytes = 16 * 2**20  # of one WebSocket message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class Venues:
+    """The file as a whole."""
+
+    version: Version
+    venues: Annotated[dict[Name, Venue], Field(min_length=1)]
+    user_agent: Text = "datafacade/0.1"  # Coinbase and OKX refuse requests without one
+    allow_private_upstream: bool = False  # private addresses, ws:// and http://: simulator and tests only
+
+
+# rate_limits.yaml
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class Window:
+    """So much in any span of so many seconds."""
+
+    limit: Count
+    seconds: Seconds
+
+
+Windows = Annotated[tuple[Window, ...], Field(min_length=1)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class RestBudget:
+    """A venue's documented REST budget."""
+
+    windows: Windows
+    per_endpoint: bool = False  # True: each path has its own budget
+    endpoints: dict[Text, Windows] = field(default_factory=dict)  # paths with other windows
+    weights: dict[Text, Count] = field(default_factory=dict)  # of a path; 1 where nothing is said
+    used_header: str = ""  # answer header that tells the weight used in the first window
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class VenueLimits:
+    """What one venue allows."""
+
+    rest: RestBudget
+    connections: Windows  # dials; already under the venue's limit
+    messages: Windows  # frames that we send on one connection; already under the venue's limit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class RateLimits:
+    """The file as a whole."""
+
+    version: Version
+    venues: dict[Name, VenueLimits]
+    share_ratio: Annotated[Ratio, Field(gt=0)] = 0.8  # of a REST budget that we spend
+
+
+# circuits.yaml
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class Breaker:
+    """One circuit breaker."""
+
+    failures_to_open: Count = 5
+    open_sec: Seconds = 60.0
+    open_jitter_ratio: Ratio = 0.1
+    open_factor: Annotated[float, Field(ge=1, le=10)] = 2.0  # a failed probe multiplies the wait
+    open_sec_max: Seconds = 600.0
+    half_open_probes: Count = 3
+    probe_timeout_sec: Seconds = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class VenueCircuits:
+    """Breakers of one venue."""
+
+    http: Breaker = field(default_factory=Breaker)
+    websocket: Breaker = field(default_factory=Breaker)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class Circuits:
+    """The file as a whole."""
+
+    version: Version
+    defaults: VenueCircuits = field(default_factory=VenueCircuits)
+    venues: dict[Name, VenueCircuits] = field(default_factory=dict)  # where one differs
+
+    def of(self, venue: str) -> VenueCircuits:
+        """Return the breakers of a venue."""
+        return self.venues.get(venue, self.defaults)

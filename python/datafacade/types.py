@@ -1,0 +1,123 @@
+"""Name what the Python rooms pass to each other. Values only: no I/O, no rules."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+from typing import NamedTuple, Protocol
+
+
+class Channel(IntEnum):
+    """Channel of a topic; the numbers are the contract's."""
+
+    TRADES = 1
+    BOOK_L2 = 2
+    TOP_OF_BOOK = 3
+    KLINES = 4
+    TICKER = 5
+    CONSOLIDATED_TOP = 6
+
+
+class Topic(NamedTuple):
+    """One ordered stream of updates: the unit of seq, gaps and resume."""
+
+    venue: str
+    symbol: str  # canonical, BTC-USD
+    channel: Channel
+    variant: str = ""
+
+
+class FeedKey(NamedTuple):
+    """One venue connection and the Feed behind it."""
+
+    venue: str  # as clients name it, binance-usdm
+    name: str  # the feed's name within its venue, advanced; equals the product unless one product needs two
+
+
+class Priority(IntEnum):
+    """Who is served first when a REST budget runs short: the smaller number."""
+
+    SNAPSHOT = 0  # a book is out of sync
+    CLIENT = 1  # a client waits for the answer
+    WARMING = 2  # nobody waits
+
+
+class InstrumentRecord(Protocol):
+    """One instrument of a venue's own list, as the Rust core decoded it."""
+
+    @property
+    def symbol(self) -> str:
+        """Canonical symbol, BTC-USD."""
+        ...
+
+    @property
+    def venue_symbol(self) -> str:
+        """Spelling on the venue's socket, BTCUSDT or BTC/USD."""
+        ...
+
+    @property
+    def aliases(self) -> list[str]:
+        """Further spellings that the venue itself uses."""
+        ...
+
+    @property
+    def base(self) -> str:
+        """Base asset, BTC."""
+        ...
+
+    @property
+    def quote(self) -> str:
+        """Quote asset, USD."""
+        ...
+
+    @property
+    def kind(self) -> str:
+        """SPOT, PERPETUAL, FUTURE or OTHER."""
+        ...
+
+    @property
+    def status(self) -> str:
+        """TRADING, AUCTION, HALTED, DELISTED or UNKNOWN."""
+        ...
+
+    @property
+    def tick_size(self) -> str:
+        """Smallest price step, exact decimal; "0": not told."""
+        ...
+
+    @property
+    def lot_size(self) -> str:
+        """Smallest quantity step, exact decimal; "0": not told."""
+        ...
+
+    @property
+    def price_precision(self) -> int:
+        """Decimals of a price in the venue's usual text."""
+        ...
+
+    @property
+    def quantity_precision(self) -> int:
+        """Decimals of a quantity in the venue's usual text."""
+        ...
+
+    @property
+    def contract_size(self) -> str | None:
+        """Base units of one contract, exact decimal; None for spot."""
+        ...
+
+
+class CloseReason(StrEnum):
+    """Why a connection ended, where the venue sent no reason of its own."""
+
+    EOF = "eof"
+    RESET = "reset"
+    WRITE_TIMEOUT = "write timeout"
+    LOCAL = "closed by us"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closed:
+    """How a WebSocket connection ended."""
+
+    code: int  # close code; 1006: none was sent
+    reason: str  # untrusted text of the venue, or a CloseReason
