@@ -1,0 +1,137 @@
+//! Cursors: how far one subscriber is with one topic.
+
+use std::cmp::Ordering;
+
+use crate::record::RecordKind;
+use crate::ring::{Position, Record};
+use crate::topic::TopicId;
+
+/// Whether a cursor has a base to stand on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Needs a snapshot or a cut first; until then it gets state records only.
+    Waiting,
+    /// Gets everything but cuts.
+    Live,
+}
+
+/// One subscriber's place in one topic.
+#[derive(Debug)]
+pub(crate) struct Cursor {
+    pub topic: TopicId,
+    pub phase: Phase,
+    /// `seq` of the next topic record that is due.
+    pub seq_next: u64,
+    /// End of the log when the cursor began to wait: a cut from there on serves it.
+    pub waits_since: Position,
+}
+
+impl Cursor {
+    /// Whether the record is for this cursor. Position records describe what the cursor has already passed.
+    pub fn wants(&self, record: &Record) -> bool {
+        match (self.phase, record.kind) {
+            (_, RecordKind::State | RecordKind::Snapshot)
+            | (Phase::Live, RecordKind::Data)
+            | (Phase::Waiting, RecordKind::Cut) => true,
+            (Phase::Live, RecordKind::Position) => record.seq < self.seq_next,
+            (Phase::Live, RecordKind::Cut) | (Phase::Waiting, RecordKind::Data | RecordKind::Position) => {
+                false
+            }
+        }
+    }
+
+    /// Moves past the record. Returns whether it ended the wait for a base.
+    pub fn pass(&mut self, record: &Record) -> bool {
+        match record.kind {
+            RecordKind::Data | RecordKind::State => self.seq_next = record.seq + 1,
+            RecordKind::Snapshot if !record.more => self.seq_next = record.seq + 1,
+            RecordKind::Cut if !record.more && self.phase == Phase::Waiting => self.seq_next = record.seq + 1,
+            RecordKind::Snapshot | RecordKind::Cut | RecordKind::Position => return false,
+        }
+        let is_base = matches!(record.kind, RecordKind::Snapshot | RecordKind::Cut);
+        let is_served = is_base && self.phase == Phase::Waiting;
+        if is_served {
+            self.phase = Phase::Live;
+        }
+        is_served
+    }
+}
+
+/// A cursor with records to take. The oldest is the greatest, so that a max-heap yields the order of publication.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Pending {
+    /// Next record to look at.
+    pub at: Position,
+    /// Slot of the cursor.
+    pub cursor: u32,
+}
+
+impl Ord for Pending {
+    fn cmp(&self, other: &Self) -> Ordering {
+        other.at.cmp(&self.at).then_with(|| other.cursor.cmp(&self.cursor))
+    }
+}
+
+impl PartialOrd for Pending {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// Values in numbered slots; freed slots are used again.
+#[derive(Debug)]
+pub(crate) struct Slab<T> {
+    slots: Vec<Option<T>>,
+    free: Vec<u32>,
+}
+
+impl<T> Default for Slab<T> {
+    fn default() -> Self {
+        Self { slots: Vec::new(), free: Vec::new() }
+    }
+}
+
+impl<T> Slab<T> {
+    /// Slot that the next [`Slab::insert`] will use.
+    pub fn next_slot(&self) -> u32 {
+        self.free.last().copied().unwrap_or_else(|| u32::try_from(self.slots.len()).unwrap_or(u32::MAX))
+    }
+
+    pub fn insert(&mut self, value: T) -> u32 {
+        let slot = self.next_slot();
+        if self.free.pop().is_none() {
+            self.slots.push(Some(value));
+        } else if let Some(place) = self.slots.get_mut(slot as usize) {
+            *place = Some(value);
+        }
+        slot
+    }
+
+    pub fn get(&self, slot: u32) -> Option<&T> {
+        self.slots.get(slot as usize)?.as_ref()
+    }
+
+    pub fn get_mut(&mut self, slot: u32) -> Option<&mut T> {
+        self.slots.get_mut(slot as usize)?.as_mut()
+    }
+
+    pub fn remove(&mut self, slot: u32) -> Option<T> {
+        let value = self.slots.get_mut(slot as usize)?.take();
+        if value.is_some() {
+            self.free.push(slot);
+        }
+        value
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.slots.iter().flatten()
+    }
+
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.slots.iter_mut().flatten()
+    }
+
+    pub fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+}

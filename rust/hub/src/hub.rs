@@ -1,0 +1,201 @@
+//! The hub as its users see it: one lock, and wakers signalled outside it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+
+use crate::attach::{AttachError, AttachOptions, Seam};
+use crate::encoder::{ResumePosition, StreamEncoder};
+use crate::record::{Batch, PublishError, Stamp};
+use crate::state::{HubBounds, State};
+use crate::stats::{HubStats, SubscriberStats};
+use crate::subscriber::SubscriberId;
+use crate::take::Taken;
+use crate::topic::{TopicId, TopicKey, TopicName};
+
+/// The bus. Share it as `Arc<Hub>`; every method may be called from any thread.
+pub struct Hub {
+    state: Mutex<State>,
+    /// Emptied buffer of wakers, lent to whoever publishes.
+    wakes: Mutex<Vec<Waker>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Hub {
+    /// Makes a hub. `encoder` writes the records that concern one subscriber.
+    #[must_use]
+    pub fn new(bounds: HubBounds, encoder: Box<dyn StreamEncoder>) -> Self {
+        Self { state: Mutex::new(State::new(bounds, encoder)), wakes: Mutex::new(Vec::new()) }
+    }
+
+    /// Returns the topic of that name, made if it is new. For names resolved from instrument lists only: topics are
+    /// never dropped.
+    pub fn topic(&self, key: &TopicKey<'_>) -> TopicId {
+        lock(&self.state).topics.find_or_make(key)
+    }
+
+    /// Returns the topic of that name if it is known.
+    #[must_use]
+    pub fn find(&self, key: &TopicKey<'_>) -> Option<TopicId> {
+        lock(&self.state).topics.find(key)
+    }
+
+    /// Returns the name of a topic.
+    #[must_use]
+    pub fn name(&self, topic: TopicId) -> Option<TopicName> {
+        lock(&self.state).topics.get(topic).map(|topic| topic.name.clone())
+    }
+
+    /// Returns the `seq` of the newest topic record; 0: none, or no such topic.
+    #[must_use]
+    pub fn head(&self, topic: TopicId) -> u64 {
+        lock(&self.state).topics.get(topic).map_or(0, |topic| topic.head)
+    }
+
+    /// Returns how many subscribers follow the topic.
+    #[must_use]
+    pub fn subscribers(&self, topic: TopicId) -> u32 {
+        lock(&self.state).topics.get(topic).map_or(0, |topic| topic.attached)
+    }
+
+    /// Publishes the records of one venue frame at `now` and signals each waiting subscriber at most once.
+    ///
+    /// # Errors
+    /// See [`PublishError`]; nothing is published then.
+    pub fn publish(&self, batch: &Batch, now: Stamp) -> Result<(), PublishError> {
+        self.waking(|state, wakes| state.publish(batch, now, wakes))
+    }
+
+    /// Tells the hub the time although nothing is published: old records are evicted, the watermark rises.
+    pub fn advance(&self, now: Stamp) {
+        self.waking(|state, _| {
+            state.advance(now);
+            state.evict();
+        });
+    }
+
+    /// Adds a subscriber without topics.
+    pub fn subscriber(&self) -> SubscriberId {
+        lock(&self.state).add_subscriber()
+    }
+
+    /// Attaches a topic. `status` is called once, under the lock, and appends the bare `SubscriptionStatus` update,
+    /// which stands before the topic's first record; it must not call the hub. It is not called on an error.
+    ///
+    /// # Errors
+    /// See [`AttachError`].
+    pub fn attach(
+        &self,
+        subscriber: SubscriberId,
+        topic: TopicId,
+        options: AttachOptions,
+        status: &mut dyn FnMut(Seam, &mut Vec<u8>),
+    ) -> Result<Seam, AttachError> {
+        let (result, feed_waker) = self.waking(|state, wakes| {
+            let result = state.attach(subscriber, topic, options, status);
+            wakes.extend(state.subscriber_mut(subscriber).and_then(|subscriber| subscriber.waker.take()));
+            (result, state.feed_to_wake())
+        });
+        if let Some(wake) = feed_waker {
+            wake();
+        }
+        result
+    }
+
+    /// Detaches a topic: nothing more of it is taken. Returns the `seq` of the last topic record that was taken (or
+    /// that the seam stood behind); `None` if it was not attached or still waited for its base.
+    pub fn detach(&self, subscriber: SubscriberId, topic: TopicId) -> Option<u64> {
+        lock(&self.state).detach(subscriber, topic)
+    }
+
+    /// Queues a stream record (a bare `Update` with `seq` 0) for one subscriber, before every record that it has not
+    /// taken yet. Returns whether it was queued: not if the subscriber ended, or ends by it as a slow reader.
+    pub fn push(&self, subscriber: SubscriberId, update: &[u8]) -> bool {
+        self.waking(|state, wakes| state.push(subscriber, update, wakes))
+    }
+
+    /// Appends to `out` what waits for the subscriber, as entries of field 4 of the response: at most `bytes_max`
+    /// bytes, but at least one record. With nothing waiting, `waker` is parked under the same lock.
+    pub fn take(
+        &self,
+        subscriber: SubscriberId,
+        bytes_max: usize,
+        out: &mut Vec<u8>,
+        waker: Option<&Waker>,
+    ) -> Taken {
+        lock(&self.state).take(subscriber, bytes_max, out, waker)
+    }
+
+    /// Notes the newest `stream_seq` that the client has processed.
+    pub fn ack(&self, subscriber: SubscriberId, stream_seq: u64) {
+        if let Some(subscriber) = lock(&self.state).subscriber_mut(subscriber) {
+            subscriber.stream_seq_acked = subscriber.stream_seq_acked.max(stream_seq);
+        }
+    }
+
+    /// Removes a subscriber. Whoever waits for it learns that it ended.
+    pub fn close(&self, subscriber: SubscriberId) {
+        self.waking(|state, wakes| state.close(subscriber, wakes));
+    }
+
+    /// Ends all streams in order: each is given what waits, a draining record, and [`EndReason::Draining`].
+    ///
+    /// [`EndReason::Draining`]: crate::EndReason::Draining
+    pub fn drain(&self) {
+        self.waking(State::drain);
+    }
+
+    /// Returns the last `seq` taken of each topic that the subscriber has a base of.
+    #[must_use]
+    pub fn positions(&self, subscriber: SubscriberId) -> Vec<ResumePosition> {
+        let state = lock(&self.state);
+        state.subscriber(subscriber).map_or_else(Vec::new, |subscriber| state.positions(subscriber))
+    }
+
+    /// Appends the topics of which somebody waits for a cut; each stays listed until a cut or a snapshot is published.
+    pub fn cuts_wanted(&self, out: &mut Vec<TopicId>) {
+        lock(&self.state).wanted_cuts(out);
+    }
+
+    /// Sets what is called when a cut becomes wanted: at most once until [`Hub::cuts_wanted`] is asked, outside the
+    /// lock, on the thread of whoever attached.
+    pub fn set_feed_waker(&self, wake: Box<dyn Fn() + Send + Sync>) {
+        lock(&self.state).feed_waker = Some(Arc::from(wake));
+    }
+
+    /// Returns the figures of the hub. Costs a walk over all subscribers.
+    #[must_use]
+    pub fn stats(&self) -> HubStats {
+        lock(&self.state).hub_stats()
+    }
+
+    /// Returns the figures of one subscriber.
+    #[must_use]
+    pub fn subscriber_stats(&self, subscriber: SubscriberId) -> Option<SubscriberStats> {
+        lock(&self.state).subscriber_stats(subscriber)
+    }
+
+    /// Runs `work` under the lock, then signals the wakers it collected, outside the lock.
+    fn waking<T>(&self, work: impl FnOnce(&mut State, &mut Vec<Waker>) -> T) -> T {
+        let mut wakes = std::mem::take(&mut *lock(&self.wakes));
+        let result = {
+            let mut state = lock(&self.state);
+            let result = work(&mut state, &mut wakes);
+            state.stats.wakes += wakes.len() as u64;
+            result
+        };
+        if !wakes.is_empty() {
+            wakes.drain(..).for_each(Waker::wake);
+        }
+        *lock(&self.wakes) = wakes;
+        result
+    }
+}
+
+impl std::fmt::Debug for Hub {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Hub").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,120 @@
+//! Subscribers: a set of cursors, a queue of stream records, and the waker of whoever waits for them.
+
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::task::Waker;
+
+use crate::cursor::Pending;
+use crate::ring::{frame, framed_len};
+use crate::take::EndReason;
+use crate::topic::TopicId;
+
+/// Handle of a subscriber. It is never used twice, so a late call after the end finds nobody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SubscriberId(pub(crate) u64);
+
+impl SubscriberId {
+    pub(crate) fn new(made: u32, slot: u32) -> Self {
+        Self(u64::from(made) << 32 | u64::from(slot))
+    }
+
+    pub(crate) fn slot(self) -> u32 {
+        (self.0 & u64::from(u32::MAX)) as u32
+    }
+}
+
+/// Framed records for one subscriber, first in, first out.
+#[derive(Debug, Default)]
+pub(crate) struct StreamQueue {
+    bytes: Vec<u8>,
+    /// Bytes of `bytes` that were taken.
+    taken: usize,
+    lengths: VecDeque<usize>,
+}
+
+impl StreamQueue {
+    /// Bytes that wait.
+    pub fn len(&self) -> usize {
+        self.bytes.len() - self.taken
+    }
+
+    /// Frames a bare `Update` and appends it. Returns the bytes added.
+    pub fn push(&mut self, body: &[u8]) -> usize {
+        let framed = framed_len(body.len());
+        frame(body, &mut self.bytes);
+        self.lengths.push_back(framed);
+        framed
+    }
+
+    /// Appends a record that is framed already.
+    pub fn push_framed(&mut self, framed: &[u8]) {
+        self.bytes.extend_from_slice(framed);
+        self.lengths.push_back(framed.len());
+    }
+
+    /// Returns the oldest record.
+    pub fn front(&self) -> Option<&[u8]> {
+        let length = *self.lengths.front()?;
+        self.bytes.get(self.taken..self.taken + length)
+    }
+
+    /// Drops the oldest record.
+    pub fn pop(&mut self) {
+        self.taken += self.lengths.pop_front().unwrap_or(0);
+        if self.lengths.is_empty() {
+            self.bytes.clear();
+            self.taken = 0;
+        }
+    }
+}
+
+/// One subscriber.
+#[derive(Debug)]
+pub(crate) struct Subscriber {
+    pub id: SubscriberId,
+    /// Its cursors, by topic.
+    pub cursors: BTreeMap<TopicId, u32>,
+    /// Cursors with records to take, in the order of publication.
+    pub pending: BinaryHeap<Pending>,
+    /// The cursor whose group was cut off by the bound of the last take.
+    pub open: Option<Pending>,
+    pub stream: StreamQueue,
+    pub waker: Option<Waker>,
+    /// Why it ends once its stream records are taken.
+    pub end: Option<EndReason>,
+    /// Bytes published by the whole hub before which it cannot owe more than the bound.
+    pub owed_check_at: u64,
+    /// Newest watermark told; it never goes back.
+    pub watermark_wall_ns: i64,
+    pub records_taken: u64,
+    pub bytes_taken: u64,
+    pub stream_seq_acked: u64,
+}
+
+impl Subscriber {
+    pub fn new(id: SubscriberId) -> Self {
+        Self {
+            id,
+            cursors: BTreeMap::new(),
+            pending: BinaryHeap::new(),
+            open: None,
+            stream: StreamQueue::default(),
+            waker: None,
+            end: None,
+            owed_check_at: 0,
+            watermark_wall_ns: 0,
+            records_taken: 0,
+            bytes_taken: 0,
+            stream_seq_acked: 0,
+        }
+    }
+
+    /// Returns the cursor with the oldest record to take.
+    pub fn oldest(&self) -> Option<Pending> {
+        self.open.into_iter().chain(self.pending.peek().copied()).max()
+    }
+
+    /// Returns all cursors with records to take, in no order.
+    pub fn all_pending(&self) -> impl Iterator<Item = Pending> {
+        self.open.into_iter().chain(self.pending.iter().copied())
+    }
+}

@@ -1,0 +1,185 @@
+//! Topics: their names, their heads, and who is caught up with them.
+
+use std::collections::BTreeMap;
+
+use crate::record::RecordKind;
+use crate::ring::Position;
+
+/// Name of a topic, borrowed. The words are those of the contract; the hub compares them and nothing more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TopicKey<'a> {
+    /// Venue and product, e.g. `binance-usdm`.
+    pub venue: &'a str,
+    /// Canonical symbol, e.g. `BTC-USD`.
+    pub symbol: &'a str,
+    /// Number of the contract's enum `Channel`.
+    pub channel: u8,
+    /// Variant of the channel (interval, depth); empty by default.
+    pub variant: &'a str,
+}
+
+/// Name of a topic, owned.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TopicName {
+    /// Venue and product.
+    pub venue: Box<str>,
+    /// Canonical symbol.
+    pub symbol: Box<str>,
+    /// Number of the contract's enum `Channel`.
+    pub channel: u8,
+    /// Variant of the channel; empty by default.
+    pub variant: Box<str>,
+}
+
+impl TopicName {
+    /// Returns the same name, borrowed.
+    #[must_use]
+    pub fn as_key(&self) -> TopicKey<'_> {
+        TopicKey { venue: &self.venue, symbol: &self.symbol, channel: self.channel, variant: &self.variant }
+    }
+}
+
+impl From<&TopicKey<'_>> for TopicName {
+    fn from(key: &TopicKey<'_>) -> Self {
+        Self {
+            venue: key.venue.into(),
+            symbol: key.symbol.into(),
+            channel: key.channel,
+            variant: key.variant.into(),
+        }
+    }
+}
+
+/// Handle of a topic; valid for the life of its hub.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TopicId(pub(crate) u32);
+
+/// A caught-up cursor: nobody has to look at it until the next record comes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Caught {
+    /// Slot of the subscriber.
+    pub subscriber: u32,
+    /// Slot of the cursor.
+    pub cursor: u32,
+}
+
+/// A framed record that outlives the ring, so that a joiner of a quiet topic learns the present.
+#[derive(Debug, Default)]
+pub(crate) struct Kept {
+    /// `seq` of the record; 0: none is kept.
+    pub seq: u64,
+    /// The record, framed.
+    pub bytes: Vec<u8>,
+}
+
+impl Kept {
+    /// Replaces what is kept; the buffer is reused.
+    pub fn set(&mut self, seq: u64, framed: &[u8]) {
+        self.seq = seq;
+        self.bytes.clear();
+        self.bytes.extend_from_slice(framed);
+    }
+}
+
+/// Scratch of the check that a batch passes before it changes anything.
+#[derive(Debug, Default)]
+pub(crate) struct Check {
+    /// Number of the batch that this scratch belongs to.
+    pub batch: u64,
+    /// Head after the entries checked so far.
+    pub head: u64,
+    /// Kind of the group that is open.
+    pub group: Option<RecordKind>,
+}
+
+/// One topic.
+#[derive(Debug)]
+pub(crate) struct Topic {
+    pub name: TopicName,
+    /// `seq` of the newest topic record; 0: none.
+    pub head: u64,
+    /// Highest `seq` that the ring no longer holds; 0: none.
+    pub seq_evicted: u64,
+    /// Newest record in the ring.
+    pub last: Option<Position>,
+    /// First record of the newest data group, while the ring holds it.
+    pub newest_data: Option<Position>,
+    /// The newest data record, once it left the ring (single records only).
+    pub kept_data: Kept,
+    /// The newest state record.
+    pub kept_state: Kept,
+    /// Framed bytes published, snapshots for waiters (cuts) left out.
+    pub bytes: u64,
+    /// Live cursors without a pending record.
+    pub caught: Vec<Caught>,
+    /// Waiting cursors without a pending record.
+    pub waiting: Vec<Caught>,
+    /// Cursors in all.
+    pub attached: u32,
+    /// Cursors that wait for a cut which was not published yet.
+    pub cuts_owed: u32,
+    /// Whether the topic stands in the list of wanted cuts.
+    pub is_cut_listed: bool,
+    /// Newest record from which a waiter may start.
+    pub cut_last: Option<Position>,
+    pub check: Check,
+}
+
+impl Topic {
+    fn new(name: TopicName) -> Self {
+        Self {
+            name,
+            head: 0,
+            seq_evicted: 0,
+            last: None,
+            newest_data: None,
+            kept_data: Kept::default(),
+            kept_state: Kept::default(),
+            bytes: 0,
+            caught: Vec::new(),
+            waiting: Vec::new(),
+            attached: 0,
+            cuts_owed: 0,
+            is_cut_listed: false,
+            cut_last: None,
+            check: Check::default(),
+        }
+    }
+}
+
+/// All topics, by handle and by name.
+#[derive(Debug, Default)]
+pub(crate) struct Topics {
+    by_id: Vec<Topic>,
+    by_name: BTreeMap<TopicName, TopicId>,
+}
+
+impl Topics {
+    pub fn get(&self, id: TopicId) -> Option<&Topic> {
+        self.by_id.get(id.0 as usize)
+    }
+
+    pub fn get_mut(&mut self, id: TopicId) -> Option<&mut Topic> {
+        self.by_id.get_mut(id.0 as usize)
+    }
+
+    pub fn find(&self, key: &TopicKey<'_>) -> Option<TopicId> {
+        self.by_name.get(&TopicName::from(key)).copied()
+    }
+
+    /// Returns the topic of that name, made if it is new.
+    pub fn find_or_make(&mut self, key: &TopicKey<'_>) -> TopicId {
+        let name = TopicName::from(key);
+        if let Some(&id) = self.by_name.get(&name) {
+            return id;
+        }
+        let id = TopicId(u32::try_from(self.by_id.len()).unwrap_or(u32::MAX));
+        self.by_id.push(Topic::new(name.clone()));
+        self.by_name.insert(name, id);
+        id
+    }
+
+    pub fn len(&self) -> usize {
+        self.by_id.len()
+    }
+}
