@@ -1,0 +1,238 @@
+//! The products whose protocols we speak, and the way from a name to its decoder.
+
+use facade_model::{Channel, Instrument};
+
+use crate::binance::Binance;
+use crate::coinbase_advanced::CoinbaseAdvanced;
+use crate::coinbase_exchange::CoinbaseExchange;
+use crate::kraken::Kraken;
+use crate::okx::Okx;
+use crate::scan::{Scanner, Step};
+use crate::{ControlOp, DecodeError, DecodeErrorKind, Decoded, Span};
+
+/// Longest frame or REST body.
+const TEXT_BYTES_MAX: usize = 64 << 20;
+
+/// Protocol of one product. Readers leave their cursor where they stopped; the caller adds it to the error.
+pub(crate) trait Protocol {
+    /// Reads one frame, a whole JSON value or the venue's plain text (`pong`), into the empty `out`.
+    fn decode(&self, scanner: &mut Scanner<'_>, out: &mut Decoded) -> Step<()>;
+
+    /// Guesses from a broken frame whether it was a book message: the symbol's span, empty if that is unknown.
+    fn book_hint(&self, frame: &[u8]) -> Option<Span>;
+
+    /// Reads a REST depth answer into one snapshot event.
+    fn decode_snapshot(&self, scanner: &mut Scanner<'_>, out: &mut Decoded) -> Step<()>;
+
+    /// Reads one answer of [`Self::instruments_paths`]; rows that we cannot represent are left out.
+    fn decode_instruments(&self, scanner: &mut Scanner<'_>) -> Step<Vec<Instrument>>;
+
+    /// Paths whose answers together list all instruments.
+    fn instruments_paths(&self) -> &'static [&'static str];
+
+    /// Path and query of a REST book of at least `levels` a side, or the most the venue gives.
+    fn snapshot_path(&self, venue_symbol: &str, levels: u32) -> Option<String>;
+
+    /// What that request costs in the venue's own unit.
+    fn snapshot_weight(&self, levels: u32) -> u32;
+
+    /// Appends the text frames that begin or end the items.
+    fn control(
+        &self,
+        op: ControlOp,
+        request_id: u64,
+        items: &[(&str, Channel)],
+        depth: u32,
+        out: &mut Vec<String>,
+    );
+
+    /// Channel that stands for all that share a venue stream with `channel`; `None`: the venue has no such stream.
+    fn stream_of(&self, channel: Channel) -> Option<Channel>;
+
+    /// Text frame that asks for a sign of life; `None`: protocol-level pings only.
+    fn ping(&self, request_id: u64) -> Option<String>;
+}
+
+/// A venue's product: one protocol, one kind of socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Product {
+    /// Binance spot.
+    BinanceSpot,
+    /// Binance futures margined in stablecoins.
+    BinanceUsdm,
+    /// Binance futures margined in coins.
+    BinanceCoinm,
+    /// OKX, all instrument types.
+    Okx,
+    /// Coinbase Advanced Trade.
+    CoinbaseAdvanced,
+    /// Coinbase Exchange.
+    CoinbaseExchange,
+    /// Kraken spot, WebSocket v2.
+    Kraken,
+}
+
+impl Product {
+    /// All products.
+    pub const ALL: [Self; 7] = [
+        Self::BinanceSpot,
+        Self::BinanceUsdm,
+        Self::BinanceCoinm,
+        Self::Okx,
+        Self::CoinbaseAdvanced,
+        Self::CoinbaseExchange,
+        Self::Kraken,
+    ];
+
+    /// Finds a product by the names of a capture: `("binance", "usdm")` and `("binance-usdm", "usdm")` are one.
+    #[must_use]
+    pub fn from_names(venue: &str, product: &str) -> Option<Self> {
+        match (venue, product) {
+            ("binance", "spot") => Some(Self::BinanceSpot),
+            ("binance" | "binance-usdm", "usdm") => Some(Self::BinanceUsdm),
+            ("binance" | "binance-coinm", "coinm") => Some(Self::BinanceCoinm),
+            ("okx", "public" | "business") => Some(Self::Okx),
+            ("coinbase", "advanced") => Some(Self::CoinbaseAdvanced),
+            ("coinbase", "exchange") => Some(Self::CoinbaseExchange),
+            ("kraken", "spot") => Some(Self::Kraken),
+            _ => None,
+        }
+    }
+
+    /// Returns the venue's name in topics.
+    #[must_use]
+    pub const fn venue(self) -> &'static str {
+        match self {
+            Self::BinanceSpot => "binance",
+            Self::BinanceUsdm => "binance-usdm",
+            Self::BinanceCoinm => "binance-coinm",
+            Self::Okx => "okx",
+            Self::CoinbaseAdvanced | Self::CoinbaseExchange => "coinbase",
+            Self::Kraken => "kraken",
+        }
+    }
+
+    /// Reads one frame as received; forgets what `out` held before.
+    ///
+    /// # Errors
+    /// [`DecodeError`] if the frame is no JSON or a message that we know lacks what it needs; then `out` is empty.
+    /// Messages and members that we do not know are no error.
+    #[inline]
+    pub fn decode(self, frame: &[u8], out: &mut Decoded) -> Result<(), DecodeError> {
+        self.read(frame, out, |protocol, scanner, out| protocol.decode(scanner, out))
+    }
+
+    /// Reads a REST depth answer into one snapshot [`crate::BookEvent`]; its symbol is empty if the venue tells none.
+    ///
+    /// # Errors
+    /// [`DecodeError`]; then `out` is empty.
+    pub fn decode_snapshot(self, body: &[u8], out: &mut Decoded) -> Result<(), DecodeError> {
+        self.read(body, out, |protocol, scanner, out| protocol.decode_snapshot(scanner, out))
+    }
+
+    /// Reads one answer of [`Self::instruments_paths`]; rows that cannot be represented are left out.
+    ///
+    /// # Errors
+    /// [`DecodeError`] if the answer as a whole is not the venue's list.
+    pub fn decode_instruments(self, body: &[u8]) -> Result<Vec<Instrument>, DecodeError> {
+        let mut instruments = Vec::new();
+        self.read(body, &mut Decoded::default(), |protocol, scanner, _| {
+            instruments = protocol.decode_instruments(scanner)?;
+            Ok(())
+        })?;
+        Ok(instruments)
+    }
+
+    /// Returns the paths whose answers together list all instruments.
+    #[must_use]
+    pub fn instruments_paths(self) -> &'static [&'static str] {
+        self.protocol().instruments_paths()
+    }
+
+    /// Returns path and query of a REST book of at least `levels` a side, or of the most that the venue gives.
+    #[must_use]
+    pub fn snapshot_path(self, venue_symbol: &str, levels: u32) -> Option<String> {
+        self.protocol().snapshot_path(venue_symbol, levels)
+    }
+
+    /// Returns what [`Self::snapshot_path`] costs, in the venue's own unit (weight, or requests).
+    #[must_use]
+    pub fn snapshot_weight(self, levels: u32) -> u32 {
+        self.protocol().snapshot_weight(levels)
+    }
+
+    /// Appends the text frames that subscribe or unsubscribe `items`, batched as the venue likes.
+    ///
+    /// Channels that share a venue stream are asked for once. `depth`: levels a side, where the venue has a choice.
+    pub fn control(
+        self,
+        op: ControlOp,
+        request_id: u64,
+        items: &[(&str, Channel)],
+        depth: u32,
+        out: &mut Vec<String>,
+    ) {
+        self.protocol().control(op, request_id, items, depth, out);
+    }
+
+    /// Returns the channel that stands for all that share a venue stream with `channel`.
+    ///
+    /// `None`: the venue has no stream for it.
+    #[must_use]
+    pub fn stream_of(self, channel: Channel) -> Option<Channel> {
+        self.protocol().stream_of(channel)
+    }
+
+    /// Returns the text frame that asks for a sign of life; `None`: protocol-level pings only.
+    #[must_use]
+    pub fn ping(self, request_id: u64) -> Option<String> {
+        self.protocol().ping(request_id)
+    }
+
+    /// Returns the protocol's one instance.
+    #[inline]
+    fn protocol(self) -> &'static dyn Protocol {
+        match self {
+            Self::BinanceSpot => &Binance::Spot,
+            Self::BinanceUsdm => &Binance::Usdm,
+            Self::BinanceCoinm => &Binance::Coinm,
+            Self::Okx => &Okx,
+            Self::CoinbaseAdvanced => &CoinbaseAdvanced,
+            Self::CoinbaseExchange => &CoinbaseExchange,
+            Self::Kraken => &Kraken,
+        }
+    }
+
+    /// Runs one reader over a whole text.
+    #[inline]
+    fn read(
+        self,
+        text: &[u8],
+        out: &mut Decoded,
+        reader: impl FnOnce(&dyn Protocol, &mut Scanner<'_>, &mut Decoded) -> Step<()>,
+    ) -> Result<(), DecodeError> {
+        out.clear();
+        let protocol = self.protocol();
+        let mut scanner = Scanner::new(text);
+        let result =
+            check_text(text).and_then(|()| reader(protocol, &mut scanner, out)).and_then(|()| scanner.end());
+        result.map_err(|kind| {
+            out.clear();
+            let hint = protocol.book_hint(text);
+            let book_symbol = hint.unwrap_or_default();
+            DecodeError { kind, at: scanner.position(), is_book: hint.is_some(), book_symbol }
+        })
+    }
+}
+
+/// Refuses texts that are too long or not UTF-8.
+#[inline]
+fn check_text(text: &[u8]) -> Step<()> {
+    if text.len() > TEXT_BYTES_MAX {
+        return Err(DecodeErrorKind::TooLong);
+    }
+    if !text.is_ascii() && std::str::from_utf8(text).is_err() {
+        return Err(DecodeErrorKind::Utf8);
+    }
+    Ok(())
+}

@@ -1,0 +1,274 @@
+//! Cursor over JSON text: reads what the caller expects, checks everything it passes, copies and allocates nothing.
+//!
+//! A decoder names the members that it reads (`keys!`), walks an object with [`Object::next`] and takes each value
+//! with the method of its type. Members may come in any order; in the expected order a key costs one comparison.
+//! Unknown members are skipped and checked, known ones may not stand twice. Nothing recurses.
+
+mod key;
+mod number;
+mod skip;
+mod text;
+
+pub(crate) use key::{Key, Name, Object, keys};
+
+use facade_model::{Decimal, NumberError};
+
+use crate::{DecodeErrorKind, Span};
+
+/// Deepest nesting (FAULTS S19).
+pub(crate) const DEPTH_MAX: u8 = 32;
+
+/// Result of one reading step; the position is the cursor's.
+pub(crate) type Step<T> = Result<T, DecodeErrorKind>;
+
+/// The cursor. A copy is a bookmark.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Scanner<'a> {
+    text: &'a [u8],
+    at: usize,
+    depth: u8,
+}
+
+/// Walk over one array, made by [`Scanner::array`].
+#[derive(Debug)]
+pub(crate) struct Array {
+    is_first: bool,
+}
+
+impl<'a> Scanner<'a> {
+    /// Starts at the first byte.
+    pub(crate) const fn new(text: &'a [u8]) -> Self {
+        Self { text, at: 0, depth: 0 }
+    }
+
+    /// Returns where reading stands.
+    pub(crate) fn position(&self) -> u32 {
+        u32::try_from(self.at).unwrap_or(u32::MAX)
+    }
+
+    /// Returns the bytes of a span of this text.
+    pub(crate) fn of(&self, span: Span) -> &'a [u8] {
+        span.of(self.text)
+    }
+
+    /// Returns the next byte that is no white space, without taking it.
+    #[inline(always)]
+    pub(crate) fn peek(&mut self) -> Option<u8> {
+        match self.text.get(self.at) {
+            Some(&byte) if byte > b' ' => Some(byte),
+            _ => self.skip_space(),
+        }
+    }
+
+    /// Passes white space; returns the byte behind it.
+    #[cold]
+    fn skip_space(&mut self) -> Option<u8> {
+        while let Some(byte) = self.text.get(self.at) {
+            if !matches!(byte, b' ' | b'\t' | b'\n' | b'\r') {
+                return Some(*byte);
+            }
+            self.at += 1;
+        }
+        None
+    }
+
+    /// Takes one structural byte.
+    #[inline(always)]
+    fn take(&mut self, byte: u8) -> Step<()> {
+        if self.peek() == Some(byte) {
+            self.at += 1;
+            Ok(())
+        } else {
+            Err(DecodeErrorKind::Syntax)
+        }
+    }
+
+    /// Takes these very bytes if they come next; they may not begin with white space.
+    #[inline(always)]
+    pub(crate) fn literal<const N: usize>(&mut self, bytes: &[u8; N]) -> bool {
+        let is_next = self.text.get(self.at..).and_then(|rest| rest.first_chunk::<N>()) == Some(bytes);
+        if is_next {
+            self.at += N;
+        }
+        is_next
+    }
+
+    /// Enters an object; the caller walks it to its end with [`Object::next`].
+    #[inline(always)]
+    pub(crate) fn object(&mut self) -> Step<Object> {
+        self.take(b'{')?;
+        self.enter()?;
+        Ok(Object::new())
+    }
+
+    /// Enters an array; the caller walks it to its end with [`Array::next`].
+    #[inline(always)]
+    pub(crate) fn array(&mut self) -> Step<Array> {
+        self.take(b'[')?;
+        self.enter()?;
+        Ok(Array { is_first: true })
+    }
+
+    /// Goes one level down.
+    #[inline(always)]
+    fn enter(&mut self) -> Step<()> {
+        if self.depth >= DEPTH_MAX {
+            return Err(DecodeErrorKind::Depth);
+        }
+        self.depth += 1;
+        Ok(())
+    }
+
+    /// Moves to the next member or item: false behind the closing byte. Refuses a missing or a dangling comma.
+    #[inline(always)]
+    fn advance(&mut self, is_first: &mut bool, close: u8) -> Step<bool> {
+        match self.peek() {
+            Some(byte) if byte == close => {
+                self.at += 1;
+                self.depth = self.depth.saturating_sub(1);
+                Ok(false)
+            }
+            Some(b',') if !*is_first => {
+                self.at += 1;
+                if self.peek() == Some(close) { Err(DecodeErrorKind::Syntax) } else { Ok(true) }
+            }
+            Some(_) if *is_first => {
+                *is_first = false;
+                Ok(true)
+            }
+            _ => Err(DecodeErrorKind::Syntax),
+        }
+    }
+
+    /// Refuses anything but white space behind the value.
+    pub(crate) fn end(&mut self) -> Step<()> {
+        if self.peek().is_none() && self.at >= self.text.len() {
+            Ok(())
+        } else {
+            Err(DecodeErrorKind::Syntax)
+        }
+    }
+
+    /// Finds a member of the object that comes next, without moving: a cursor at its value, or `None`.
+    ///
+    /// Cheap if it is the first member; else it passes over those before.
+    pub(crate) fn find(&self, name: &[u8]) -> Step<Option<Self>> {
+        let mut probe = *self;
+        probe.take(b'{')?;
+        probe.enter()?;
+        let mut is_first = true;
+        while probe.advance(&mut is_first, b'}')? {
+            let key = probe.string()?;
+            probe.take(b':')?;
+            if probe.of(key) == name {
+                return Ok(Some(probe));
+            }
+            probe.skip()?;
+        }
+        Ok(None)
+    }
+
+    /// Takes a string; the span stands between the quotes, escape sequences unresolved.
+    #[inline]
+    pub(crate) fn string(&mut self) -> Step<Span> {
+        self.take(b'"')?;
+        let start = self.position();
+        self.pass_string()?;
+        Ok(Span { start, end: self.position() - 1 })
+    }
+
+    /// Takes a string and returns its bytes, escape sequences unresolved.
+    #[inline]
+    pub(crate) fn word(&mut self) -> Step<&'a [u8]> {
+        let span = self.string()?;
+        Ok(self.of(span))
+    }
+
+    /// Takes `null` if it comes next.
+    #[inline]
+    pub(crate) fn null(&mut self) -> bool {
+        self.peek() == Some(b'n') && self.literal(b"null")
+    }
+
+    /// Takes `true` or `false`.
+    #[inline]
+    pub(crate) fn boolean(&mut self) -> Step<bool> {
+        self.peek();
+        if self.literal(b"true") {
+            Ok(true)
+        } else if self.literal(b"false") {
+            Ok(false)
+        } else {
+            Err(DecodeErrorKind::Syntax)
+        }
+    }
+
+    /// Takes a decimal that may be missing: `null` and the empty string are absent.
+    #[inline]
+    pub(crate) fn decimal_or_absent(&mut self) -> Step<Option<Decimal>> {
+        self.peek();
+        if self.null() || self.literal(b"\"\"") {
+            return Ok(None);
+        }
+        self.decimal().map(Some)
+    }
+
+    /// Takes an integer of 0 or more, bare or in quotes.
+    #[inline]
+    pub(crate) fn unsigned(&mut self) -> Step<u64> {
+        self.magnitude()
+    }
+
+    /// Takes an integer of 0 or more; -1 (OKX, Binance: "none"), `null` and the empty string are absent.
+    #[inline]
+    pub(crate) fn unsigned_or_absent(&mut self) -> Step<Option<u64>> {
+        self.peek();
+        if self.null() || self.literal(b"-1") || self.literal(b"\"-1\"") || self.literal(b"\"\"") {
+            return Ok(None);
+        }
+        self.magnitude().map(Some)
+    }
+
+    /// Takes a signed integer of 32 bits, bare or in quotes, and returns its bits (OKX checksums).
+    #[inline]
+    pub(crate) fn bits32(&mut self) -> Step<u32> {
+        const RANGE: DecodeErrorKind = DecodeErrorKind::Number(NumberError::Range);
+        let value = self.decimal()?.rescale(0).ok_or(RANGE)?;
+        match i32::try_from(value) {
+            Ok(value) => Ok(value.cast_unsigned()),
+            Err(_) => u32::try_from(value).map_err(|_| RANGE),
+        }
+    }
+
+    /// Takes a Unix time in whole milliseconds, microseconds or nanoseconds, told apart by their size.
+    ///
+    /// Returns ns UTC. Milliseconds hold until the year 5138, microseconds from 1973 on.
+    #[inline]
+    pub(crate) fn epoch(&mut self) -> Step<i64> {
+        const MILLIS_END: u64 = 100_000_000_000_000;
+        const MICROS_END: u64 = 100_000_000_000_000_000;
+        let value = self.magnitude()?;
+        let factor = match value {
+            ..MILLIS_END => 1_000_000,
+            MILLIS_END..MICROS_END => 1_000,
+            MICROS_END.. => 1,
+        };
+        let ns = i64::try_from(value).ok().and_then(|value| value.checked_mul(factor));
+        ns.ok_or(DecodeErrorKind::Number(NumberError::Range))
+    }
+
+    /// Takes an RFC 3339 time in quotes; returns ns UTC.
+    #[inline]
+    pub(crate) fn rfc3339(&mut self) -> Step<i64> {
+        let text = self.word()?;
+        crate::timestamp::parse_rfc3339(text).ok_or(DecodeErrorKind::Syntax)
+    }
+}
+
+impl Array {
+    /// Moves to the next item: false behind the end.
+    #[inline(always)]
+    pub(crate) fn next(&mut self, scanner: &mut Scanner<'_>) -> Step<bool> {
+        scanner.advance(&mut self.is_first, b']')
+    }
+}
