@@ -11,6 +11,7 @@ Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Bytes = Annotated[int, Field(ge=1, le=2**40)]
 Seconds = Annotated[float, Field(gt=0, le=366 * 86_400)]
 Milliseconds = Annotated[int, Field(ge=1, le=86_400_000)]
+MillisecondsOrNone = Annotated[int, Field(ge=0, le=86_400_000)]  # 0 has a meaning of its own
 Ratio = Annotated[float, Field(ge=0, le=1)]
 Port = Annotated[int, Field(ge=0, le=65_535)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]

@@ -22,32 +22,28 @@ from datafacade.config.fields import (
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
 class Feeding:
-    """Figures that each Feed gets (FAULTS 1.3). ``timers.scale`` applies to all that are times."""
+    """Figures that each Feed gets under these names (FAULTS 1.3). ``timers.scale`` scales all ``*_ms``."""
 
-    liveness_ms: Milliseconds = 3_000  # no frame for so long: the connection is dead
-    liveness_ms_okx: Milliseconds = 10_000  # OKX sends nothing by itself
-    ping_ms: Milliseconds = 5_000  # own ping where the venue wants one
-    staleness_ms_min: Milliseconds = 5_000  # no news of one instrument
-    staleness_factor: Count = 20  # times the median inter-arrival of its last 200 messages
-    ack_timeout_ms: Milliseconds = 5_000
+    ack_ms: Milliseconds = 5_000  # for the answer to a subscription, and again for its snapshot
     ack_tries: Count = 3
     reconnect_first_ms: Milliseconds = 250  # attempt 1 is uniform in 0 to this
     reconnect_base_ms: Milliseconds = 500  # then equal jitter, doubling to 3 times hot.reconnect_sec
-    reconnect_reset_ms: Milliseconds = 30_000  # LIVE for so long resets the attempt counter
+    settled_ms: Milliseconds = 30_000  # LIVE for so long resets the backoff
     snapshot_levels: Count = 1_000  # levels a side of a REST snapshot
-    resync_deltas_max: Count = 20_000  # buffered per symbol
-    resync_bytes_max: Bytes = 16 * 2**20
+    book_depth: Count = 1_000  # levels a side of a subscribed book where the venue lets us choose
+    levels_max: Count = 50_000  # levels a side that are kept
+    buffer_deltas_max: Count = 20_000  # that wait for a snapshot, per symbol
+    buffer_bytes_max: Bytes = 16 * 2**20
+    resync_min_ms: Milliseconds = 250  # first wait between two snapshot tries, doubling
+    resync_fast_max_ms: Milliseconds = 3_000
     resync_fast_tries: Count = 5
-    resync_fast_ms: Milliseconds = 250  # first wait, doubling
-    resync_fast_ms_max: Milliseconds = 3_000
     resync_slow_ms: Milliseconds = 15_000  # then for ever
-    book_levels_max: Count = 50_000  # a side
-    crossed_ms_max: Milliseconds = 1_000
-    crossed_updates_max: Count = 10
-    malformed_per_minute_max: Count = 10
-    checkpoint_levels: Annotated[int, Field(ge=0, le=50_000)] = 50  # 0: the whole book
+    quiet_ms: Milliseconds = 5_000  # a REST snapshot waits so long for its first delta
+    crossed_ms: Milliseconds = 1_000  # a book may stay crossed
     checkpoint_ms: Milliseconds = 1_000
+    checkpoint_levels: Annotated[int, Field(ge=0, le=50_000)] = 50  # 0: the whole book
     heartbeat_ms: Milliseconds = 1_000
+    malformed_max: Count = 10  # undecodable frames a minute
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)

@@ -10,6 +10,8 @@ from datafacade.config.fields import (
     STRICT,
     Bytes,
     Count,
+    Milliseconds,
+    MillisecondsOrNone,
     Name,
     Ratio,
     RestUrl,
@@ -37,6 +39,9 @@ class Venue:
     feeds: Annotated[dict[Name, FeedEndpoint], Field(min_length=1)]
     enabled: bool = True
     message_bytes_max: Bytes = 16 * 2**20  # of one WebSocket message
+    liveness_ms: Milliseconds = 3_000  # no frame for so long: the connection is dead
+    ping_ms: MillisecondsOrNone = 0  # interval of our own ping; 0: the venue needs none
+    send_ms: MillisecondsOrNone = 0  # shortest time between two of our messages; 0: no rule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
@@ -79,8 +84,7 @@ class VenueLimits:
     """What one venue allows."""
 
     rest: RestBudget
-    connections: Windows  # dials; already under the venue's limit
-    messages: Windows  # frames that we send on one connection; already under the venue's limit
+    connections: Windows  # dials; already below the venue's limit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)

@@ -1,0 +1,1 @@
+"""Spare the venues: budgets, breakers and addresses that may be contacted."""
