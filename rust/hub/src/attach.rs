@@ -3,10 +3,9 @@
 use std::task::Waker;
 
 use crate::cursor::{Cursor, Phase};
-use crate::encoder::DeliveryGap;
-use crate::state::State;
-use crate::subscriber::{Subscriber, SubscriberId};
-use crate::take::EndReason;
+use crate::ring::Ring;
+use crate::state::{FeedWaker, State};
+use crate::subscriber::{StreamQueue, Subscriber, SubscriberId};
 use crate::topic::{Caught, Topic, TopicId};
 
 /// Where a joiner starts. Every joiner is first given the newest state record of the topic.
@@ -68,46 +67,130 @@ impl State {
         id
     }
 
-    /// Attaches a topic: status, what is kept, then the records from the seam on.
+    /// Attaches a topic: status, what describes the present, then the records from the seam on.
     pub fn attach(
         &mut self,
         id: SubscriberId,
         topic_id: TopicId,
         options: AttachOptions,
         status: &mut dyn FnMut(Seam, &mut Vec<u8>),
+        wakes: &mut Vec<Waker>,
     ) -> Result<Seam, AttachError> {
         let topic = self.topics.get_mut(topic_id).ok_or(AttachError::UnknownTopic { topic: topic_id })?;
-        let subscriber = self
-            .subscribers
-            .get_mut(id.slot())
-            .filter(|subscriber| subscriber.id == id && subscriber.end.is_none())
-            .ok_or(AttachError::UnknownSubscriber)?;
+        let subscriber = self.subscribers.get_mut(id.slot());
+        let subscriber = subscriber.filter(|subscriber| subscriber.id == id && subscriber.end.is_none());
+        let subscriber = subscriber.ok_or(AttachError::UnknownSubscriber)?;
         if subscriber.cursors.contains_key(&topic_id) {
             return Err(AttachError::AlreadyAttached { topic: topic_id });
         }
-        let is_newest = options.start == Start::Newest;
-        let kept_data = topic.kept_data.seq > 0 && topic.newest_data.is_none();
-        let phase = if options.start == Start::Cut { Phase::Waiting } else { Phase::Live };
-        let seq_live = topic.head + 1;
-        let _ = (is_newest, kept_data);
-        let seam = Seam { seq_next: seq_live, seq_oldest: topic.seq_evicted + 1 };
+        let seam = topic.seam(options.start);
+        let queued = subscriber.stream.len();
         self.scratch.clear();
         status(seam, &mut self.scratch);
         subscriber.stream.push(&self.scratch);
-        let cursor = self.cursors.insert(Cursor {
-            topic: topic_id,
-            phase,
-            seq_next: seq_live,
-            waits_since: self.ring.end(),
-        });
+        topic.describe(options.start, &self.ring, &mut subscriber.stream);
+        subscriber.note_owed(subscriber.stream.len() - queued);
+        wakes.extend(subscriber.waker.take());
+        let phase = if options.start == Start::Cut { Phase::Waiting } else { Phase::Live };
+        let (seq_next, waits_since) = (topic.head + 1, self.ring.end());
+        let cursor = self.cursors.insert(Cursor { topic: topic_id, phase, seq_next, waits_since });
         subscriber.cursors.insert(topic_id, cursor);
+        subscriber.pending.reserve(subscriber.cursors.len() - subscriber.pending.len());
         topic.admit(Caught { subscriber: id.slot(), cursor }, phase);
-        subscriber.pending.reserve(subscriber.cursors.len());
+        if phase == Phase::Waiting && !topic.is_cut_listed {
+            topic.is_cut_listed = true;
+            self.cuts.push(topic_id);
+        }
         Ok(seam)
+    }
+
+    pub fn detach(&mut self, id: SubscriberId, topic_id: TopicId) -> Option<u64> {
+        let subscriber = self.subscribers.get_mut(id.slot()).filter(|subscriber| subscriber.id == id)?;
+        let slot = subscriber.cursors.remove(&topic_id)?;
+        subscriber.pending.retain(|pending| pending.cursor != slot);
+        subscriber.open = subscriber.open.filter(|open| open.cursor != slot);
+        let cursor = self.cursors.remove(slot)?;
+        self.topics.get_mut(topic_id)?.dismiss(slot, &cursor);
+        (cursor.phase == Phase::Live).then_some(cursor.seq_next - 1)
+    }
+
+    pub fn push(&mut self, id: SubscriberId, update: &[u8], wakes: &mut Vec<Waker>) -> bool {
+        let bound = self.bounds.owed_bytes;
+        let Some(subscriber) = self.subscriber_mut(id).filter(|subscriber| subscriber.end.is_none()) else {
+            return false;
+        };
+        wakes.extend(subscriber.waker.take());
+        if subscriber.stream.len() as u64 + update.len() as u64 > bound {
+            self.end_slow(id);
+            return false;
+        }
+        let framed = subscriber.stream.push(update);
+        subscriber.note_owed(framed);
+        true
+    }
+
+    pub fn close(&mut self, id: SubscriberId, wakes: &mut Vec<Waker>) {
+        let Some(subscriber) = self.subscriber_mut(id) else { return };
+        wakes.extend(subscriber.waker.take());
+        self.detach_all(id);
+        self.subscribers.remove(id.slot());
+    }
+
+    pub fn detach_all(&mut self, id: SubscriberId) {
+        while let Some(topic) =
+            self.subscriber(id).and_then(|subscriber| subscriber.cursors.keys().next().copied())
+        {
+            self.detach(id, topic);
+        }
+    }
+
+    /// Returns what tells the feeds that a cut is wanted, unless they were told and have not looked yet.
+    pub fn feed_to_wake(&mut self) -> Option<FeedWaker> {
+        if self.is_feed_woken {
+            return None;
+        }
+        let wake = self.feed_waker.clone()?;
+        self.is_feed_woken = true;
+        Some(wake)
     }
 }
 
 impl Topic {
+    /// Returns the seam of a joiner: the next record, or the data that describes the present if nothing came after it.
+    fn seam(&self, start: Start) -> Seam {
+        let is_seamless =
+            start == Start::Newest && self.newest.is_known() && self.newest.seq_last == self.head;
+        let seq_next = if is_seamless { self.newest.seq_first } else { self.head + 1 };
+        Seam { seq_next, seq_oldest: self.seq_evicted + 1 }
+    }
+
+    /// Queues the records that describe the present, in the order of their `seq`.
+    fn describe(&self, start: Start, ring: &Ring, stream: &mut StreamQueue) {
+        let with_data = start == Start::Newest && self.newest.is_known();
+        let is_state_newer = !with_data || self.kept_state.seq > self.newest.seq_last;
+        if self.kept_state.seq > 0 && !is_state_newer {
+            stream.push_framed(&self.kept_state.bytes);
+        }
+        if with_data {
+            self.describe_data(ring, stream);
+        }
+        if self.kept_state.seq > 0 && is_state_newer {
+            stream.push_framed(&self.kept_state.bytes);
+        }
+    }
+
+    /// Queues the newest group of data, from the ring or from what was kept of it.
+    fn describe_data(&self, ring: &Ring, stream: &mut StreamQueue) {
+        let mut at = self.newest.at;
+        if at.is_none() {
+            stream.push_framed(&self.newest.kept);
+        }
+        while let Some((record, framed)) = at.and_then(|at| ring.get(at)) {
+            stream.push_framed(framed);
+            at = record.next.filter(|_| record.more);
+        }
+    }
+
     /// Takes in a cursor without a pending record. Room is made now, so that none is made later.
     fn admit(&mut self, caught: Caught, phase: Phase) {
         self.attached += 1;
@@ -122,22 +205,15 @@ impl Topic {
             }
         }
     }
-}
 
-impl State {
-    pub fn detach(&mut self, _id: SubscriberId, _topic: TopicId) -> Option<u64> {
-        None
+    /// Forgets a cursor.
+    fn dismiss(&mut self, slot: u32, cursor: &Cursor) {
+        self.attached -= 1;
+        self.caught.retain(|caught| caught.cursor != slot);
+        self.waiting.retain(|caught| caught.cursor != slot);
+        let is_served = self.cut_last.is_some_and(|cut| cut >= cursor.waits_since);
+        if cursor.phase == Phase::Waiting && !is_served {
+            self.cuts_owed -= 1;
+        }
     }
-
-    pub fn push(&mut self, _id: SubscriberId, _update: &[u8], _wakes: &mut Vec<Waker>) -> bool {
-        false
-    }
-
-    pub fn close(&mut self, _id: SubscriberId, _wakes: &mut Vec<Waker>) {}
-
-    pub fn feed_to_wake(&mut self) -> Option<crate::state::FeedWaker> {
-        None
-    }
-
-    pub fn evict(&mut self) {}
 }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
-use crate::attach::{AttachError, AttachOptions, Seam};
+use crate::attach::{AttachError, AttachOptions, Seam, Start};
 use crate::encoder::{ResumePosition, StreamEncoder};
 use crate::record::{Batch, PublishError, Stamp};
 use crate::state::{HubBounds, State};
@@ -94,9 +94,9 @@ impl Hub {
         status: &mut dyn FnMut(Seam, &mut Vec<u8>),
     ) -> Result<Seam, AttachError> {
         let (result, feed_waker) = self.waking(|state, wakes| {
-            let result = state.attach(subscriber, topic, options, status);
-            wakes.extend(state.subscriber_mut(subscriber).and_then(|subscriber| subscriber.waker.take()));
-            (result, state.feed_to_wake())
+            let result = state.attach(subscriber, topic, options, status, wakes);
+            let is_cut_wanted = result.is_ok() && options.start == Start::Cut;
+            (result, is_cut_wanted.then(|| state.feed_to_wake()).flatten())
         });
         if let Some(wake) = feed_waker {
             wake();

@@ -75,10 +75,12 @@ pub(crate) fn frame(body: &[u8], out: &mut Vec<u8>) {
     out.push(TAG);
     let mut rest = body.len();
     while rest >= 0x80 {
-        out.push((rest & 0x7F) as u8 | 0x80);
+        let [low, ..] = rest.to_le_bytes();
+        out.push(low | 0x80);
         rest >>= 7;
     }
-    out.push((rest & 0x7F) as u8);
+    let [low, ..] = rest.to_le_bytes();
+    out.push(low);
     out.extend_from_slice(body);
 }
 

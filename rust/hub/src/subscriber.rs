@@ -18,7 +18,20 @@ impl SubscriberId {
     }
 
     pub(crate) fn slot(self) -> u32 {
-        (self.0 & u64::from(u32::MAX)) as u32
+        let [a, b, c, d, ..] = self.0.to_le_bytes();
+        u32::from_le_bytes([a, b, c, d])
+    }
+
+    /// Returns the handle as a number, for borders that carry numbers only.
+    #[must_use]
+    pub fn to_raw(self) -> u64 {
+        self.0
+    }
+
+    /// Returns the handle of a number from [`SubscriberId::to_raw`]; any other number is a subscriber that ended.
+    #[must_use]
+    pub fn from_raw(raw: u64) -> Self {
+        Self(raw)
     }
 }
 
@@ -32,13 +45,20 @@ pub(crate) struct StreamQueue {
 }
 
 impl StreamQueue {
+    pub fn is_empty(&self) -> bool {
+        self.lengths.is_empty()
+    }
+
     /// Bytes that wait.
     pub fn len(&self) -> usize {
         self.bytes.len() - self.taken
     }
 
-    /// Frames a bare `Update` and appends it. Returns the bytes added.
+    /// Frames a bare `Update` and appends it; nothing if the encoder wrote nothing. Returns the bytes added.
     pub fn push(&mut self, body: &[u8]) -> usize {
+        if body.is_empty() {
+            return 0;
+        }
         let framed = framed_len(body.len());
         frame(body, &mut self.bytes);
         self.lengths.push_back(framed);
@@ -106,6 +126,11 @@ impl Subscriber {
             bytes_taken: 0,
             stream_seq_acked: 0,
         }
+    }
+
+    /// Notes bytes that it owes beside what the hub publishes.
+    pub fn note_owed(&mut self, bytes: usize) {
+        self.owed_check_at = self.owed_check_at.saturating_sub(bytes as u64);
     }
 
     /// Returns the cursor with the oldest record to take.

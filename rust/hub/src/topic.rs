@@ -63,7 +63,7 @@ pub(crate) struct Caught {
     pub cursor: u32,
 }
 
-/// A framed record that outlives the ring, so that a joiner of a quiet topic learns the present.
+/// The newest state record. It outlives the ring: every joiner begins with it.
 #[derive(Debug, Default)]
 pub(crate) struct Kept {
     /// `seq` of the record; 0: none is kept.
@@ -78,6 +78,26 @@ impl Kept {
         self.seq = seq;
         self.bytes.clear();
         self.bytes.extend_from_slice(framed);
+    }
+}
+
+/// The newest group of data: what a joiner of a top of book or a ticker begins with.
+#[derive(Debug, Default)]
+pub(crate) struct Newest {
+    /// Its first record, while the ring holds it.
+    pub at: Option<Position>,
+    /// `seq` of its first record; 0: there was none.
+    pub seq_first: u64,
+    /// `seq` of its last record.
+    pub seq_last: u64,
+    /// Its one record, framed, once it left the ring; empty: it stood in a larger group, or was large.
+    pub kept: Vec<u8>,
+}
+
+impl Newest {
+    /// Whether its bytes are still known.
+    pub fn is_known(&self) -> bool {
+        self.at.is_some() || !self.kept.is_empty()
     }
 }
 
@@ -102,10 +122,7 @@ pub(crate) struct Topic {
     pub seq_evicted: u64,
     /// Newest record in the ring.
     pub last: Option<Position>,
-    /// First record of the newest data group, while the ring holds it.
-    pub newest_data: Option<Position>,
-    /// The newest data record, once it left the ring (single records only).
-    pub kept_data: Kept,
+    pub newest: Newest,
     /// The newest state record.
     pub kept_state: Kept,
     /// Framed bytes published, snapshots for waiters (cuts) left out.
@@ -120,8 +137,10 @@ pub(crate) struct Topic {
     pub cuts_owed: u32,
     /// Whether the topic stands in the list of wanted cuts.
     pub is_cut_listed: bool,
-    /// Newest record from which a waiter may start.
+    /// First part of the newest snapshot or cut published: it serves all who began to wait before it.
     pub cut_last: Option<Position>,
+    /// Whether the newest record promised more of its group.
+    pub is_group_open: bool,
     pub check: Check,
 }
 
@@ -132,8 +151,7 @@ impl Topic {
             head: 0,
             seq_evicted: 0,
             last: None,
-            newest_data: None,
-            kept_data: Kept::default(),
+            newest: Newest::default(),
             kept_state: Kept::default(),
             bytes: 0,
             caught: Vec::new(),
@@ -142,6 +160,7 @@ impl Topic {
             cuts_owed: 0,
             is_cut_listed: false,
             cut_last: None,
+            is_group_open: false,
             check: Check::default(),
         }
     }
