@@ -1,1 +1,35 @@
-//! placeholder
+//! The hot pipeline: one [`Feed`] per venue connection turns frames into proven, encoded records.
+//!
+//! A feed does no I/O and reads no clock but its own: bytes and time go in, [`Command`]s and records of the hub
+//! come out. So every recording is a test.
+
+mod book_flow;
+mod buffer;
+mod chain;
+mod clock;
+mod command;
+mod config;
+mod event_flow;
+mod feed;
+mod inspect;
+mod lifeline;
+mod machine;
+mod publish;
+mod report;
+mod stats;
+mod stream;
+mod subscriptions;
+mod timers;
+mod topic;
+
+pub use buffer::BufferBounds;
+pub use chain::{ChainRule, Link, SnapshotSource};
+pub use clock::{Clock, ManualClock};
+pub use command::Command;
+pub use config::FeedConfig;
+pub use feed::Feed;
+pub use inspect::{StreamReport, TopicReport};
+pub use lifeline::Socket;
+pub use machine::{BookMachine, ChecksumRule, MachineRules, Message, Outcome};
+pub use report::{BookReport, Proofs};
+pub use stats::{FeedStats, Latency};

@@ -1,0 +1,260 @@
+//! Book messages to records: what each outcome of the machine means for subscribers and for the venue.
+
+use facade_model::{Channel, GapCause, LevelChange, StateReason, StreamPhase};
+use facade_venues::{BookEvent, ControlOp};
+
+use crate::chain::{SnapshotSource, previous_of};
+use crate::command::Command;
+use crate::feed::Feed;
+use crate::machine::{Message, Outcome};
+use crate::publish::{LostEvents, Origin, Times};
+use crate::stream::{Resync, Stream};
+use crate::subscriptions::ItemState;
+
+impl Feed {
+    pub(crate) fn on_book(&mut self, frame: &[u8], event: &BookEvent, levels: &[LevelChange], ts_recv: i64) {
+        let Some(stream) = self.known_stream(event.symbol.of(frame)) else {
+            self.stats.unknown += 1;
+            return;
+        };
+        if self.config.is_replay {
+            self.open_topic(stream, Channel::BookL2);
+        }
+        self.stats.book_messages += 1;
+        let times = Times { event: event.ts_event, recv: ts_recv };
+        self.stats.venue_to_recv(times);
+        let message = Message {
+            sequence: self.sequence_of(event.sequence),
+            checksum: event.checksum,
+            ts_event: event.ts_event,
+            ts_recv,
+            levels,
+        };
+        let Some(entry) = self.streams.get_mut(stream) else { return };
+        let Some(machine) = &mut entry.machine else { return };
+        let outcome = if event.is_snapshot { machine.on_snapshot(&message) } else { machine.on_delta(&message) };
+        if outcome == Outcome::Applied {
+            self.publish_delta(stream, &message, times);
+        } else {
+            self.settle(stream, outcome, times);
+        }
+        self.note_book_data(stream);
+    }
+
+    /// Publishes the changes of a proven message, and a checkpoint when one is due.
+    fn publish_delta(&mut self, stream: usize, message: &Message<'_>, times: Times) {
+        let venue = self.config.product.venue();
+        let Some(entry) = self.streams.get_mut(stream) else { return };
+        let Stream { instrument, usual, topics, machine: Some(machine), checkpoint_at, is_changed, .. } = entry else {
+            return;
+        };
+        let Some(topic) = topics.get_mut(Channel::BookL2 as usize).and_then(Option::as_mut) else { return };
+        if topic.phase != StreamPhase::Live {
+            return;
+        }
+        let origin = Origin { venue, symbol: &instrument.symbol, usual: *usual };
+        let proof = (machine.integrity(), previous_of(&message.sequence), message.sequence.last);
+        let changes = machine.changes();
+        if changes.is_empty() {
+            topic.ts_recv_last = times.recv; // a keep-alive tells nothing, but the stream lives
+            return;
+        }
+        if self.publisher.delta(origin, topic, changes, proof, times).is_err() {
+            self.settle(stream, Outcome::Rejected(StateReason::NumberRange), times);
+            return;
+        }
+        *is_changed = true;
+        if self.publisher.now - *checkpoint_at >= self.config.checkpoint_ns {
+            *checkpoint_at = self.publisher.now;
+            *is_changed = false;
+            self.publisher.checkpoint(origin, topic, machine, self.config.checkpoint_levels, times);
+        }
+    }
+
+    /// Does what an outcome demands, but the plain application.
+    pub(crate) fn settle(&mut self, stream: usize, outcome: Outcome, times: Times) {
+        let now = self.publisher.now;
+        match outcome {
+            Outcome::Ignored | Outcome::Applied | Outcome::StillCrossed => {}
+            Outcome::Buffered => self.buffered(stream),
+            Outcome::Crossed => {
+                if let Some(entry) = self.streams.get_mut(stream) {
+                    entry.resync.crossed_since = now;
+                }
+                self.set_state(stream, Channel::BookL2, StreamPhase::Resync, StateReason::Crossed, "");
+            }
+            Outcome::Synced => self.publish_whole(stream, times, StateReason::Synced),
+            Outcome::Replaced => self.publish_whole(stream, times, StateReason::VenueSnapshot),
+            Outcome::Broken(reason) => self.broken(stream, reason),
+            Outcome::Refetch(reason) => self.retry(stream, reason),
+            Outcome::Rejected(reason) => {
+                self.set_state(stream, Channel::BookL2, StreamPhase::Rejected, reason, "");
+            }
+        }
+    }
+
+    /// A whole proven state is there: the loss before it, the book, LIVE, its checkpoint.
+    fn publish_whole(&mut self, stream: usize, times: Times, reason: StateReason) {
+        let venue = self.config.product.venue();
+        let Some(entry) = self.streams.get_mut(stream) else { return };
+        entry.resync = Resync::default();
+        entry.checkpoint_at = self.publisher.now;
+        entry.is_changed = false;
+        let Stream { instrument, usual, topics, machine: Some(machine), .. } = entry else { return };
+        let Some(topic) = topics.get_mut(Channel::BookL2 as usize).and_then(Option::as_mut) else { return };
+        let origin = Origin { venue, symbol: &instrument.symbol, usual: *usual };
+        if let Some(gap) = topic.gap.take() {
+            let first = gap.venue_sequence_first;
+            let lost = LostEvents {
+                cause: gap.cause,
+                venue_sequence_first: first,
+                venue_sequence_last: machine.last().filter(|last| first.is_some_and(|first| first <= *last)),
+                count: None,
+                ts_first: gap.ts_first,
+            };
+            self.publisher.gap(origin, topic, &lost, times);
+        }
+        if self.publisher.snapshot(origin, topic, machine, times, false).is_err() {
+            self.set_state(stream, Channel::BookL2, StreamPhase::Rejected, StateReason::NumberRange, "");
+            return;
+        }
+        let phase = machine.phase();
+        if topic.phase != phase {
+            let reason = if phase == StreamPhase::Live { reason } else { StateReason::VenueStatus };
+            self.set_state(stream, Channel::BookL2, phase, reason, "");
+        }
+        self.publish_checkpoint(stream, times);
+    }
+
+    pub(crate) fn publish_checkpoint(&mut self, stream: usize, times: Times) {
+        let venue = self.config.product.venue();
+        let Some(entry) = self.streams.get_mut(stream) else { return };
+        let Stream { instrument, usual, topics, machine: Some(machine), .. } = entry else { return };
+        let Some(topic) = topics.get_mut(Channel::BookL2 as usize).and_then(Option::as_mut) else { return };
+        if topic.phase == StreamPhase::Live {
+            let origin = Origin { venue, symbol: &instrument.symbol, usual: *usual };
+            self.publisher.checkpoint(origin, topic, machine, self.config.checkpoint_levels, times);
+        }
+    }
+
+    /// A proof broke: tell it, note the loss, start over.
+    fn broken(&mut self, stream: usize, reason: StateReason) {
+        let Some(entry) = self.streams.get_mut(stream) else { return };
+        let next = entry.machine.as_ref().and_then(|machine| machine.last()).map(|last| last + 1);
+        if let Some(topic) = entry.topic_mut(Channel::BookL2) {
+            topic.open_gap(gap_cause(reason), next);
+        }
+        entry.resync = Resync::default();
+        self.set_state(stream, Channel::BookL2, StreamPhase::Resync, reason, "");
+        self.resync_now(stream);
+    }
+
+    /// Breaks a book from outside and does not ask for a new one: the connection will be made anew.
+    pub(crate) fn break_book(&mut self, stream: usize, reason: StateReason) {
+        let Some(entry) = self.streams.get_mut(stream) else { return };
+        let Some(machine) = &mut entry.machine else { return };
+        let next = machine.last().map(|last| last + 1);
+        if let Outcome::Broken(reason) = machine.break_off(reason) {
+            if let Some(topic) = entry.topic_mut(Channel::BookL2) {
+                topic.open_gap(gap_cause(reason), next);
+            }
+            self.set_state(stream, Channel::BookL2, StreamPhase::Resync, reason, "");
+        }
+    }
+
+    /// Breaks a book from outside and asks for a new one.
+    pub(crate) fn break_and_resync(&mut self, stream: usize, reason: StateReason) {
+        let Some(machine) = self.streams.get_mut(stream).and_then(|entry| entry.machine.as_mut()) else { return };
+        if let Outcome::Broken(reason) = machine.break_off(reason) {
+            self.broken(stream, reason);
+        }
+    }
+
+    /// A delta was kept, or a snapshot waits for its first delta.
+    fn buffered(&mut self, stream: usize) {
+        let now = self.publisher.now;
+        let Some(entry) = self.streams.get_mut(stream) else { return };
+        if entry.machine.as_ref().is_some_and(crate::machine::BookMachine::is_bridging) {
+            entry.resync.bridging_since = now;
+        } else if entry.resync.request_id.is_none() && entry.resync.due == 0 {
+            self.resync_now(stream);
+        }
+    }
+
+    /// The last try was of no use: wait, then try again; for ever, and visibly (row B13).
+    pub(crate) fn retry(&mut self, stream: usize, reason: StateReason) {
+        let Some(entry) = self.streams.get_mut(stream) else { return };
+        let resync = &mut entry.resync;
+        resync.request_id = None;
+        resync.bridging_since = 0;
+        let config = &self.config;
+        let pause = if resync.attempt >= config.resync_fast_tries {
+            config.resync_slow_ns
+        } else {
+            let doubled = config.resync_min_ns << resync.attempt.saturating_sub(1).min(16);
+            doubled.min(config.resync_fast_max_ns)
+        };
+        resync.due = self.publisher.now + pause;
+        let phase = match entry.machine.as_ref().map(crate::machine::BookMachine::phase) {
+            Some(StreamPhase::Resync) => StreamPhase::Resync,
+            _ => StreamPhase::Syncing,
+        };
+        self.set_state(stream, Channel::BookL2, phase, reason, "");
+    }
+
+    /// Tries once to get a whole book from the venue.
+    pub(crate) fn resync_now(&mut self, stream: usize) {
+        let product = self.config.product;
+        let Some(entry) = self.streams.get_mut(stream) else { return };
+        entry.resync.attempt += 1;
+        entry.resync.due = 0;
+        entry.resync.crossed_since = 0;
+        if SnapshotSource::of(product) != SnapshotSource::Rest {
+            entry.resync.snapshot_deadline = self.publisher.now + self.config.ack_ns;
+            self.resubscribe(stream, Channel::BookL2);
+            return;
+        }
+        let levels = self.config.snapshot_levels;
+        let Some(path) = product.snapshot_path(&entry.instrument.venue_symbol, levels) else { return };
+        let request_id = self.subscriptions.request_id();
+        entry.resync.request_id = Some(request_id);
+        self.fetches.insert(request_id, stream);
+        self.commands.push(Command::Fetch { request_id, path, weight: product.snapshot_weight(levels) });
+    }
+
+    /// Ends a subscription and asks for it anew; the second step follows the venue's answer.
+    fn resubscribe(&mut self, stream: usize, channel: Channel) {
+        let is_known = self
+            .subscriptions
+            .find(stream, channel)
+            .is_some_and(|item| matches!(item.state, ItemState::Active | ItemState::Asked { .. }));
+        if !is_known {
+            return;
+        }
+        let request_id = self.control(ControlOp::Unsubscribe, &[(stream, channel)]);
+        let deadline = self.publisher.now + self.config.ack_ns / 10;
+        if let Some(item) = self.subscriptions.find(stream, channel) {
+            item.state = ItemState::Leaving { request_id, deadline };
+        }
+    }
+
+    /// Data is an acknowledgement too: it may come first.
+    fn note_book_data(&mut self, stream: usize) {
+        if let Some(item) = self.subscriptions.find(stream, Channel::BookL2)
+            && matches!(item.state, ItemState::Asked { .. })
+        {
+            item.state = ItemState::Active;
+        }
+    }
+}
+
+const fn gap_cause(reason: StateReason) -> GapCause {
+    match reason {
+        StateReason::ChecksumMismatch => GapCause::ChecksumMismatch,
+        StateReason::Crossed => GapCause::Crossed,
+        StateReason::Undecodable | StateReason::MalformedFrames => GapCause::Undecodable,
+        StateReason::BufferOverflow => GapCause::Overflow,
+        StateReason::ConnectionClosed | StateReason::Silent | StateReason::InternalFault => GapCause::Disconnect,
+        _ => GapCause::SequenceGap,
+    }
+}

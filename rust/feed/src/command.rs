@@ -1,0 +1,29 @@
+//! What a feed wants done. It does no I/O itself: Python executes commands in order.
+
+/// One thing to do for a feed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Send this text frame.
+    Send(String),
+    /// Fetch this path of the venue's REST host and hand the answer to `on_response`.
+    Fetch {
+        /// Names the answer.
+        request_id: u64,
+        /// Path and query.
+        path: String,
+        /// What the venue charges for it.
+        weight: u32,
+    },
+    /// Close the socket, then report `on_closed`.
+    Close {
+        /// WebSocket close code.
+        code: u16,
+        /// Why, in a few plain words.
+        reason: &'static str,
+    },
+    /// Dial after this delay, then report `on_opened` or `on_dial_failed`.
+    Connect {
+        /// Nanoseconds from now.
+        delay_ns: i64,
+    },
+}

@@ -1,0 +1,502 @@
+//! The feed of one venue connection: frames, answers and time in; commands and encoded records out. No I/O.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use facade_hub::{Hub, TopicKey};
+use facade_model::{Channel, GapCause, Instrument, Integrity, StateReason, StreamPhase};
+use facade_venues::{ControlOp, DecodeError, Decoded, Event, Product, Sequence};
+
+use crate::clock::Clock;
+use crate::command::Command;
+use crate::config::FeedConfig;
+use crate::lifeline::{Lifeline, Socket, close_reason};
+use crate::publish::{Origin, Publisher, StateDetail};
+use crate::stats::FeedStats;
+use crate::stream::{Resync, Stream};
+use crate::subscriptions::Subscriptions;
+use crate::topic::Topic;
+
+/// Items in one subscription request: well below every venue's bound, and isolated cheaply when refused.
+pub(crate) const GROUP_MAX: usize = 100;
+/// All channels that a feed can publish.
+const OPENING: [&str; 0] = [];
+const CHANNELS: [Channel; 4] = [Channel::Trades, Channel::BookL2, Channel::TopOfBook, Channel::Ticker];
+
+/// One venue connection's machine.
+pub struct Feed {
+    pub(crate) config: FeedConfig,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) clock: Box<dyn Clock>,
+    pub(crate) line: Lifeline,
+    pub(crate) streams: Vec<Stream>,
+    pub(crate) subscriptions: Subscriptions,
+    pub(crate) publisher: Publisher,
+    pub(crate) commands: Vec<Command>,
+    pub(crate) stats: FeedStats,
+    pub(crate) fetches: HashMap<u64, usize>,
+    /// Coinbase Advanced: number of the last frame of this connection, and of the frame in hand.
+    pub(crate) frame_sequence: Option<u64>,
+    instruments: HashMap<Box<[u8]>, Instrument>,
+    by_venue_symbol: HashMap<Box<[u8]>, usize>,
+    last_hit: usize,
+    decoded: Decoded,
+    texts: Vec<String>,
+    group: Vec<(usize, Channel)>,
+}
+
+impl Feed {
+    /// Makes a feed without a connection.
+    #[must_use]
+    pub fn new(config: FeedConfig, hub: Arc<Hub>, clock: Box<dyn Clock>) -> Self {
+        let publisher = Publisher::new(config.epoch);
+        Self {
+            line: Lifeline::new(config.seed),
+            config,
+            hub,
+            clock,
+            streams: Vec::new(),
+            subscriptions: Subscriptions::default(),
+            publisher,
+            commands: Vec::new(),
+            stats: FeedStats::default(),
+            fetches: HashMap::new(),
+            frame_sequence: None,
+            instruments: HashMap::new(),
+            by_venue_symbol: HashMap::new(),
+            last_hit: 0,
+            decoded: Decoded::default(),
+            texts: Vec::new(),
+            group: Vec::new(),
+        }
+    }
+
+    /// Venue and protocol.
+    #[must_use]
+    pub const fn product(&self) -> Product {
+        self.config.product
+    }
+
+    /// Settings.
+    #[must_use]
+    pub const fn config(&self) -> &FeedConfig {
+        &self.config
+    }
+
+    /// Sets the depth of books subscribed from now on (a replay learns it from the capture).
+    pub const fn set_book_depth(&mut self, depth: u32) {
+        self.config.book_depth = depth;
+    }
+
+    /// Reads an instrument list of the venue; returns how many instruments it names.
+    ///
+    /// # Errors
+    /// [`DecodeError`] if the body is no list of this venue.
+    pub fn add_instruments(&mut self, body: &[u8]) -> Result<usize, DecodeError> {
+        let list = self.config.product.decode_instruments(body)?;
+        let count = list.len();
+        for instrument in list {
+            self.instruments.insert(instrument.venue_symbol.as_bytes().into(), instrument);
+        }
+        Ok(count)
+    }
+
+    /// All known instruments.
+    pub fn instruments(&self) -> impl Iterator<Item = &Instrument> {
+        self.instruments.values()
+    }
+
+    /// Takes the commands given since the last call, oldest first.
+    pub fn drain_commands(&mut self) -> std::vec::Drain<'_, Command> {
+        self.commands.drain(..)
+    }
+
+    /// Whether commands wait.
+    #[must_use]
+    pub const fn has_commands(&self) -> bool {
+        !self.commands.is_empty()
+    }
+
+    /// Follows a channel of an instrument, named by the venue's spelling. `false`: unknown instrument.
+    pub fn subscribe(&mut self, venue_symbol: &str, channel: Channel) -> bool {
+        self.begin();
+        let Some(stream) = self.stream_of(venue_symbol) else { return false };
+        self.open_topic(stream, channel);
+        if let Some(representative) = self.config.product.stream_of(channel) {
+            self.subscriptions.want(stream, representative);
+        }
+        if self.line.socket == Socket::Open {
+            self.ask();
+        }
+        self.end();
+        true
+    }
+
+    /// Gives a channel of an instrument up; the topic ends with a state record.
+    pub fn unsubscribe(&mut self, venue_symbol: &str, channel: Channel) {
+        self.begin();
+        if let Some(stream) = self.by_venue_symbol.get(venue_symbol.as_bytes()).copied() {
+            self.set_state(stream, channel, StreamPhase::Empty, StateReason::Unsubscribed, "");
+            if let Some(entry) = self.streams.get_mut(stream) {
+                entry.remove_topic(channel);
+            }
+            self.leave_venue_stream(stream, channel);
+        }
+        self.end();
+    }
+
+    /// Starts the first dial.
+    pub fn start(&mut self) {
+        if self.line.socket == Socket::Idle {
+            self.begin();
+            self.plan_dial();
+            self.end();
+        }
+    }
+
+    /// Takes the news that the socket is open.
+    pub fn on_opened(&mut self) {
+        self.begin();
+        let now = self.publisher.now;
+        self.line.opened(now);
+        self.frame_sequence = None;
+        self.subscriptions.reopen();
+        let opening: Vec<String> = OPENING.iter().map(|text| (*text).to_owned()).collect();
+        let request_id = self.subscriptions.request_id();
+        self.subscriptions.post(request_id, opening.into_iter());
+        for stream in 0..self.streams.len() {
+            for channel in CHANNELS {
+                self.set_state(stream, channel, StreamPhase::Syncing, StateReason::Subscribed, "");
+            }
+        }
+        self.ask();
+        self.end();
+    }
+
+    /// Takes one frame; `ts_recv`: wall time of the socket read, ns UTC.
+    pub fn on_frame(&mut self, frame: &[u8], ts_recv: i64) {
+        self.begin();
+        self.line.frame_at = self.publisher.now;
+        self.line.frame_wall = ts_recv;
+        self.stats.frames += 1;
+        let mut decoded = std::mem::take(&mut self.decoded);
+        match self.config.product.decode(frame, &mut decoded) {
+            Ok(()) => self.on_decoded(frame, &decoded, ts_recv),
+            Err(error) => self.on_undecodable(frame, &error),
+        }
+        self.decoded = decoded;
+        self.end();
+        self.stats.recv_to_publish(self.publisher.now, self.clock.monotonic_ns());
+    }
+
+    /// Takes the news that the socket is gone, or never came up (`code` 0).
+    pub fn on_closed(&mut self, code: u16, message: &str) {
+        self.begin();
+        let reason = if self.line.socket == Socket::Open { close_reason(code) } else { StateReason::DialFailed };
+        if reason == StateReason::MalformedFrames {
+            self.line.strike(self.publisher.now);
+        }
+        self.line.close_code = (code != 0).then_some(code);
+        self.fetches.clear();
+        self.plan_dial();
+        for stream in 0..self.streams.len() {
+            self.lose_connection(stream, reason, message);
+        }
+        self.end();
+    }
+
+    /// Takes the news that a dial failed for a reason that the socket knows better (TLS, refused upgrade).
+    pub fn on_dial_failed(&mut self, reason: StateReason, message: &str) {
+        self.begin();
+        self.plan_dial();
+        for stream in 0..self.streams.len() {
+            self.lose_connection(stream, reason, message);
+        }
+        self.end();
+    }
+
+    /// Rebuilds everything after a panic was caught: no proof survives it (row H01).
+    pub fn on_panic(&mut self) {
+        self.publisher = Publisher::new(self.config.epoch);
+        self.decoded = Decoded::default();
+        self.stats.panics += 1;
+        self.begin();
+        for stream in 0..self.streams.len() {
+            self.resync_numbers(stream);
+            self.break_book(stream, StateReason::InternalFault);
+        }
+        self.commands.push(Command::Close { code: 1011, reason: "internal fault" });
+        self.end();
+    }
+
+    pub(crate) fn begin(&mut self) {
+        self.publisher.begin(self.clock.wall_ns(), self.clock.monotonic_ns());
+    }
+
+    pub(crate) fn end(&mut self) {
+        if self.publisher.flush(&self.hub).is_err() {
+            self.stats.publish_errors += 1;
+            for stream in 0..self.streams.len() {
+                self.resync_numbers(stream);
+            }
+            self.commands.push(Command::Close { code: 1011, reason: "internal fault" });
+        }
+    }
+
+    fn on_decoded(&mut self, frame: &[u8], decoded: &Decoded, ts_recv: i64) {
+        for event in &decoded.events {
+            match event {
+                Event::Book(book) => self.on_book(frame, book, decoded.levels_of(book), ts_recv),
+                Event::Trades(trades) => self.on_trades(frame, trades, decoded.trades_of(trades), ts_recv),
+                Event::Top(top) => self.on_top(frame, top, ts_recv),
+                Event::Ticker(ticker) => self.on_ticker(frame, ticker, ts_recv),
+                Event::Acked(control) => self.on_control(frame, control, true),
+                Event::Refused(control) => self.on_control(frame, control, false),
+                Event::ConnectionSequence(number) => {
+                    if !self.on_connection_sequence(*number) {
+                        return;
+                    }
+                }
+                Event::InstrumentStatus(status) => self.on_status(frame, status),
+                Event::Notice => self.stats.notices += 1,
+                Event::Heartbeat(_) | Event::Pong => {}
+                Event::Ignored => self.stats.unknown += 1,
+            }
+        }
+    }
+
+    /// Checks the count of a connection; `false`: the frame is old and must be ignored.
+    fn on_connection_sequence(&mut self, number: u64) -> bool {
+        if let Some(last) = self.frame_sequence {
+            if number <= last {
+                self.stats.duplicates += 1;
+                return false;
+            }
+            if number > last + 1 {
+                for stream in 0..self.streams.len() {
+                    self.break_book(stream, StateReason::SequenceGap);
+                }
+                self.commands.push(Command::Close { code: 1000, reason: "sequence gap on the connection" });
+            }
+        }
+        self.frame_sequence = Some(number);
+        true
+    }
+
+    /// A frame that cannot be read: its book lost a delta (row B19); too many of them end the connection.
+    fn on_undecodable(&mut self, frame: &[u8], error: &DecodeError) {
+        self.stats.errors += 1;
+        if error.is_book {
+            match self.known_stream(error.book_symbol.of(frame)) {
+                Some(stream) => self.break_and_resync(stream, StateReason::Undecodable),
+                None if error.book_symbol.is_empty() => self.break_all_books(),
+                None => {}
+            }
+        }
+        if !self.config.is_replay && self.line.malformed(self.publisher.now, &self.config) {
+            self.line.strike(self.publisher.now);
+            self.commands.push(Command::Close { code: 1007, reason: "too many malformed frames" });
+        }
+    }
+
+    fn break_all_books(&mut self) {
+        for stream in 0..self.streams.len() {
+            self.break_and_resync(stream, StateReason::Undecodable);
+        }
+    }
+
+    /// Returns the index of an instrument that is followed; a replay follows whatever shows up.
+    pub(crate) fn known_stream(&mut self, venue_symbol: &[u8]) -> Option<usize> {
+        let is_hit = |stream: &Stream| stream.instrument.venue_symbol.as_bytes() == venue_symbol;
+        if self.streams.get(self.last_hit).is_some_and(is_hit) {
+            return Some(self.last_hit);
+        }
+        if let Some(&stream) = self.by_venue_symbol.get(venue_symbol) {
+            self.last_hit = stream;
+            return Some(stream);
+        }
+        if !self.config.is_replay {
+            return None;
+        }
+        let Ok(text) = std::str::from_utf8(venue_symbol) else { return None };
+        let stream = self.stream_of(text);
+        if stream.is_none() && !text.is_empty() {
+            self.stats.missing_instruments.insert(text.to_owned());
+        }
+        stream
+    }
+
+    fn stream_of(&mut self, venue_symbol: &str) -> Option<usize> {
+        if let Some(&stream) = self.by_venue_symbol.get(venue_symbol.as_bytes()) {
+            return Some(stream);
+        }
+        let instrument = self.instruments.get(venue_symbol.as_bytes())?.clone();
+        let stream = self.streams.len();
+        self.streams.push(Stream::new(instrument));
+        self.by_venue_symbol.insert(venue_symbol.as_bytes().into(), stream);
+        Some(stream)
+    }
+
+    /// Makes sure that a topic exists, and tells its first state.
+    pub(crate) fn open_topic(&mut self, stream: usize, channel: Channel) {
+        let Some(entry) = self.streams.get_mut(stream) else { return };
+        if entry.topic(channel).is_some() {
+            return;
+        }
+        let key = TopicKey {
+            venue: self.config.product.venue(),
+            symbol: &entry.instrument.symbol,
+            variant: "",
+            channel: channel as u8,
+        };
+        let id = self.hub.topic(&key);
+        entry.add_topic(Topic::new(id, channel, self.hub.head(id)), &self.config);
+        let (phase, reason) = match self.line.socket {
+            Socket::Open => (StreamPhase::Syncing, StateReason::Subscribed),
+            Socket::Idle | Socket::Dialing => (StreamPhase::Down, StateReason::ConnectionClosed),
+        };
+        self.set_state(stream, channel, phase, reason, "");
+    }
+
+    fn leave_venue_stream(&mut self, stream: usize, channel: Channel) {
+        let product = self.config.product;
+        let Some(representative) = product.stream_of(channel) else { return };
+        let is_shared = self.streams.get(stream).is_some_and(|entry| {
+            CHANNELS.iter().any(|&other| entry.topic(other).is_some() && product.stream_of(other) == Some(representative))
+        });
+        if is_shared || !self.subscriptions.forget(stream, representative) || self.line.socket != Socket::Open {
+            return;
+        }
+        self.control(ControlOp::Unsubscribe, &[(stream, representative)]);
+    }
+
+    /// Puts a subscription request for these items into the outbox; returns its number.
+    pub(crate) fn control(&mut self, op: ControlOp, items: &[(usize, Channel)]) -> u64 {
+        let request_id = self.subscriptions.request_id();
+        self.control_as(request_id, op, items);
+        request_id
+    }
+
+    fn control_as(&mut self, request_id: u64, op: ControlOp, items: &[(usize, Channel)]) {
+        let named: Vec<(&str, Channel)> = items
+            .iter()
+            .filter_map(|&(stream, channel)| {
+                self.streams.get(stream).map(|entry| (entry.instrument.venue_symbol.as_str(), channel))
+            })
+            .collect();
+        self.texts.clear();
+        self.config.product.control(op, request_id, &named, self.config.book_depth, &mut self.texts);
+        self.subscriptions.post(request_id, self.texts.drain(..));
+        self.send_due();
+    }
+
+    /// Asks the venue for everything that is wanted.
+    pub(crate) fn ask(&mut self) {
+        let mut group = std::mem::take(&mut self.group);
+        loop {
+            let request_id = self.subscriptions.request_id();
+            self.subscriptions.next_group(GROUP_MAX, request_id, &mut group);
+            if group.is_empty() {
+                break;
+            }
+            self.control_as(request_id, ControlOp::Subscribe, &group);
+        }
+        self.group = group;
+        self.send_due();
+    }
+
+    /// Sends what the venue's pace allows.
+    pub(crate) fn send_due(&mut self) {
+        let now = self.publisher.now;
+        while let Some(text) = self.subscriptions.next_text(now, self.config.send_ns, self.config.ack_ns) {
+            self.commands.push(Command::Send(text));
+        }
+    }
+
+    fn plan_dial(&mut self) {
+        let delay_ns = self.line.plan_dial(self.publisher.now, &self.config);
+        self.commands.push(Command::Connect { delay_ns });
+    }
+
+    fn lose_connection(&mut self, stream: usize, reason: StateReason, message: &str) {
+        let Some(entry) = self.streams.get_mut(stream) else { return };
+        entry.resync = Resync::default();
+        let was_live = entry.is_book_live();
+        if let Some(machine) = &mut entry.machine {
+            let next = machine.last().map(|last| last + 1);
+            machine.start_over();
+            if let Some(topic) = entry.topic_mut(Channel::BookL2).filter(|_| was_live) {
+                topic.open_gap(GapCause::Disconnect, next);
+            }
+        }
+        let next_id = entry.trade_id_last.map(|id| id + 1);
+        if let Some(topic) = entry.topic_mut(Channel::Trades).filter(|topic| topic.phase == StreamPhase::Live) {
+            topic.open_gap(GapCause::Disconnect, next_id);
+        }
+        let reason = if self.line.is_breaker_open() { StateReason::BreakerOpen } else { reason };
+        for channel in CHANNELS {
+            self.set_state(stream, channel, StreamPhase::Down, reason, message);
+        }
+    }
+
+    /// Takes the hub's numbers as the truth after a fault of ours.
+    fn resync_numbers(&mut self, stream: usize) {
+        let Some(entry) = self.streams.get_mut(stream) else { return };
+        for topic in entry.topics.iter_mut().flatten() {
+            topic.seq = self.hub.head(topic.id);
+        }
+    }
+
+    /// Enters a state and tells it; the same state with the same attempt is not told twice.
+    pub(crate) fn set_state(
+        &mut self,
+        stream: usize,
+        channel: Channel,
+        phase: StreamPhase,
+        reason: StateReason,
+        message: &str,
+    ) {
+        let Some(entry) = self.streams.get_mut(stream) else { return };
+        let attempt = if self.line.socket == Socket::Open { entry.resync.attempt } else { self.line.attempt };
+        let due = if self.line.socket == Socket::Open { entry.resync.due } else { self.line.dial_at };
+        let integrity = entry.machine.as_ref().map_or(Integrity::Unspecified, |machine| machine.integrity());
+        let last_good = entry.machine.as_ref().and_then(|machine| machine.last());
+        let is_book = channel == Channel::BookL2;
+        let venue_sequence_last_good = if is_book { last_good } else { entry.trade_id_last };
+        let Some(topic) = entry.topics.get_mut(channel as usize).and_then(Option::as_mut) else { return };
+        if topic.phase == phase && topic.reason == reason && topic.attempt == attempt {
+            return;
+        }
+        topic.since_event = topic.ts_event_last;
+        topic.since_recv = self.publisher.wall;
+        topic.phase = phase;
+        topic.reason = reason;
+        topic.attempt = attempt;
+        let wait = due.saturating_sub(self.publisher.now);
+        topic.next_attempt = if due == 0 || phase == StreamPhase::Live { 0 } else { self.publisher.wall + wait };
+        let detail = StateDetail {
+            venue_sequence_last_good,
+            connection: self.line.connection,
+            close_code: self.line.close_code.filter(|_| phase == StreamPhase::Down),
+            message,
+        };
+        let origin = Origin {
+            venue: self.config.product.venue(),
+            symbol: &entry.instrument.symbol,
+            usual: entry.usual,
+        };
+        let integrity = if is_book { integrity } else { Integrity::Unspecified };
+        self.publisher.state(origin, topic, &detail, integrity);
+        self.stats.states += 1;
+    }
+
+    /// The numbers of a book message: a Coinbase Advanced book takes those of its connection.
+    pub(crate) fn sequence_of(&self, own: Sequence) -> Sequence {
+        match self.frame_sequence {
+            Some(number) if self.config.product == Product::CoinbaseAdvanced => {
+                Sequence { first: None, last: Some(number), previous: number.checked_sub(1) }
+            }
+            _ => own,
+        }
+    }
+}

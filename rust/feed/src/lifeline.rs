@@ -1,0 +1,203 @@
+//! The connection's own state: attempts, backoff, strikes, liveness. Pure: time and seed are arguments.
+
+use facade_model::StateReason;
+
+use crate::config::FeedConfig;
+
+const MINUTE_NS: i64 = 60_000_000_000;
+
+/// What the socket is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Socket {
+    /// Never asked for, or given up.
+    Idle,
+    /// A dial is under way or planned.
+    Dialing,
+    /// Frames may come.
+    Open,
+}
+
+/// State of one venue connection over its reconnects. All times monotonic ns.
+#[derive(Debug)]
+pub struct Lifeline {
+    /// What the socket is doing.
+    pub socket: Socket,
+    /// Counts connections, from 1; 0: none yet.
+    pub connection: u32,
+    /// Dials since the connection was last settled.
+    pub attempt: u32,
+    /// When the socket opened.
+    pub opened_at: i64,
+    /// When the last frame came.
+    pub frame_at: i64,
+    /// When the last ping left.
+    pub pinged_at: i64,
+    /// When the next dial is due.
+    pub dial_at: i64,
+    /// Wall time of the last frame.
+    pub frame_wall: i64,
+    /// Close code of the last connection.
+    pub close_code: Option<u16>,
+    /// Connections that were made again.
+    pub reconnects: u64,
+    strikes: u32,
+    struck_at: i64,
+    malformed: u32,
+    malformed_since: i64,
+    random: u64,
+}
+
+impl Lifeline {
+    /// Makes the state of a connection that was never made.
+    #[must_use]
+    pub const fn new(seed: u64) -> Self {
+        Self {
+            socket: Socket::Idle,
+            connection: 0,
+            attempt: 0,
+            opened_at: 0,
+            frame_at: 0,
+            pinged_at: 0,
+            dial_at: 0,
+            frame_wall: 0,
+            close_code: None,
+            reconnects: 0,
+            strikes: 0,
+            struck_at: 0,
+            malformed: 0,
+            malformed_since: 0,
+            random: seed,
+        }
+    }
+
+    /// Notes that the socket is open.
+    pub fn opened(&mut self, now: i64) {
+        self.socket = Socket::Open;
+        self.connection += 1;
+        self.reconnects += u64::from(self.connection > 1);
+        self.opened_at = now;
+        self.frame_at = now;
+        self.pinged_at = now;
+        self.malformed = 0;
+    }
+
+    /// Plans the next dial and returns its delay: at once, then equal jitter on a doubling base; a breaker's
+    /// pause after a second protocol fault. A short life does not reset the backoff (row A12).
+    pub fn plan_dial(&mut self, now: i64, config: &FeedConfig) -> i64 {
+        if self.socket == Socket::Open && now - self.opened_at >= config.settled_ns {
+            self.attempt = 0;
+            self.strikes = 0;
+        }
+        self.socket = Socket::Dialing;
+        self.attempt += 1;
+        let delay = if self.strikes >= 2 {
+            config.breaker_ns - config.breaker_ns / 10 + self.below(config.breaker_ns / 5)
+        } else if self.attempt <= 1 {
+            self.below(config.reconnect_first_ns)
+        } else {
+            let doubled = config.reconnect_base_ns.saturating_mul(1_i64 << (self.attempt - 2).min(16));
+            let full = doubled.min(config.reconnect_max_ns);
+            full / 2 + self.below(full - full / 2)
+        };
+        self.dial_at = now + delay;
+        delay
+    }
+
+    /// Counts a violation of the protocol; the second one since the last settled connection opens the breaker.
+    pub fn strike(&mut self, now: i64) {
+        if now - self.struck_at > 10 * MINUTE_NS {
+            self.strikes = 0;
+        }
+        self.struck_at = now;
+        self.strikes += 1;
+    }
+
+    /// Whether the breaker holds back the next dial.
+    #[must_use]
+    pub const fn is_breaker_open(&self) -> bool {
+        self.strikes >= 2
+    }
+
+    /// Counts an undecodable frame; `true` when there were too many in a minute.
+    pub fn malformed(&mut self, now: i64, config: &FeedConfig) -> bool {
+        if now - self.malformed_since > MINUTE_NS {
+            self.malformed_since = now;
+            self.malformed = 0;
+        }
+        self.malformed += 1;
+        self.malformed > config.malformed_max
+    }
+
+    /// Whether the open connection was silent for too long.
+    #[must_use]
+    pub fn is_silent(&self, now: i64, config: &FeedConfig) -> bool {
+        self.socket == Socket::Open && now - self.frame_at > config.liveness_ns
+    }
+
+    /// Returns a number from 0 up to, not including, `bound` (splitmix64).
+    fn below(&mut self, bound: i64) -> i64 {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.random;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^= mixed >> 31;
+        let span = bound.max(1).unsigned_abs();
+        i64::try_from(mixed % span).unwrap_or_default()
+    }
+}
+
+/// Reads a close code as a reason: codes below 1000 and 1006 mean that no close frame came.
+#[must_use]
+pub const fn close_reason(code: u16) -> StateReason {
+    match code {
+        0..=999 | 1006 => StateReason::ConnectionClosed,
+        1002 | 1007 | 1009 => StateReason::MalformedFrames,
+        _ => StateReason::ConnectionClosed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use facade_venues::Product;
+
+    #[test]
+    fn row_a12_flapping_stays_below_forty_attempts_in_five_minutes() {
+        let config = FeedConfig::new(Product::BinanceSpot, 1, 7);
+        for seed in 0..200 {
+            let mut line = Lifeline::new(seed);
+            let (mut now, mut attempts) = (0, 0);
+            while now < 5 * MINUTE_NS {
+                now += line.plan_dial(now, &config);
+                line.opened(now);
+                attempts += 1;
+                now += 200_000_000;
+            }
+            assert!(attempts <= 40, "seed {seed}: {attempts} attempts");
+        }
+    }
+
+    #[test]
+    fn first_attempt_is_quick_and_a_settled_connection_starts_over() {
+        let config = FeedConfig::new(Product::Okx, 1, 7);
+        let mut line = Lifeline::new(3);
+        assert!(line.plan_dial(0, &config) < config.reconnect_first_ns);
+        for _ in 0..10 {
+            let delay = line.plan_dial(0, &config);
+            assert!(delay >= config.reconnect_base_ns / 2 && delay <= config.reconnect_max_ns);
+        }
+        line.opened(0);
+        assert!(line.plan_dial(config.settled_ns, &config) < config.reconnect_first_ns);
+    }
+
+    #[test]
+    fn second_protocol_fault_opens_the_breaker() {
+        let config = FeedConfig::new(Product::Kraken, 1, 7);
+        let mut line = Lifeline::new(3);
+        line.strike(0);
+        assert!(line.plan_dial(0, &config) < config.reconnect_first_ns);
+        line.strike(1);
+        let delay = line.plan_dial(1, &config);
+        assert!((54_000_000_000..=66_000_000_000).contains(&delay), "{delay}");
+    }
+}

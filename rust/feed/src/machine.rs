@@ -1,0 +1,563 @@
+//! One book's life: snapshot, chain, checksum, crossing. Pure: messages in, outcomes out; the clock is elsewhere.
+
+use facade_book::{Book, BookError};
+use facade_model::{BookSide, Integrity, LevelChange, StateReason, StreamPhase};
+use facade_venues::{Sequence, kraken_checksum, okx_checksum};
+
+use crate::buffer::{BufferBounds, Buffered, DeltaBuffer};
+use crate::chain::{ChainRule, Link};
+use crate::report::{BookReport, Proofs};
+
+/// Updates for which a crossed book may stay before it is fetched anew (DESIGN 13.2).
+const CROSSED_UPDATES_MAX: u32 = 10;
+/// Links that are remembered to know a repeated message from a broken chain.
+const LINKS_REMEMBERED: usize = 8;
+
+/// A book message of a venue.
+#[derive(Debug, Clone, Copy)]
+pub struct Message<'a> {
+    /// The venue's numbers.
+    pub sequence: Sequence,
+    /// The venue's checksum of the book after this message.
+    pub checksum: Option<u32>,
+    /// Venue time, ns UTC; 0: none.
+    pub ts_event: i64,
+    /// Time of the socket read, ns UTC.
+    pub ts_recv: i64,
+    /// Level changes in the order sent.
+    pub levels: &'a [LevelChange],
+}
+
+/// The checksum that a venue sends with its books.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChecksumRule {
+    /// None.
+    None,
+    /// Kraken: the top 10 in fixed precision.
+    Kraken {
+        /// Decimals of a price.
+        price_precision: u8,
+        /// Decimals of a quantity.
+        quantity_precision: u8,
+    },
+    /// OKX: the top 25 as sent (recordings before 2026-06-23).
+    Okx,
+}
+
+impl ChecksumRule {
+    /// Levels a side that a matching checksum covers.
+    #[must_use]
+    pub const fn levels(self) -> u32 {
+        match self {
+            Self::None => 0,
+            Self::Kraken { .. } => 10,
+            Self::Okx => 25,
+        }
+    }
+}
+
+/// What a message did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing: already contained, or no snapshot yet.
+    Ignored,
+    /// Kept until the snapshot comes.
+    Buffered,
+    /// Applied and proven as far as the venue allows: publish [`BookMachine::changes`].
+    Applied,
+    /// Applied, and the book is crossed since this message: tell, publish nothing.
+    Crossed,
+    /// Applied to a book that is still crossed.
+    StillCrossed,
+    /// A whole state is there: publish the book, then LIVE.
+    Synced,
+    /// The venue replaced a proven book by itself: publish the book.
+    Replaced,
+    /// A proof broke: start over.
+    Broken(StateReason),
+    /// The buffer reached its bound, or the snapshot is too old: fetch again.
+    Refetch(StateReason),
+    /// A number does not fit: the instrument cannot be carried.
+    Rejected(StateReason),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Waiting,
+    Bridging,
+    Live,
+    Crossed,
+    Rejected,
+}
+
+/// Rules and bounds of one book.
+#[derive(Debug, Clone, Copy)]
+pub struct MachineRules {
+    /// Continuity.
+    pub chain: ChainRule,
+    /// Checksum.
+    pub checksum: ChecksumRule,
+    /// Whether the first state is a REST answer, so that deltas before it must be kept.
+    pub bridges_rest: bool,
+    /// Most levels a side; `None`: never cut.
+    pub depth_max: Option<usize>,
+    /// Bounds of the buffer.
+    pub buffer: BufferBounds,
+    /// Makes a report after every this many applied updates; 0: never.
+    pub report_every: u64,
+}
+
+/// A book and everything that is known about its truth.
+#[derive(Debug)]
+pub struct BookMachine {
+    rules: MachineRules,
+    phase: Phase,
+    book: Book,
+    last: Option<u64>,
+    buffer: DeltaBuffer,
+    links: [(u64, u64); LINKS_REMEMBERED],
+    links_next: usize,
+    integrity: Integrity,
+    changes: Vec<LevelChange>,
+    crossed_updates: u32,
+    was_broken: bool,
+    /// Whether the venue says that the book may be crossed (auction, halt).
+    pub is_auction: bool,
+    counts: Counts,
+    reports: Vec<BookReport>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Counts {
+    updates: u64,
+    level_changes: u64,
+    gaps: u64,
+    resyncs: u64,
+    duplicates: u64,
+    checked: u64,
+    failed: u64,
+}
+
+impl BookMachine {
+    /// Makes an empty book; `price_exponent` is the usual exponent of its prices.
+    #[must_use]
+    pub fn new(rules: MachineRules, price_exponent: i8) -> Self {
+        Self {
+            rules,
+            phase: Phase::Waiting,
+            book: Book::with_levels_max(price_exponent, usize::MAX), // cut below, by the rules
+            last: None,
+            buffer: DeltaBuffer::default(),
+            links: [(0, 0); LINKS_REMEMBERED],
+            links_next: 0,
+            integrity: Integrity::Unspecified,
+            changes: Vec::new(),
+            crossed_updates: 0,
+            was_broken: false,
+            is_auction: false,
+            counts: Counts::default(),
+            reports: Vec::new(),
+        }
+    }
+
+    /// Takes a delta.
+    pub fn on_delta(&mut self, message: &Message<'_>) -> Outcome {
+        match self.phase {
+            Phase::Rejected => Outcome::Ignored,
+            Phase::Waiting if self.rules.bridges_rest => self.keep(message),
+            Phase::Waiting => Outcome::Ignored,
+            Phase::Bridging => self.on_bridging(message),
+            Phase::Live | Phase::Crossed => match self.link(message) {
+                Link::Old => {
+                    self.counts.duplicates += 1;
+                    Outcome::Ignored
+                }
+                Link::Broken => {
+                    self.counts.checked += 1;
+                    self.fail(StateReason::SequenceGap);
+                    if self.rules.bridges_rest {
+                        self.keep(message);
+                    }
+                    Outcome::Broken(StateReason::SequenceGap)
+                }
+                link => self.advance(message, link),
+            },
+        }
+    }
+
+    /// Takes a whole book that the venue sent on the stream.
+    pub fn on_snapshot(&mut self, message: &Message<'_>) -> Outcome {
+        if self.phase == Phase::Rejected {
+            return Outcome::Ignored;
+        }
+        let was_live = self.phase == Phase::Live;
+        if let Err(error) = self.book.load(message.levels) {
+            return self.reject(error);
+        }
+        self.cut();
+        let is_chained = match self.rules.chain {
+            ChainRule::None => false,
+            _ => message.sequence.last.is_some(),
+        };
+        if let Err(reason) = self.verify(message.checksum, is_chained) {
+            self.fail(reason);
+            return Outcome::Broken(reason);
+        }
+        // A snapshot starts a chain; only a connection's count has already joined it to what came before.
+        self.counts.checked += u64::from(self.rules.chain == ChainRule::Connection);
+        self.last = message.sequence.last;
+        self.changes.clear();
+        self.enter_live();
+        if was_live && self.phase == Phase::Live { Outcome::Replaced } else { self.settled() }
+    }
+
+    /// Takes a REST snapshot of a book that bridges; `last` is the venue's number of it.
+    pub fn on_rest_snapshot(&mut self, levels: &[LevelChange], last: u64) -> Outcome {
+        if matches!(self.phase, Phase::Live | Phase::Crossed | Phase::Rejected) {
+            return Outcome::Ignored; // never replaces a proven book (row B14)
+        }
+        let mut contiguous = None;
+        while let Some(first) = self.buffer.first() {
+            match self.rules.chain.bridge(last, &first.sequence) {
+                Link::Old => contiguous = self.buffer.pop().and_then(|delta| delta.sequence.last),
+                Link::Broken => return Outcome::Refetch(StateReason::SnapshotUnusable),
+                _ => break,
+            }
+        }
+        if let Err(error) = self.book.load(levels) {
+            return self.reject(error);
+        }
+        self.cut();
+        self.last = Some(last);
+        self.integrity = Integrity::Sequence;
+        self.changes.clear();
+        if !self.buffer.is_empty() {
+            return self.replay_buffer();
+        }
+        if contiguous == Some(last) {
+            self.enter_live();
+            return self.settled();
+        }
+        self.phase = Phase::Bridging;
+        Outcome::Buffered
+    }
+
+    /// Accepts a REST snapshot that no delta followed: the market is quiet, nothing can be missing.
+    pub fn on_quiet(&mut self) -> Outcome {
+        if self.phase != Phase::Bridging {
+            return Outcome::Ignored;
+        }
+        self.enter_live();
+        self.settled()
+    }
+
+    /// Breaks the book from outside: the connection lost something, or a message could not be read.
+    pub fn break_off(&mut self, reason: StateReason) -> Outcome {
+        if matches!(self.phase, Phase::Live | Phase::Crossed) {
+            if reason == StateReason::SequenceGap {
+                self.counts.checked += 1;
+            }
+            self.fail(reason);
+            return Outcome::Broken(reason);
+        }
+        self.start_over();
+        Outcome::Ignored
+    }
+
+    /// Forgets the snapshot and the buffer, keeps the counts and the last known levels.
+    pub fn start_over(&mut self) {
+        if self.phase == Phase::Rejected {
+            return;
+        }
+        self.was_broken |= matches!(self.phase, Phase::Live | Phase::Crossed);
+        self.phase = Phase::Waiting;
+        self.buffer.clear();
+        self.crossed_updates = 0;
+    }
+
+    fn on_bridging(&mut self, message: &Message<'_>) -> Outcome {
+        match self.rules.chain.bridge(self.last.unwrap_or_default(), &message.sequence) {
+            Link::Old => Outcome::Ignored,
+            Link::Broken => {
+                self.phase = Phase::Waiting;
+                self.keep(message);
+                Outcome::Refetch(StateReason::SnapshotUnusable)
+            }
+            _ => {
+                self.enter_live();
+                match self.advance(message, Link::Joined) {
+                    Outcome::Applied => self.settled(),
+                    other => other,
+                }
+            }
+        }
+    }
+
+    /// Applies the buffered deltas to a fresh REST snapshot; the first of them bridges.
+    fn replay_buffer(&mut self) -> Outcome {
+        self.enter_live();
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let mut is_first = true;
+        let mut outcome = Outcome::Applied;
+        while let Some(delta) = buffer.pop() {
+            let message = Message {
+                sequence: delta.sequence,
+                checksum: None,
+                ts_event: delta.ts_event,
+                ts_recv: delta.ts_recv,
+                levels: buffer.levels(&delta),
+            };
+            outcome = if is_first { self.advance(&message, Link::Joined) } else { self.on_delta(&message) };
+            is_first = false;
+            if matches!(outcome, Outcome::Broken(_) | Outcome::Rejected(_)) {
+                return outcome; // what stays in `buffer` lies behind the break and is useless
+            }
+        }
+        buffer.clear();
+        self.buffer = buffer;
+        match outcome {
+            Outcome::Crossed | Outcome::StillCrossed => Outcome::Crossed,
+            _ => Outcome::Synced,
+        }
+    }
+
+    /// Keeps a delta until the snapshot comes.
+    fn keep(&mut self, message: &Message<'_>) -> Outcome {
+        if let Some(newest) = self.buffer.last() {
+            match self.rules.chain.link(newest.sequence.last, &message.sequence) {
+                Link::Old => {
+                    self.counts.duplicates += 1;
+                    return Outcome::Ignored;
+                }
+                Link::Broken => self.buffer.clear(), // what came before a hole can never be used
+                _ => {}
+            }
+        }
+        let delta = Buffered::new(message.sequence, message.ts_event, message.ts_recv);
+        if self.buffer.push(delta, message.levels, self.rules.buffer) {
+            return Outcome::Buffered;
+        }
+        self.buffer.clear();
+        Outcome::Refetch(StateReason::BufferOverflow)
+    }
+
+    /// Applies a message that joins.
+    fn advance(&mut self, message: &Message<'_>, link: Link) -> Outcome {
+        if let Err(error) = self.book.apply(message.levels) {
+            return self.reject(error);
+        }
+        self.changes.clear();
+        self.changes.extend_from_slice(message.levels);
+        self.cut();
+        let is_chained = link == Link::Joined && self.rules.chain != ChainRule::None;
+        self.counts.checked += u64::from(is_chained);
+        if let Err(reason) = self.verify(message.checksum, is_chained) {
+            self.fail(reason);
+            return Outcome::Broken(reason);
+        }
+        self.remember(&message.sequence);
+        if message.sequence.last.is_some() {
+            self.last = message.sequence.last;
+        }
+        self.counts.updates += 1;
+        self.counts.level_changes += message.levels.len() as u64;
+        let outcome = self.crossing();
+        if self.rules.report_every > 0 && self.counts.updates.is_multiple_of(self.rules.report_every) {
+            self.reports.push(self.report(self.phase()));
+        }
+        outcome
+    }
+
+    /// Judges whether the book is crossed after a message.
+    fn crossing(&mut self) -> Outcome {
+        if !self.book.is_crossed() || self.is_auction {
+            let was_crossed = self.phase == Phase::Crossed;
+            self.phase = Phase::Live;
+            self.crossed_updates = 0;
+            return if was_crossed { Outcome::Synced } else { Outcome::Applied };
+        }
+        let was_crossed = self.phase == Phase::Crossed;
+        self.phase = Phase::Crossed;
+        self.crossed_updates += 1;
+        if self.crossed_updates >= CROSSED_UPDATES_MAX {
+            self.start_over();
+            return Outcome::Broken(StateReason::Crossed);
+        }
+        if was_crossed { Outcome::StillCrossed } else { Outcome::Crossed }
+    }
+
+    fn link(&self, message: &Message<'_>) -> Link {
+        let link = self.rules.chain.link(self.last, &message.sequence);
+        match (link, message.sequence.previous, message.sequence.last) {
+            (Link::Broken, Some(previous), Some(last)) if self.links.contains(&(previous, last)) => Link::Old,
+            _ => link,
+        }
+    }
+
+    fn remember(&mut self, sequence: &Sequence) {
+        if let (ChainRule::Okx, Some(previous), Some(last)) = (self.rules.chain, sequence.previous, sequence.last)
+        {
+            if let Some(slot) = self.links.get_mut(self.links_next) {
+                *slot = (previous, last);
+            }
+            self.links_next = (self.links_next + 1) % LINKS_REMEMBERED;
+        }
+    }
+
+    /// Cuts the book to its depth; what falls out becomes a delete in [`BookMachine::changes`].
+    fn cut(&mut self) {
+        let Some(depth) = self.rules.depth_max else { return };
+        if self.book.len(BookSide::Bid) > depth || self.book.len(BookSide::Ask) > depth {
+            self.book.truncate(depth, &mut self.changes);
+        }
+    }
+
+    /// Compares the checksum, if there is one, and notes what is now proven.
+    fn verify(&mut self, checksum: Option<u32>, is_chained: bool) -> Result<(), StateReason> {
+        let ours = match (checksum, self.rules.checksum) {
+            (None, _) | (_, ChecksumRule::None) => None,
+            (Some(_), ChecksumRule::Kraken { price_precision, quantity_precision }) => {
+                let (asks, bids) = (self.book.asks(), self.book.bids());
+                Some(kraken_checksum(asks, bids, price_precision, quantity_precision))
+            }
+            (Some(_), ChecksumRule::Okx) => Some(okx_checksum(self.book.bids(), self.book.asks())),
+        };
+        self.counts.checked += u64::from(ours.is_some());
+        if ours.is_some() && ours != checksum {
+            return Err(StateReason::ChecksumMismatch);
+        }
+        self.integrity = match (is_chained, ours.is_some()) {
+            (true, true) => Integrity::SequenceAndChecksum,
+            (true, false) => Integrity::Sequence,
+            (false, true) => Integrity::Checksum,
+            (false, false) => Integrity::Unverifiable,
+        };
+        Ok(())
+    }
+
+    /// Counts a broken proof and starts over.
+    fn fail(&mut self, reason: StateReason) {
+        let is_proof = matches!(reason, StateReason::SequenceGap | StateReason::ChecksumMismatch);
+        self.counts.failed += u64::from(is_proof);
+        self.counts.gaps += u64::from(is_proof && self.phase != Phase::Waiting);
+        self.integrity = Integrity::Suspect;
+        self.start_over();
+    }
+
+    fn reject(&mut self, error: BookError) -> Outcome {
+        self.phase = Phase::Rejected;
+        Outcome::Rejected(match error {
+            BookError::NumberRange { .. } => StateReason::NumberRange,
+            _ => StateReason::DepthLimit,
+        })
+    }
+
+    fn enter_live(&mut self) {
+        self.phase = Phase::Live;
+        self.crossed_updates = 0;
+        self.counts.resyncs += u64::from(std::mem::take(&mut self.was_broken));
+    }
+
+    /// The outcome of a fresh whole state: synced, unless it is crossed.
+    fn settled(&mut self) -> Outcome {
+        match self.crossing() {
+            Outcome::Applied => Outcome::Synced,
+            other => other,
+        }
+    }
+
+    /// The state of the stream as far as the book knows it.
+    #[must_use]
+    pub const fn phase(&self) -> StreamPhase {
+        match self.phase {
+            Phase::Live if self.is_auction => StreamPhase::Halted,
+            Phase::Live => StreamPhase::Live,
+            Phase::Crossed => StreamPhase::Resync,
+            Phase::Rejected => StreamPhase::Rejected,
+            Phase::Waiting | Phase::Bridging if self.was_broken => StreamPhase::Resync,
+            Phase::Waiting | Phase::Bridging => StreamPhase::Syncing,
+        }
+    }
+
+    /// Whether the book may be served as LIVE.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.phase == Phase::Live
+    }
+
+    /// Whether a REST snapshot is loaded and waits for its first delta.
+    #[must_use]
+    pub fn is_bridging(&self) -> bool {
+        self.phase == Phase::Bridging
+    }
+
+    /// Whether the book is crossed and waits to uncross.
+    #[must_use]
+    pub fn is_crossed(&self) -> bool {
+        self.phase == Phase::Crossed
+    }
+
+    /// What was proven: SUSPECT unless live.
+    #[must_use]
+    pub fn integrity(&self) -> Integrity {
+        if self.is_live() { self.integrity } else { Integrity::Suspect }
+    }
+
+    /// The levels.
+    #[must_use]
+    pub const fn book(&self) -> &Book {
+        &self.book
+    }
+
+    /// The venue's number of the last applied message.
+    #[must_use]
+    pub const fn last(&self) -> Option<u64> {
+        self.last
+    }
+
+    /// Changes of the last applied message, each price once, cut levels as deletes.
+    pub fn changes(&mut self) -> &[LevelChange] {
+        facade_book::merge_changes(&mut self.changes);
+        &self.changes
+    }
+
+    /// Rules of the book.
+    #[must_use]
+    pub const fn rules(&self) -> &MachineRules {
+        &self.rules
+    }
+
+    /// Messages that were already contained.
+    #[must_use]
+    pub const fn duplicates(&self) -> u64 {
+        self.counts.duplicates
+    }
+
+    /// Reports made by `report_every`, oldest first.
+    #[must_use]
+    pub fn reports(&self) -> &[BookReport] {
+        &self.reports
+    }
+
+    /// Describes the book; `phase` is the stream's, which also knows the connection.
+    #[must_use]
+    pub fn report(&self, phase: StreamPhase) -> BookReport {
+        let counts = &self.counts;
+        BookReport {
+            phase,
+            integrity: self.integrity(),
+            updates: counts.updates,
+            level_changes: counts.level_changes,
+            gaps: counts.gaps,
+            resyncs: counts.resyncs,
+            duplicates: counts.duplicates,
+            proofs: Proofs { checked: counts.checked, failed: counts.failed },
+            bids: self.book.len(BookSide::Bid),
+            asks: self.book.len(BookSide::Ask),
+            best_bid: self.book.best_bid(),
+            best_ask: self.book.best_ask(),
+            venue_sequence: self.last,
+            sha256: self.is_live().then(|| self.book.sha256(0)),
+        }
+    }
+}

@@ -1,0 +1,372 @@
+//! Model to encoded records of the hub: every record of a feed is made here.
+
+use std::convert::Infallible;
+
+use facade_hub::{Batch, Hub, PublishError, RecordKind, Stamp};
+use facade_model::{BookSide, Channel, GapScope, GapState, Integrity, LevelChange, Ticker, TopOfBook, Trade, UpdateFlags};
+use facade_wire as wire;
+use facade_wire::{Exponents, Header, WireError};
+
+use crate::machine::BookMachine;
+use crate::topic::Topic;
+
+/// Most levels a side in one part of a snapshot (CONTRACT "Levels").
+const PART_LEVELS_MAX: usize = 16_384;
+
+/// Who publishes, and in which digits.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin<'a> {
+    /// Venue name.
+    pub venue: &'a str,
+    /// Canonical symbol.
+    pub symbol: &'a str,
+    /// The instrument's usual digits.
+    pub usual: Exponents,
+}
+
+/// When something happened, ns UTC.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Times {
+    /// At the venue; 0: it gave none.
+    pub event: i64,
+    /// At our socket.
+    pub recv: i64,
+}
+
+/// What a state record tells beside the topic's own fields.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct StateDetail<'a> {
+    /// Venue number that the last proof reached.
+    pub venue_sequence_last_good: Option<u64>,
+    /// Connection number.
+    pub connection: u32,
+    /// Close code of the connection.
+    pub close_code: Option<u16>,
+    /// Plain words, from us or, cut, from the venue.
+    pub message: &'a str,
+}
+
+/// Collects the records of one turn and hands them to the hub under one lock.
+#[derive(Debug, Default)]
+pub struct Publisher {
+    batch: Batch,
+    /// Number of this start of the publisher.
+    pub epoch: u32,
+    /// Wall time of the turn, ns UTC.
+    pub wall: i64,
+    /// Monotonic time of the turn.
+    pub now: i64,
+    /// Encoded records since the start.
+    pub records: u64,
+}
+
+impl Publisher {
+    /// Makes a publisher without records.
+    #[must_use]
+    pub fn new(epoch: u32) -> Self {
+        Self { epoch, ..Self::default() }
+    }
+
+    /// Starts a turn.
+    pub fn begin(&mut self, wall: i64, now: i64) {
+        self.wall = wall;
+        self.now = now;
+    }
+
+    /// Hands the turn's records to the hub.
+    ///
+    /// # Errors
+    /// [`PublishError`]: a fault of ours; the records are dropped and the caller starts its streams over.
+    pub fn flush(&mut self, hub: &Hub) -> Result<(), PublishError> {
+        if self.batch.is_empty() {
+            return Ok(());
+        }
+        self.records += self.batch.entries.len() as u64;
+        let now = Stamp { wall_ns: self.wall, mono_ns: self.now.unsigned_abs() };
+        let outcome = hub.publish(&self.batch, now);
+        self.batch.clear();
+        outcome
+    }
+
+    /// Publishes one trade; `is_last`: the last one of its venue frame.
+    pub fn trade(
+        &mut self,
+        origin: Origin<'_>,
+        topic: &mut Topic,
+        trade: &Trade,
+        ts_recv: i64,
+        is_last: bool,
+    ) -> Result<(), WireError> {
+        let flags = if is_last { UpdateFlags::default() } else { UpdateFlags::MORE };
+        let times = Times { event: trade.ts_event, recv: ts_recv };
+        let header = Header { flags, ..self.header(origin, topic, topic.seq + 1, times) };
+        self.record(topic, RecordKind::Data, !is_last, times, |out| wire::trade(out, &header, origin.usual, trade))
+    }
+
+    /// Publishes best prices.
+    pub fn top(
+        &mut self,
+        origin: Origin<'_>,
+        topic: &mut Topic,
+        top: &TopOfBook,
+        times: Times,
+        venue_sequence: Option<u64>,
+    ) -> Result<(), WireError> {
+        let header = Header { venue_sequence, ..self.header(origin, topic, topic.seq + 1, times) };
+        self.record(topic, RecordKind::Data, false, times, |out| wire::top_of_book(out, &header, origin.usual, top))
+    }
+
+    /// Publishes statistics.
+    pub fn ticker(
+        &mut self,
+        origin: Origin<'_>,
+        topic: &mut Topic,
+        ticker: &Ticker,
+        times: Times,
+    ) -> Result<(), WireError> {
+        let header = self.header(origin, topic, topic.seq + 1, times);
+        self.record(topic, RecordKind::Data, false, times, |out| wire::ticker(out, &header, origin.usual, ticker))
+    }
+
+    /// Publishes the changes of one message.
+    pub fn delta(
+        &mut self,
+        origin: Origin<'_>,
+        topic: &mut Topic,
+        changes: &[LevelChange],
+        proof: (Integrity, Option<u64>, Option<u64>),
+        times: Times,
+    ) -> Result<(), WireError> {
+        let (integrity, venue_sequence_previous, venue_sequence) = proof;
+        let header = Header {
+            integrity,
+            venue_sequence_previous,
+            venue_sequence,
+            ..self.header(origin, topic, topic.seq + 1, times)
+        };
+        self.record(topic, RecordKind::Data, false, times, |out| {
+            wire::book_delta(out, &header, origin.usual, changes)
+        })
+    }
+
+    /// Publishes the whole book, in parts if it is deep: as a topic record, or as a CUT that takes no number.
+    pub fn snapshot(
+        &mut self,
+        origin: Origin<'_>,
+        topic: &mut Topic,
+        machine: &BookMachine,
+        times: Times,
+        is_cut: bool,
+    ) -> Result<(), WireError> {
+        let seq = if is_cut { topic.seq } else { topic.seq + 1 };
+        let kind = if is_cut { RecordKind::Cut } else { RecordKind::Snapshot };
+        let book = machine.book();
+        let deepest = book.len(BookSide::Bid).max(book.len(BookSide::Ask));
+        let parts = deepest.div_ceil(PART_LEVELS_MAX).max(1);
+        for part in 0..parts {
+            let is_last = part + 1 == parts;
+            let mut flags = if is_cut { UpdateFlags::CUT } else { UpdateFlags::default() };
+            if !is_last {
+                flags = flags.with(UpdateFlags::MORE);
+            }
+            let header = Header {
+                flags,
+                integrity: machine.integrity(),
+                venue_sequence: machine.last(),
+                ..self.header(origin, topic, seq, times)
+            };
+            let bids = book.bids().skip(part * PART_LEVELS_MAX).take(PART_LEVELS_MAX);
+            let asks = book.asks().skip(part * PART_LEVELS_MAX).take(PART_LEVELS_MAX);
+            self.batch.record(topic.id, seq, kind, !is_last, |out| {
+                wire::book_snapshot(out, &header, origin.usual, bids, asks)
+            })?;
+        }
+        if !is_cut {
+            topic.seq = seq;
+            topic.counts.records += 1;
+        }
+        self.note(topic, times);
+        Ok(())
+    }
+
+    /// Publishes the hash of the best levels behind the newest record.
+    pub fn checkpoint(
+        &mut self,
+        origin: Origin<'_>,
+        topic: &mut Topic,
+        machine: &BookMachine,
+        levels: u32,
+        times: Times,
+    ) {
+        let checkpoint = checkpoint_of(machine, topic.seq, levels);
+        let header = Header { integrity: machine.integrity(), ..self.header(origin, topic, topic.seq, times) };
+        self.plain(topic, RecordKind::Position, |out| wire::checkpoint(out, &header, &checkpoint));
+    }
+
+    /// Publishes the topic's state as a topic record.
+    pub fn state(&mut self, origin: Origin<'_>, topic: &mut Topic, detail: &StateDetail<'_>, integrity: Integrity) {
+        let state = wire::StreamState {
+            state: topic.phase,
+            reason: topic.reason,
+            ts_since_event: topic.since_event,
+            ts_since_recv: topic.since_recv,
+            venue_sequence_last_good: detail.venue_sequence_last_good,
+            connection: detail.connection,
+            attempt: topic.attempt,
+            ts_next_attempt: topic.next_attempt,
+            close_code: detail.close_code.map(u32::from),
+            message: detail.message,
+        };
+        let times = Times { event: 0, recv: topic.since_recv };
+        topic.seq += 1;
+        let header = Header { integrity, ..self.header(origin, topic, topic.seq, times) };
+        self.plain(topic, RecordKind::State, |out| wire::stream_state(out, &header, &state));
+        topic.published_at = self.now;
+    }
+
+    /// Publishes that the venue's events in between are lost for good: precedes the next data record.
+    pub fn gap(&mut self, origin: Origin<'_>, topic: &mut Topic, gap: &LostEvents, times: Times) {
+        topic.seq += 1;
+        topic.counts.gaps += 1;
+        let record = wire::Gap {
+            gap_id: topic.seq,
+            scope: GapScope::Venue,
+            seq_first: topic.seq,
+            seq_last: topic.seq,
+            venue_sequence_first: gap.venue_sequence_first,
+            venue_sequence_last: gap.venue_sequence_last,
+            ts_first: gap.ts_first,
+            ts_last: if times.event == 0 { times.recv } else { times.event },
+            count: gap.count,
+            cause: gap.cause,
+            state: GapState::Lost,
+            filled: 0,
+        };
+        let header = self.header(origin, topic, topic.seq, times);
+        self.plain(topic, RecordKind::Data, |out| wire::gap(out, &header, &record));
+        topic.published_at = self.now;
+    }
+
+    /// Publishes that nothing happened: shared by all who follow the topic.
+    pub fn heartbeat(&mut self, origin: Origin<'_>, topic: &mut Topic, ts_frame_last: i64) {
+        let times = Times { event: 0, recv: ts_frame_last };
+        let header = self.header(origin, topic, topic.seq, times);
+        let heartbeat = wire::Heartbeat { ts_frame_last, state: topic.phase };
+        self.plain(topic, RecordKind::Position, |out| wire::heartbeat(out, &header, &heartbeat));
+        topic.published_at = self.now;
+    }
+
+    fn header<'a>(&self, origin: Origin<'a>, topic: &Topic, seq: u64, times: Times) -> Header<'a> {
+        header_of(origin, topic.channel, self.epoch, (seq, self.wall), times)
+    }
+
+    /// Appends one data record; on an error nothing is kept and no number is used.
+    fn record(
+        &mut self,
+        topic: &mut Topic,
+        kind: RecordKind,
+        more: bool,
+        times: Times,
+        encode: impl FnOnce(&mut Vec<u8>) -> Result<(), WireError>,
+    ) -> Result<(), WireError> {
+        self.batch.record(topic.id, topic.seq + 1, kind, more, encode)?;
+        topic.seq += 1;
+        topic.counts.records += 1;
+        self.note(topic, times);
+        Ok(())
+    }
+
+    /// Appends a record at the topic's newest number; its encoding cannot fail.
+    fn plain(&mut self, topic: &Topic, kind: RecordKind, encode: impl FnOnce(&mut Vec<u8>)) {
+        let encode = |out: &mut Vec<u8>| -> Result<(), Infallible> {
+            encode(out);
+            Ok(())
+        };
+        let Ok(()) = self.batch.record(topic.id, topic.seq, kind, false, encode);
+    }
+
+    fn note(&self, topic: &mut Topic, times: Times) {
+        topic.published_at = self.now;
+        topic.ts_recv_last = times.recv;
+        if times.event != 0 {
+            topic.ts_event_last = times.event;
+        }
+    }
+}
+
+/// Events of a venue that nobody will see.
+#[derive(Debug, Clone, Copy)]
+pub struct LostEvents {
+    /// Why.
+    pub cause: facade_model::GapCause,
+    /// First lost number, if there are numbers.
+    pub venue_sequence_first: Option<u64>,
+    /// Last lost number, if there are numbers.
+    pub venue_sequence_last: Option<u64>,
+    /// How many, if known.
+    pub count: Option<u64>,
+    /// Time of the last good event, ns UTC.
+    pub ts_first: i64,
+}
+
+/// Encodes the best `depth` levels (0: all) of a book and their checkpoint as two `Update`s, outside any turn.
+pub fn encode_book(
+    origin: Origin<'_>,
+    topic: &Topic,
+    machine: &BookMachine,
+    (epoch, wall): (u32, i64),
+    times: Times,
+    depth: usize,
+) -> Result<(Vec<u8>, Vec<u8>), WireError> {
+    let header = Header {
+        integrity: machine.integrity(),
+        flags: UpdateFlags::CUT,
+        venue_sequence: machine.last(),
+        ..header_of(origin, topic.channel, epoch, (topic.seq, wall), times)
+    };
+    let most = if depth == 0 { usize::MAX } else { depth };
+    let (mut snapshot, mut checkpoint) = (Vec::new(), Vec::new());
+    let (bids, asks) = (machine.book().bids().take(most), machine.book().asks().take(most));
+    wire::book_snapshot(&mut snapshot, &header, origin.usual, bids, asks)?;
+    let levels = u32::try_from(depth).unwrap_or(u32::MAX);
+    wire::checkpoint(&mut checkpoint, &header, &checkpoint_of(machine, topic.seq, levels));
+    Ok((snapshot, checkpoint))
+}
+
+fn checkpoint_of(machine: &BookMachine, proof_seq: u64, levels: u32) -> wire::Checkpoint {
+    let book = machine.book();
+    let count = |side| u32::try_from(book.len(side)).unwrap_or(u32::MAX);
+    wire::Checkpoint {
+        levels,
+        sha256: book.sha256(levels as usize),
+        bid_levels: count(BookSide::Bid),
+        ask_levels: count(BookSide::Ask),
+        proof_seq,
+        proof_levels: machine.rules().checksum.levels(),
+        proof_venue_sequence: machine.last(),
+    }
+}
+
+fn header_of<'a>(
+    origin: Origin<'a>,
+    channel: Channel,
+    epoch: u32,
+    (seq, ts_publish): (u64, i64),
+    times: Times,
+) -> Header<'a> {
+    Header {
+        venue: origin.venue,
+        symbol: origin.symbol,
+        channel,
+        variant: "",
+        epoch,
+        seq,
+        ts_event: times.event,
+        ts_recv: times.recv,
+        ts_publish,
+        integrity: Integrity::Unspecified,
+        flags: UpdateFlags::default(),
+        venue_sequence_previous: None,
+        venue_sequence: None,
+    }
+}

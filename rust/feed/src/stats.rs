@@ -1,0 +1,92 @@
+//! Counts and latencies of a feed. Real quantiles, never averages (DESIGN 2.4).
+
+use std::collections::BTreeSet;
+
+use hdrhistogram::Histogram;
+
+use crate::publish::Times;
+
+/// Longest latency that is told apart, ns.
+const LATENCY_MAX_NS: u64 = 60_000_000_000;
+/// Significant digits of the histograms.
+const DIGITS: u8 = 2;
+
+/// Everything countable of one feed since its start.
+#[derive(Debug, Default)]
+pub struct FeedStats {
+    /// Frames received.
+    pub frames: u64,
+    /// Frames that could not be decoded.
+    pub errors: u64,
+    /// Frames, or parts of them, of a kind that we do not know.
+    pub unknown: u64,
+    /// Book messages.
+    pub book_messages: u64,
+    /// Trades published.
+    pub trades: u64,
+    /// Holes in trade ids.
+    pub trade_gaps: u64,
+    /// Messages that were already contained.
+    pub duplicates: u64,
+    /// Subscriptions refused.
+    pub refusals: u64,
+    /// Announced shutdowns.
+    pub notices: u64,
+    /// State records published.
+    pub states: u64,
+    /// Fetches that brought no usable snapshot.
+    pub fetch_failures: u64,
+    /// Panics caught.
+    pub panics: u64,
+    /// Batches that the hub refused: a fault of ours.
+    pub publish_errors: u64,
+    /// Venue symbols that a replay met and no instrument list named.
+    pub missing_instruments: BTreeSet<String>,
+    /// Venue event to socket.
+    pub venue: Latency,
+    /// Socket to hub.
+    pub publish: Latency,
+}
+
+/// A latency distribution; negative values are counted apart (DESIGN 13.3).
+#[derive(Debug, Default)]
+pub struct Latency {
+    histogram: Option<Histogram<u64>>,
+    /// Values below zero: the clocks disagree.
+    pub negative: u64,
+}
+
+impl Latency {
+    fn record(&mut self, ns: i64) {
+        let Ok(ns) = u64::try_from(ns) else {
+            self.negative += 1;
+            return;
+        };
+        if self.histogram.is_none() {
+            self.histogram = Histogram::new_with_max(LATENCY_MAX_NS, DIGITS).ok();
+        }
+        if let Some(histogram) = &mut self.histogram {
+            histogram.saturating_record(ns);
+        }
+    }
+
+    /// Number of values, and the 0.5, 0.9, 0.99 and 0.999 quantiles in ns.
+    #[must_use]
+    pub fn quantiles(&self) -> (u64, [u64; 4]) {
+        self.histogram.as_ref().map_or((0, [0; 4]), |histogram| {
+            (histogram.len(), [0.5, 0.9, 0.99, 0.999].map(|quantile| histogram.value_at_quantile(quantile)))
+        })
+    }
+}
+
+impl FeedStats {
+    pub(crate) fn venue_to_recv(&mut self, times: Times) {
+        if times.event != 0 {
+            self.venue.record(times.recv - times.event);
+        }
+    }
+
+    pub(crate) fn recv_to_publish(&mut self, start: i64, end: i64) {
+        self.publish.record(end - start);
+    }
+}

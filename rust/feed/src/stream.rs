@@ -1,0 +1,138 @@
+//! One instrument of a feed: its topics, its book, what is being done to get it whole.
+
+use facade_model::{Channel, Instrument, StreamPhase};
+use facade_venues::Product;
+use facade_wire::Exponents;
+
+use crate::chain::{ChainRule, SnapshotSource};
+use crate::config::FeedConfig;
+use crate::machine::{BookMachine, ChecksumRule, MachineRules};
+use crate::topic::Topic;
+
+/// Number of channels of the contract, and the unused 0.
+const CHANNELS: usize = 7;
+
+/// Work on a book that has no proven state. Times monotonic ns.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Resync {
+    /// Tries since the book was last LIVE.
+    pub attempt: u32,
+    /// When the next try is due; 0: none planned.
+    pub due: i64,
+    /// The REST request under way.
+    pub request_id: Option<u64>,
+    /// When the wait for a snapshot on the stream ends; 0: none awaited.
+    pub snapshot_deadline: i64,
+    /// Since when the book is crossed; 0: it is not.
+    pub crossed_since: i64,
+    /// Since when a REST snapshot waits for its first delta; 0: it does not.
+    pub bridging_since: i64,
+}
+
+/// An instrument that somebody follows.
+#[derive(Debug)]
+pub struct Stream {
+    /// What it is.
+    pub instrument: Instrument,
+    /// Digits of its records.
+    pub usual: Exponents,
+    /// Topics by channel number.
+    pub topics: [Option<Topic>; CHANNELS],
+    /// Its book, once asked for.
+    pub machine: Option<BookMachine>,
+    /// Work on the book.
+    pub resync: Resync,
+    /// Largest trade id seen.
+    pub trade_id_last: Option<u64>,
+    /// When the last checkpoint was made, and whether the book changed since.
+    pub checkpoint_at: i64,
+    /// Whether the book changed since the last checkpoint.
+    pub is_changed: bool,
+}
+
+impl Stream {
+    /// Makes an instrument without topics.
+    #[must_use]
+    pub fn new(instrument: Instrument) -> Self {
+        let usual = Exponents {
+            price: usual_exponent(instrument.tick_size.exponent, instrument.price_precision),
+            quantity: usual_exponent(instrument.lot_size.exponent, instrument.quantity_precision),
+        };
+        Self {
+            instrument,
+            usual,
+            topics: [const { None }; CHANNELS],
+            machine: None,
+            resync: Resync::default(),
+            trade_id_last: None,
+            checkpoint_at: 0,
+            is_changed: false,
+        }
+    }
+
+    /// Returns the topic of a channel.
+    #[must_use]
+    pub fn topic(&self, channel: Channel) -> Option<&Topic> {
+        self.topics.get(channel as usize).and_then(Option::as_ref)
+    }
+
+    /// Returns the topic of a channel.
+    pub fn topic_mut(&mut self, channel: Channel) -> Option<&mut Topic> {
+        self.topics.get_mut(channel as usize).and_then(Option::as_mut)
+    }
+
+    /// Adds a topic; a book topic brings its machine.
+    pub fn add_topic(&mut self, topic: Topic, config: &FeedConfig) {
+        if topic.channel == Channel::BookL2 && self.machine.is_none() {
+            self.machine = Some(BookMachine::new(self.rules(config), self.usual.price));
+        }
+        if let Some(slot) = self.topics.get_mut(topic.channel as usize) {
+            *slot = Some(topic);
+        }
+    }
+
+    /// Forgets a topic, and the book with it.
+    pub fn remove_topic(&mut self, channel: Channel) -> Option<Topic> {
+        if channel == Channel::BookL2 {
+            self.machine = None;
+            self.resync = Resync::default();
+        }
+        if channel == Channel::Trades {
+            self.trade_id_last = None;
+        }
+        self.topics.get_mut(channel as usize).and_then(Option::take)
+    }
+
+    fn rules(&self, config: &FeedConfig) -> MachineRules {
+        let product = config.product;
+        let checksum = match product {
+            Product::Kraken => ChecksumRule::Kraken {
+                price_precision: self.instrument.price_precision,
+                quantity_precision: self.instrument.quantity_precision,
+            },
+            Product::Okx => ChecksumRule::Okx,
+            _ => ChecksumRule::None,
+        };
+        let bound = (config.levels_max > 0 && !config.is_replay).then_some(config.levels_max as usize);
+        MachineRules {
+            chain: ChainRule::of(product),
+            checksum,
+            bridges_rest: SnapshotSource::of(product) == SnapshotSource::Rest,
+            depth_max: if product == Product::Kraken { Some(config.book_depth as usize) } else { bound },
+            buffer: config.buffer,
+            report_every: config.report_every,
+        }
+    }
+
+    /// Whether the book's state is proven and uncrossed, and told so.
+    #[must_use]
+    pub fn is_book_live(&self) -> bool {
+        self.topic(Channel::BookL2).is_some_and(|topic| topic.phase == StreamPhase::Live)
+    }
+}
+
+/// Digits behind the point that records usually need: those of the step, or of the venue's own precision.
+fn usual_exponent(step: i8, precision: u8) -> i8 {
+    let precision = i8::try_from(precision).unwrap_or(i8::MAX);
+    step.min(-precision).clamp(-18, 0)
+}
