@@ -1,0 +1,1 @@
+"""Tell the operator what happens: logs here, metrics later."""
