@@ -1,13 +1,17 @@
-//! Levels as most venues write them: `[["price", "quantity", ...], ...]`.
+//! Levels as most venues write them, `[["price", "quantity", ...], ...]`, and best levels of tickers.
 
-use facade_model::{BookSide, LevelChange};
+use facade_model::{BookSide, Decimal, Level, LevelChange};
 
 use crate::DecodeErrorKind;
 use crate::scan::{Scanner, Step};
 
 /// Reads one side of a book; what stands behind price and quantity is passed over.
 #[inline]
-pub(crate) fn push_levels(scanner: &mut Scanner<'_>, side: BookSide, levels: &mut Vec<LevelChange>) -> Step<()> {
+pub(crate) fn push_levels(
+    scanner: &mut Scanner<'_>,
+    side: BookSide,
+    levels: &mut Vec<LevelChange>,
+) -> Step<()> {
     let mut rows = scanner.array()?;
     while rows.next(scanner)? {
         let mut row = scanner.array()?;
@@ -25,4 +29,16 @@ pub(crate) fn push_levels(scanner: &mut Scanner<'_>, side: BookSide, levels: &mu
         levels.push(LevelChange { side, px, qty });
     }
     Ok(())
+}
+
+/// Returns a best level, absent if the venue shows none: no text, or a price or quantity of 0.
+#[inline]
+pub(crate) fn best_level(px: Option<Decimal>, qty: Option<Decimal>) -> Option<Level> {
+    let level = Level { px: px?, qty: qty? };
+    (!level.px.is_zero() && !level.qty.is_zero()).then_some(level)
+}
+
+/// Returns the decimals of a step: 2 for `0.01`.
+pub(crate) const fn decimals(step: Decimal) -> u8 {
+    if step.exponent < 0 { step.exponent.unsigned_abs() } else { 0 }
 }

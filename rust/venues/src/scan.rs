@@ -86,11 +86,17 @@ impl<'a> Scanner<'a> {
     /// Takes these very bytes if they come next; they may not begin with white space.
     #[inline(always)]
     pub(crate) fn literal<const N: usize>(&mut self, bytes: &[u8; N]) -> bool {
-        let is_next = self.text.get(self.at..).and_then(|rest| rest.first_chunk::<N>()) == Some(bytes);
+        let is_next = self.begins_with(bytes);
         if is_next {
             self.at += N;
         }
         is_next
+    }
+
+    /// Whether these very bytes come next.
+    #[inline(always)]
+    pub(crate) fn begins_with<const N: usize>(&self, bytes: &[u8; N]) -> bool {
+        self.text.get(self.at..).and_then(|rest| rest.first_chunk::<N>()) == Some(bytes)
     }
 
     /// Enters an object; the caller walks it to its end with [`Object::next`].

@@ -1,10 +1,13 @@
 //! Members of objects, found by name: one comparison if they come in the usual order.
 
 use super::{Scanner, Step};
-use crate::DecodeErrorKind;
+use crate::{DecodeErrorKind, Span};
 
 /// Longest name whose quoted form with the colon fits the 16 bytes of one comparison.
 const FAST_NAME_LENGTH_MAX: usize = 13;
+
+/// Names that are tried before the general search: a venue leaves out a member or two.
+const LOOKAHEAD: usize = 3;
 
 /// The members that one decoder reads, in the order in which the venue usually sends them. Made by [`keys`].
 pub(crate) trait Key: Copy + 'static {
@@ -90,16 +93,26 @@ impl Object {
             if !scanner.advance(&mut self.is_first, b'}')? {
                 return Ok(None);
             }
-            if let Some((name, key)) = K::TABLE.get(self.expected)
-                && scanner.pass_name(name)
-            {
-                self.mark(self.expected)?;
-                return Ok(Some(*key));
+            for (index, (name, key)) in K::TABLE.iter().enumerate().skip(self.expected).take(LOOKAHEAD) {
+                if scanner.pass_name(name) {
+                    self.mark(index)?;
+                    return Ok(Some(*key));
+                }
             }
             if let Some(key) = self.search::<K>(scanner)? {
                 return Ok(Some(key));
             }
         }
+    }
+
+    /// Moves to the value of the next member, whatever its name: `None` behind the end. Duplicates are not noticed.
+    pub(crate) fn next_any(&mut self, scanner: &mut Scanner<'_>) -> Step<Option<Span>> {
+        if !scanner.advance(&mut self.is_first, b'}')? {
+            return Ok(None);
+        }
+        let name = scanner.string()?;
+        scanner.take(b':')?;
+        Ok(Some(name))
     }
 
     /// Takes any key; passes over the value of one that `K` does not name.

@@ -74,4 +74,51 @@ impl Scanner<'_> {
         self.at += length;
         Ok(())
     }
+
+    /// Takes a string and returns it with its escape sequences resolved. Allocates: for lists, not for frames.
+    pub(crate) fn owned_text(&mut self) -> Step<String> {
+        let raw = std::str::from_utf8(self.word()?).map_err(|_| DecodeErrorKind::Utf8)?;
+        let mut text = String::with_capacity(raw.len());
+        let mut rest = raw;
+        while let Some((plain, escaped)) = rest.split_once('\\') {
+            text.push_str(plain);
+            rest = push_unescaped(&mut text, escaped).ok_or(DecodeErrorKind::Syntax)?;
+        }
+        text.push_str(rest);
+        Ok(text)
+    }
+}
+
+/// Appends the sign that the escape sequence at the start of `escaped` (its backslash gone) stands for; returns the rest.
+fn push_unescaped<'a>(text: &mut String, escaped: &'a str) -> Option<&'a str> {
+    let mut signs = escaped.chars();
+    match signs.next()? {
+        'b' => text.push('\u{8}'),
+        'f' => text.push('\u{c}'),
+        'n' => text.push('\n'),
+        'r' => text.push('\r'),
+        't' => text.push('\t'),
+        'u' => return push_code_unit(text, signs.as_str()),
+        plain => text.push(plain),
+    }
+    Some(signs.as_str())
+}
+
+/// Appends the sign of four hexadecimal digits, or of two such escapes that form a surrogate pair.
+fn push_code_unit<'a>(text: &mut String, digits: &'a str) -> Option<&'a str> {
+    let (unit, rest) = code_unit(digits)?;
+    if !(0xd800..0xdc00).contains(&unit) {
+        text.push(char::from_u32(unit)?);
+        return Some(rest);
+    }
+    let (low, rest) = code_unit(rest.strip_prefix("\\u")?)?;
+    let low = low.checked_sub(0xdc00).filter(|low| *low < 0x400)?;
+    text.push(char::from_u32(0x1_0000 + ((unit - 0xd800) << 10) + low)?);
+    Some(rest)
+}
+
+/// Reads four hexadecimal digits; returns their value and the rest.
+fn code_unit(digits: &str) -> Option<(u32, &str)> {
+    let (unit, rest) = digits.split_at_checked(4)?;
+    Some((u32::from_str_radix(unit, 16).ok()?, rest))
 }
