@@ -26,7 +26,7 @@ pub(crate) fn push_levels(
         while row.next(scanner)? {
             scanner.skip()?;
         }
-        levels.push(LevelChange { side, px, qty });
+        levels.push(change(side, px, qty)?);
     }
     Ok(())
 }
@@ -41,4 +41,13 @@ pub(crate) fn best_level(px: Option<Decimal>, qty: Option<Decimal>) -> Option<Le
 /// Returns the decimals of a step: 2 for `0.01`.
 pub(crate) const fn decimals(step: Decimal) -> u8 {
     if step.exponent < 0 { step.exponent.unsigned_abs() } else { 0 }
+}
+
+/// Makes one change of a book; refuses negative numbers, which no book can hold.
+#[inline]
+pub(crate) fn change(side: BookSide, px: Decimal, qty: Decimal) -> Step<LevelChange> {
+    if px.mantissa < 0 || qty.mantissa < 0 {
+        return Err(DecodeErrorKind::Number(NumberError::Range));
+    }
+    Ok(LevelChange { side, px, qty })
 }

@@ -9,11 +9,13 @@ mod coinbase_advanced;
 mod coinbase_exchange;
 mod error;
 mod event;
+mod hint;
 mod kraken;
 mod levels;
 mod okx;
 mod product;
 mod request;
+mod rows;
 mod scan;
 mod timestamp;
 
