@@ -1,0 +1,283 @@
+"""Carry one WebSocket connection: frames as bytes with the time of the socket read. Knows no venue.
+
+The protocol itself comes from the sans-I/O layer of ``websockets``. No compression, no own pings; every
+buffer and every wait has a bound.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections import deque
+from dataclasses import dataclass
+from typing import Final, cast
+
+from websockets.client import ClientProtocol
+from websockets.exceptions import InvalidHandshake
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Response
+from websockets.protocol import State
+from websockets.uri import parse_uri
+
+from datafacade.clock import Clock
+from datafacade.errors import DialFailed
+from datafacade.types import Closed, CloseReason
+from datafacade.venues.retry_after import retry_after_s
+
+FRAGMENTS_MAX: Final = 4_096
+ABNORMAL: Final = 1006
+_PROTOCOL_ERROR: Final = 1002
+_INVALID_TEXT: Final = 1007
+_TOO_BIG: Final = 1009
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SocketLimits:
+    """Bounds of one connection."""
+
+    message_bytes_max: int
+    read_buffer_bytes: int  # received and not yet taken; beyond it reading pauses
+    write_buffer_bytes: int
+    dial_timeout_s: float
+    write_timeout_s: float
+    close_timeout_s: float = 1.0  # between our close frame and the end of TCP
+
+
+class VenueSocket(asyncio.Protocol):
+    """One connection. Iterate over it for ``(frame, ts_recv)``; it ends when the connection does."""
+
+    def __init__(self, url: str, *, limits: SocketLimits, clock: Clock, user_agent: str) -> None:
+        loop = asyncio.get_running_loop()
+        self._limits = limits
+        self._clock = clock
+        self._wire = ClientProtocol(parse_uri(url), max_size=limits.message_bytes_max)
+        self._user_agent = user_agent
+        self._transport: asyncio.Transport | None = None
+        self._frames: deque[tuple[bytes, int]] = deque()
+        self._queued_bytes = 0
+        self._is_paused = False
+        self._fragments: list[bytes] = []
+        self._is_text = False
+        self._waiter: asyncio.Future[None] | None = None
+        self._write_timer: asyncio.TimerHandle | None = None
+        self._close_timer: asyncio.TimerHandle | None = None
+        self._verdict: Closed | None = None  # ours, if we end it
+        self._opened: asyncio.Future[None] = loop.create_future()
+        self._closed: asyncio.Future[Closed] = loop.create_future()
+
+    # For the owner
+
+    def __aiter__(self) -> VenueSocket:
+        """Return itself."""
+        return self
+
+    async def __anext__(self) -> tuple[bytes, int]:
+        """Return the next frame and the time of the read that completed it (wall ns)."""
+        while not self._frames:
+            if self._closed.done() or self._verdict is not None:
+                raise StopAsyncIteration
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        frame = self._frames.popleft()
+        self._queued_bytes -= len(frame[0])
+        if self._is_paused and self._queued_bytes * 4 <= self._limits.read_buffer_bytes:
+            self._is_paused = False
+            if self._transport is not None and not self._closed.done():
+                self._transport.resume_reading()
+        return frame
+
+    def send(self, text: str) -> None:
+        """Send one text frame; nothing happens once the connection is ending."""
+        if self._wire.state is State.OPEN and self._verdict is None:
+            self._wire.send_text(text.encode())
+            self._flush()
+
+    def close(self, code: int, reason: str) -> None:
+        """Start to close; frames that still come are dropped."""
+        self._end(code, reason)
+
+    async def wait_closed(self) -> Closed:
+        """Return how the connection ended, once it has."""
+        return await asyncio.shield(self._closed)
+
+    async def wait_open(self) -> None:
+        """Wait for the venue's answer to the upgrade.
+
+        Raises:
+            DialFailed: The venue refused, or went away.
+        """
+        await self._opened
+
+    # For the transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Ask for the upgrade."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(high=self._limits.write_buffer_bytes)
+        request = self._wire.connect()
+        request.headers["User-Agent"] = self._user_agent
+        self._wire.send_request(request)
+        self._flush()
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes; all frames that they complete share one time."""
+        ts_recv = self._clock.wall_ns()
+        self._wire.receive_data(data)
+        for event in self._wire.events_received():
+            if isinstance(event, Frame):
+                self._take(event, ts_recv)
+            elif isinstance(event, Response):
+                self._answered(event)
+        self._flush()
+        if self._wire.parser_exc is not None and self._verdict is None:
+            self._broken(self._wire.parser_exc)
+        elif self._wire.close_expected():
+            self._expect_close()
+        self._wake()
+
+    def eof_received(self) -> None:
+        """Take the end of the stream; returning None closes the transport."""
+        self._wire.receive_eof()
+        self._flush()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Settle how it ended."""
+        for timer in (self._write_timer, self._close_timer):
+            if timer is not None:
+                timer.cancel()
+        if not self._closed.done():
+            self._closed.set_result(self._verdict or self._judge(exc))
+        if not self._opened.done():
+            self._opened.set_exception(self._refusal(exc))
+            self._opened.exception()  # whoever dials may be gone already
+        self._wake()
+
+    def pause_writing(self) -> None:
+        """Give the venue so long to read what we wrote."""
+        loop = asyncio.get_running_loop()
+        self._write_timer = loop.call_later(self._limits.write_timeout_s, self._write_stuck)
+
+    def resume_writing(self) -> None:
+        """Stop the clock."""
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
+
+    # Inside
+
+    def _take(self, frame: Frame, ts_recv: int) -> None:
+        """Collect a data frame; control frames were answered by the wire."""
+        if frame.opcode is Opcode.TEXT or frame.opcode is Opcode.BINARY:
+            self._is_text = frame.opcode is Opcode.TEXT
+            if frame.fin:
+                self._deliver(bytes(frame.data), ts_recv)
+                return
+        elif frame.opcode is not Opcode.CONT:
+            return
+        self._fragments.append(bytes(frame.data))
+        if frame.fin:
+            message = b"".join(self._fragments)
+            self._fragments.clear()
+            self._deliver(message, ts_recv)
+        elif len(self._fragments) >= FRAGMENTS_MAX:
+            self._end(_TOO_BIG, "too many fragments")
+
+    def _deliver(self, message: bytes, ts_recv: int) -> None:
+        if self._verdict is not None:
+            return
+        if self._is_text and not message.isascii():
+            try:
+                message.decode()
+            except UnicodeDecodeError:
+                self._end(_INVALID_TEXT, "text is not UTF-8")
+                return
+        self._frames.append((message, ts_recv))
+        self._queued_bytes += len(message)
+        if self._queued_bytes > self._limits.read_buffer_bytes and not self._is_paused:
+            self._is_paused = True
+            if self._transport is not None:
+                self._transport.pause_reading()
+
+    def _answered(self, response: Response) -> None:
+        if self._wire.handshake_exc is None:
+            if not self._opened.done():
+                self._opened.set_result(None)
+            return
+        status = response.status_code
+        if not self._opened.done():
+            wait = retry_after_s(response.headers.get("Retry-After"), wall_ns=self._clock.wall_ns())
+            detail = f"HTTP status {status}" if status != 101 else "bad upgrade answer"
+            self._opened.set_exception(
+                DialFailed("HTTP", detail, http_status=status, retry_after_s=wait, operation="upgrade")
+            )
+
+    def _broken(self, error: Exception) -> None:
+        """Note that the venue broke the protocol; the wire has sent the close frame already."""
+        if isinstance(error, EOFError):
+            return
+        code = self._wire.close_sent.code if self._wire.close_sent is not None else _PROTOCOL_ERROR
+        self._verdict = Closed(code=code, reason=str(error)[:123])
+        self._expect_close()
+
+    def _end(self, code: int, reason: str) -> None:
+        if self._verdict is not None or self._closed.done():
+            return
+        self._verdict = Closed(code=code, reason=reason)
+        if self._is_paused and self._transport is not None:
+            self._is_paused = False
+            self._transport.resume_reading()  # else the venue's close frame is never seen
+        self._frames.clear()
+        self._queued_bytes = 0
+        if self._wire.state is State.OPEN:
+            self._wire.send_close(code, reason)
+            self._flush()
+        self._expect_close()
+        self._wake()
+
+    def _expect_close(self) -> None:
+        """Give the venue so long to end TCP, whatever it still sends."""
+        if self._close_timer is None and self._transport is not None:
+            loop = asyncio.get_running_loop()
+            self._close_timer = loop.call_later(self._limits.close_timeout_s, self._transport.abort)
+
+    def _write_stuck(self) -> None:
+        self._verdict = self._verdict or Closed(code=ABNORMAL, reason=CloseReason.WRITE_TIMEOUT)
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _flush(self) -> None:
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            self._wire.data_to_send()
+            return
+        for data in self._wire.data_to_send():
+            if data:
+                transport.write(data)
+            elif transport.can_write_eof():
+                transport.write_eof()
+            else:
+                transport.close()  # TLS has no half-close
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _judge(self, exc: Exception | None) -> Closed:
+        received = self._wire.close_rcvd
+        if received is not None:
+            return Closed(code=received.code, reason=received.reason)
+        if isinstance(exc, ConnectionError):
+            return Closed(code=ABNORMAL, reason=CloseReason.RESET)
+        return Closed(code=ABNORMAL, reason=CloseReason.EOF)
+
+    def _refusal(self, exc: Exception | None) -> DialFailed:
+        if isinstance(exc, ssl.SSLError):
+            return DialFailed("TLS", exc.reason or "handshake failed", operation="dial")
+        cause = self._wire.handshake_exc
+        detail = (
+            str(cause) if isinstance(cause, InvalidHandshake) else "closed before the upgrade was answered"
+        )
+        return DialFailed("REFUSED", detail, operation="upgrade")

@@ -1,0 +1,446 @@
+"""The venue socket against real servers on loopback: bytes in order, every bound kept, every end told."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import hashlib
+import ssl
+import struct
+import subprocess
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from websockets.asyncio.server import ServerConnection, serve
+
+from datafacade.clock import SystemClock
+from datafacade.errors import DialFailed
+from datafacade.types import Closed, CloseReason
+from datafacade.venues.dial import dial, tls_context
+from datafacade.venues.socket import SocketLimits, VenueSocket
+
+Peer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+LIMITS = SocketLimits(
+    message_bytes_max=2**20,
+    read_buffer_bytes=2**20,
+    write_buffer_bytes=64 * 1024,
+    dial_timeout_s=0.5,
+    write_timeout_s=0.2,
+    close_timeout_s=0.3,
+)
+
+
+async def open_socket(port: int, limits: SocketLimits = LIMITS) -> VenueSocket:
+    return await dial(
+        f"ws://127.0.0.1:{port}/x",
+        limits=limits,
+        clock=SystemClock(),
+        user_agent="test/1",
+        allow_private=True,
+        tls=tls_context(),
+    )
+
+
+@contextlib.asynccontextmanager
+async def venue(handler: Callable[[ServerConnection], Awaitable[None]]) -> AsyncIterator[int]:
+    async with serve(handler, "127.0.0.1", 0, compression=None, max_size=None) as server:
+        yield next(iter(server.sockets)).getsockname()[1]
+
+
+@contextlib.asynccontextmanager
+async def raw_venue(peer: Peer, *, upgrades: bool = True) -> AsyncIterator[int]:
+    """Serve bytes: such a peer may break every rule."""
+    serving: set[asyncio.Task[None] | None] = set()
+
+    async def serve_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        serving.add(asyncio.current_task())
+        try:
+            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+                if upgrades:
+                    await upgrade(reader, writer)
+                await peer(reader, writer)
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+        except asyncio.CancelledError:
+            writer.transport.abort()
+
+    server = await asyncio.start_server(serve_one, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for task in serving:
+            if task is not None:
+                task.cancel()
+                await asyncio.wait([task])
+
+
+async def upgrade(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    request = (await reader.readuntil(b"\r\n\r\n")).decode()
+    key = next(line.split(": ")[1] for line in request.split("\r\n") if line.startswith("Sec-WebSocket-Key"))
+    digest = hashlib.sha1(f"{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11".encode()).digest()  # noqa: S324  RFC 6455
+    accept = base64.b64encode(digest).decode()
+    writer.write(
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        + f"Sec-WebSocket-Accept: {accept}\r\n\r\n".encode()
+    )
+
+
+def frame(payload: bytes, *, opcode: int = 1, fin: bool = True, bits: int = 0) -> bytes:
+    head = bytes([(0x80 if fin else 0) | bits | opcode])
+    if len(payload) < 126:
+        return head + bytes([len(payload)]) + payload
+    return head + b"\x7f" + struct.pack("!Q", len(payload)) + payload
+
+
+async def read_all(socket: VenueSocket) -> list[bytes]:
+    return [message async for message, _ in socket]
+
+
+async def read_close(reader: asyncio.StreamReader) -> int:
+    """Return the code of the client's close frame."""
+    while True:
+        first, second = await reader.readexactly(2)
+        length = second & 0x7F
+        mask = await reader.readexactly(4)
+        payload = bytes(b ^ mask[i % 4] for i, b in enumerate(await reader.readexactly(length)))
+        if first & 0xF == 8:
+            return int.from_bytes(payload[:2], "big")
+
+
+async def test_frames_come_as_bytes_in_order_with_their_read_time() -> None:
+    async def handler(connection: ServerConnection) -> None:
+        assert connection.request is not None
+        assert connection.request.headers["User-Agent"] == "test/1"
+        assert "Sec-WebSocket-Extensions" not in connection.request.headers
+        for number in range(100):
+            await connection.send(f"frame {number} ü")
+        await connection.send(b"\x00\xff binary")
+
+    clock = SystemClock()
+    async with venue(handler) as port:
+        before = clock.wall_ns()
+        socket = await open_socket(port)
+        seen = [item async for item in socket]
+    assert [message for message, _ in seen[:100]] == [f"frame {n} ü".encode() for n in range(100)]
+    assert seen[100][0] == b"\x00\xff binary"
+    stamps = [ts for _, ts in seen]
+    assert stamps == sorted(stamps)
+    assert before <= stamps[0] <= clock.wall_ns()
+
+
+async def test_what_we_send_arrives_as_text() -> None:
+    got: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+
+    async def handler(connection: ServerConnection) -> None:
+        got.set_result(await connection.recv())
+
+    async with venue(handler) as port:
+        socket = await open_socket(port)
+        socket.send('{"op":"ping"}')
+        assert await got == '{"op":"ping"}'
+        await socket.wait_closed()
+        socket.send("too late")  # nothing happens
+
+
+@pytest.mark.proves("ROW-A02")
+@pytest.mark.parametrize("code", [1000, 1001, 1011, 1012, 1013, 4004])
+async def test_the_close_code_and_reason_of_the_venue_are_told(code: int) -> None:
+    async def handler(connection: ServerConnection) -> None:
+        await connection.close(code, "so long")
+
+    async with venue(handler) as port:
+        socket = await open_socket(port)
+        assert await read_all(socket) == []
+        assert await socket.wait_closed() == Closed(code=code, reason="so long")
+
+
+@pytest.mark.proves("ROW-A02")
+async def test_an_end_without_close_frame_is_told_as_1006() -> None:
+    async def peer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(frame(b"last"))
+
+    async with raw_venue(peer) as port:
+        socket = await open_socket(port)
+        assert await read_all(socket) == [b"last"]
+        assert await socket.wait_closed() == Closed(code=1006, reason=CloseReason.EOF)
+
+
+@pytest.mark.proves("ROW-A01")
+async def test_a_reset_is_told_as_1006() -> None:
+    async def peer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.get_extra_info("socket").setsockopt(1, 13, struct.pack("ii", 1, 0))  # SO_LINGER 0: RST
+        writer.transport.abort()
+
+    async with raw_venue(peer) as port:
+        socket = await open_socket(port)
+        await read_all(socket)
+        closed = await socket.wait_closed()
+        assert closed.code == 1006
+        assert closed.reason in (CloseReason.RESET, CloseReason.EOF)
+
+
+@pytest.mark.proves("ROW-A15")
+@pytest.mark.parametrize(
+    ("bad", "code"),
+    [
+        (frame(b"x", bits=0x40), 1002),  # reserved bit
+        (frame(b"x", opcode=3), 1002),  # reserved opcode
+        (b"\x81\x81\x00\x00\x00\x00x", 1002),  # masked by a server
+        (frame(b"x", opcode=0), 1002),  # continuation of nothing
+        (frame(b"\xff\xfe"), 1007),  # no UTF-8
+        (frame(b"\xc3", fin=False) + frame(b"\x28", opcode=0), 1007),  # no UTF-8, fragmented
+        (b"\x81\x7f" + struct.pack("!Q", 2**40), 1009),  # announces a terabyte
+        (frame(b"x" * (2**20 + 1)), 1009),
+    ],
+)
+async def test_broken_protocol_is_answered_with_its_code_and_ends_the_connection(
+    bad: bytes, code: int
+) -> None:
+    told: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(frame(b"good") + bad + frame(b"never"))
+        told.set_result(await read_close(reader))
+
+    async with raw_venue(peer) as port:
+        socket = await open_socket(port)
+        messages = await read_all(socket)
+        assert messages in ([b"good"], [])
+        assert (await socket.wait_closed()).code == code
+        assert await told == code
+
+
+async def test_a_message_of_endless_fragments_ends_the_connection() -> None:
+    async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(frame(b"", fin=False) + frame(b"", opcode=0, fin=False) * 5_000)
+        await reader.read()
+
+    async with raw_venue(peer) as port:
+        socket = await open_socket(port)
+        assert await read_all(socket) == []
+        assert await socket.wait_closed() == Closed(code=1009, reason="too many fragments")
+
+
+@pytest.mark.proves("ROW-A17")
+async def test_single_bytes_and_fragments_with_pings_between_give_the_same_messages() -> None:
+    text = "Zürich €".encode()
+    stream = (
+        frame(text[:2], fin=False)
+        + frame(b"beat", opcode=9)
+        + frame(text[2:5], opcode=0, fin=False)
+        + frame(text[5:], opcode=0)
+        + frame(b"second")
+    )
+
+    async def peer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for at in range(len(stream)):
+            writer.write(stream[at : at + 1])
+            await writer.drain()
+            await asyncio.sleep(0)
+
+    async with raw_venue(peer) as port:
+        socket = await open_socket(port)
+        assert await read_all(socket) == [text, b"second"]
+
+
+async def test_pings_are_answered_with_their_payload() -> None:
+    async def handler(connection: ServerConnection) -> None:
+        await (await connection.ping(b"1784620800123"))
+        await connection.send("ponged")
+
+    async with venue(handler) as port:
+        socket = await open_socket(port)
+        assert await read_all(socket) == [b"ponged"]
+
+
+@pytest.mark.proves("ROW-A16")
+async def test_a_message_of_24_mib_passes_where_the_venue_sends_such() -> None:
+    async def handler(connection: ServerConnection) -> None:
+        await connection.send("x" * (24 * 2**20))
+        await connection.send("after")
+
+    limits = SocketLimits(
+        message_bytes_max=32 * 2**20,
+        read_buffer_bytes=2**20,
+        write_buffer_bytes=65_536,
+        dial_timeout_s=5,
+        write_timeout_s=5,
+    )
+    async with venue(handler) as port:
+        socket = await open_socket(port, limits)
+        messages = await read_all(socket)
+    assert [len(message) for message in messages] == [24 * 2**20, 5]
+
+
+async def test_reading_pauses_while_nobody_takes_the_frames() -> None:
+    sent = 0
+
+    async def handler(connection: ServerConnection) -> None:
+        nonlocal sent
+        for _ in range(400):
+            await connection.send("x" * 100_000)
+            sent += 1
+
+    async with venue(handler) as port:
+        socket = await open_socket(port)
+        await anext(socket)
+        last = -1
+        while last != sent:  # until the venue is stuck
+            last = sent
+            await asyncio.sleep(0.05)
+        assert sent < 400
+        rest = await read_all(socket)
+    assert len(rest) == 399
+
+
+@pytest.mark.proves("ROW-A21")
+async def test_a_venue_that_stops_reading_is_left_after_the_write_timeout() -> None:
+    async def peer(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        reader._transport.pause_reading()  # type: ignore[attr-defined]
+        await asyncio.sleep(30)
+
+    async with raw_venue(peer) as port:
+        socket = await open_socket(port)
+        for _ in range(200):
+            socket.send("x" * 60_000)
+        assert await socket.wait_closed() == Closed(code=1006, reason=CloseReason.WRITE_TIMEOUT)
+
+
+async def test_our_close_ends_even_if_the_venue_goes_on_talking() -> None:
+    async def peer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            writer.write(frame(b"noise"))
+            await writer.drain()
+            await asyncio.sleep(0.01)
+
+    async with raw_venue(peer) as port:
+        socket = await open_socket(port)
+        await anext(socket)
+        socket.close(1000, "enough")
+        assert await read_all(socket) == []
+        assert await socket.wait_closed() == Closed(code=1000, reason="enough")
+
+
+@pytest.mark.proves("ROW-A05")
+async def test_a_venue_that_never_upgrades_is_left_after_the_dial_timeout() -> None:
+    async def peer(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    loop = asyncio.get_running_loop()
+    async with raw_venue(peer, upgrades=False) as port:
+        started = loop.time()
+        with pytest.raises(DialFailed) as caught:
+            await open_socket(port)
+        assert caught.value.reason == "TIMEOUT"
+        assert 0.45 <= loop.time() - started <= 0.8
+
+
+@pytest.mark.proves("ROW-A05")
+async def test_a_dial_can_be_given_up_at_once() -> None:
+    async def peer(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    async with raw_venue(peer, upgrades=False) as port:
+        task = asyncio.ensure_future(open_socket(port))
+        await asyncio.sleep(0.1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(task, 0.2)
+
+
+@pytest.mark.proves("ROW-A08")
+@pytest.mark.parametrize(
+    ("status", "header", "wait"),
+    [(429, "Retry-After: 7", 7.0), (403, "X-Nothing: 1", None), (503, "Retry-After: soon", None)],
+)
+async def test_a_refused_upgrade_tells_status_and_wait(status: int, header: str, wait: float | None) -> None:
+    async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(f"HTTP/1.1 {status} No\r\n{header}\r\nContent-Length: 0\r\n\r\n".encode())
+        await writer.drain()
+
+    async with raw_venue(peer, upgrades=False) as port:
+        with pytest.raises(DialFailed) as caught:
+            await open_socket(port)
+    assert (caught.value.reason, caught.value.http_status) == ("HTTP", status)
+    assert caught.value.retry_after_s == wait
+
+
+@pytest.mark.parametrize("answer", [b"\x16\x03\x01 garbage\r\n\r\n", b"HTTP/1.1 101 Ok\r\n\r\n", b""])
+async def test_an_answer_that_is_no_upgrade_is_refused(answer: bytes) -> None:
+    async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+
+    async with raw_venue(peer, upgrades=False) as port:
+        with pytest.raises(DialFailed) as caught:
+            await open_socket(port)
+    assert caught.value.reason in ("REFUSED", "HTTP")
+
+
+async def test_a_port_that_nobody_listens_on_is_refused() -> None:
+    with pytest.raises(DialFailed) as caught:
+        await open_socket(1)
+    assert caught.value.reason == "TCP"
+
+
+@pytest.mark.proves("CTL-S23")
+@pytest.mark.proves("ROW-A07")
+async def test_a_name_that_leads_inside_is_refused_before_any_packet() -> None:
+    with pytest.raises(DialFailed) as caught:
+        await dial(
+            "wss://localhost/x",
+            limits=LIMITS,
+            clock=SystemClock(),
+            user_agent="test/1",
+            allow_private=False,
+            tls=tls_context(),
+        )
+    assert caught.value.reason == "ADDRESS"
+
+
+def self_signed(folder: Path) -> tuple[Path, Path]:
+    """Return a certificate for localhost that nobody vouches for, and its key."""
+    certificate, key = folder / "cert.pem", folder / "key.pem"
+    line = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=localhost"
+    subprocess.run(  # noqa: S603  our own command line
+        [*line.split(), "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True
+    )
+    return certificate, key
+
+
+@pytest.mark.proves("ROW-A06")
+@pytest.mark.proves("CTL-S4")
+async def test_a_certificate_of_an_unknown_authority_is_refused(tmp_path: Path) -> None:
+    openssl = (
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=localhost"
+    )
+    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
+    subprocess.run(  # noqa: S603  our own command line
+        [*openssl.split(), "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    received: list[bytes] = []
+
+    async def peer(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        received.append(await reader.read())
+
+    server = await asyncio.start_server(peer, "127.0.0.1", 0, ssl=context)
+    port = server.sockets[0].getsockname()[1]
+    with pytest.raises(DialFailed) as caught:
+        await dial(
+            f"wss://localhost:{port}/x",
+            limits=LIMITS,
+            clock=SystemClock(),
+            user_agent="test/1",
+            allow_private=True,
+            tls=tls_context(),
+        )
+    server.close()
+    assert caught.value.reason == "TLS"
+    assert b"".join(received) == b""
