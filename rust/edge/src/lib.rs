@@ -1,1 +1,36 @@
-//! The gRPC server of the service.
+//! The gRPC server of the service: hyper and tonic on one thread of its own, inside whatever process owns it.
+//!
+//! It knows no market. Subscriptions are streamed from the [Hub](facade_hub::Hub), byte for byte as they were
+//! published, behind a small header. All other calls are handed over the [`Bridge`] as bytes to handlers that may live
+//! in an interpreter: the edge never waits for them and never takes their lock; a doorbell (a file descriptor) wakes
+//! them. Deadlines, limits, health, reflection and a graceful stop are its own business.
+
+mod body;
+mod bridge;
+mod clock;
+mod connection;
+mod contract;
+mod deadline;
+mod doorbell;
+mod edge;
+mod executor;
+mod frame;
+mod listener;
+mod options;
+mod protobuf;
+mod receive;
+mod route;
+mod server;
+mod services;
+mod shared;
+mod stats;
+mod status;
+mod stream;
+mod unary;
+
+pub use bridge::{Bridge, Call, Question, Subscription};
+pub use doorbell::Doorbell;
+pub use edge::{Edge, EdgeError};
+pub use options::{Limits, Options};
+pub use stats::{EdgeStats, LatencyStats};
+pub use tonic::Code;

@@ -1,0 +1,276 @@
+//! The bridge to the handlers: calls wait in a bounded inbox, a doorbell wakes the handlers' event loop,
+//! and what the client no longer wants is posted back to them. No side ever waits for the other.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::RawFd;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+use std::{future, pin, task};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use tokio::sync::oneshot;
+use tonic::Status;
+
+use crate::doorbell::Doorbell;
+use crate::{frame, status};
+
+/// What a handler says about one call.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// A message with room for its prefix, and where it was found (`CacheTier` of the contract).
+    Reply { frame: Vec<u8>, cache_tier: u32 },
+    /// The call, or the stream that the call belongs to, ends with this status.
+    Refusal(Status),
+}
+
+/// What a call is about.
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// Path of the method, as `/package.Service/Method`.
+    pub method: Arc<str>,
+    /// The request message.
+    pub request: Bytes,
+    /// When the client stops waiting, ns of the monotonic clock; `None`: it never does.
+    pub deadline_ns: Option<u64>,
+    /// The client's address.
+    pub peer: SocketAddr,
+    /// The call's metadata.
+    pub metadata: Arc<HeaderMap>,
+    /// The stream that the message came on; `None`: a unary call.
+    pub subscriber: Option<Arc<Subscription>>,
+}
+
+/// A stream as the handlers know it.
+#[derive(Debug)]
+pub struct Subscription {
+    /// The subscriber's number in the Hub.
+    pub id: u64,
+    /// Whether a handler has seen a message of it; else its end is none of their business.
+    is_known: AtomicBool,
+}
+
+impl Subscription {
+    /// Describes a stream that no handler has seen yet.
+    #[must_use]
+    pub fn new(id: u64) -> Self {
+        Self { id, is_known: AtomicBool::new(false) }
+    }
+}
+
+#[derive(Debug, Default)]
+struct CallState {
+    /// Whether a handler has it. Changes under the inbox's lock only.
+    is_taken: AtomicBool,
+    is_over: AtomicBool,
+}
+
+/// One message on its way to a handler. Dropped without an answer, it fails with INTERNAL.
+#[derive(Debug)]
+pub struct Call {
+    id: u64,
+    question: Question,
+    state: Arc<CallState>,
+    answer: Mutex<Option<oneshot::Sender<Answer>>>,
+}
+
+impl Call {
+    /// Returns the number of the call, unique in this process.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Returns what is asked.
+    #[must_use]
+    pub fn question(&self) -> &Question {
+        &self.question
+    }
+
+    /// Returns whether nobody waits for the answer any more: the deadline passed or the client left.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.state.is_over.load(Ordering::Acquire)
+    }
+
+    /// Answers with a message, which is copied. For a stream it means: accepted, the bytes are not sent.
+    ///
+    /// Returns whether somebody was still waiting.
+    pub fn reply(&self, message: &[u8], cache_tier: u32) -> bool {
+        !self.is_cancelled() && self.give(Answer::Reply { frame: frame::with_room(message), cache_tier })
+    }
+
+    /// Refuses the call; a stream ends. `details` is a serialized `google.rpc.Status`, or empty.
+    ///
+    /// Returns whether somebody was still waiting.
+    pub fn fail(&self, code: tonic::Code, message: &str, details: &[u8]) -> bool {
+        let details = Bytes::copy_from_slice(details);
+        self.give(Answer::Refusal(Status::with_details(code, message, details)))
+    }
+
+    fn give(&self, answer: Answer) -> bool {
+        let waiting = lock(&self.answer).take();
+        waiting.is_some_and(|waiting| waiting.send(answer).is_ok())
+    }
+}
+
+/// The edge's end of a call: a future of the answer. Dropping it cancels the call.
+#[derive(Debug)]
+pub(crate) struct Ticket {
+    id: u64,
+    state: Arc<CallState>,
+    answer: oneshot::Receiver<Answer>,
+    bridge: Arc<Bridge>,
+    is_answered: bool,
+}
+
+impl future::Future for Ticket {
+    type Output = Answer;
+
+    fn poll(mut self: pin::Pin<&mut Self>, context: &mut task::Context<'_>) -> Poll<Answer> {
+        let answer = task::ready!(pin::Pin::new(&mut self.answer).poll(context));
+        self.is_answered = true;
+        Poll::Ready(answer.unwrap_or_else(|_| Answer::Refusal(status::unanswered())))
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.bridge.open.fetch_sub(1, Ordering::AcqRel);
+        self.state.is_over.store(true, Ordering::Release);
+        if !self.is_answered {
+            self.bridge.post_cancelled(self.id, &self.state);
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Inbox {
+    calls: VecDeque<Call>,
+    cancelled: Vec<u64>,
+    closed: Vec<u64>,
+    is_ringing: bool,
+}
+
+/// The bound on calls is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Overloaded;
+
+/// Both ends of the bridge.
+#[derive(Debug)]
+pub struct Bridge {
+    inbox: Mutex<Inbox>,
+    doorbell: Doorbell,
+    calls_max: usize,
+    open: AtomicUsize,
+    id_next: AtomicU64,
+}
+
+impl Bridge {
+    /// Makes an empty bridge that holds at most `calls_max` unanswered calls.
+    ///
+    /// # Errors
+    /// What the system says when it has no descriptor left.
+    pub fn new(calls_max: usize) -> io::Result<Self> {
+        Ok(Self {
+            inbox: Mutex::default(),
+            doorbell: Doorbell::new()?,
+            calls_max,
+            open: AtomicUsize::new(0),
+            id_next: AtomicU64::new(1),
+        })
+    }
+
+    /// Returns the descriptor that becomes readable when there is something to fetch.
+    #[must_use]
+    pub fn fd(&self) -> RawFd {
+        self.doorbell.fd()
+    }
+
+    /// Returns how many calls have no answer yet.
+    #[must_use]
+    pub fn calls_open(&self) -> usize {
+        self.open.load(Ordering::Acquire)
+    }
+
+    /// Hands the waiting calls to `take`, oldest first, and silences the doorbell.
+    ///
+    /// Whoever heard the bell also asks for [`Bridge::cancelled`] and [`Bridge::closed`], in this order.
+    pub fn calls(&self, mut take: impl FnMut(Call)) {
+        let waiting = {
+            let mut inbox = lock(&self.inbox);
+            if std::mem::take(&mut inbox.is_ringing) {
+                self.doorbell.silence();
+            }
+            for call in &inbox.calls {
+                call.state.is_taken.store(true, Ordering::Release);
+                if let Some(subscription) = &call.question.subscriber {
+                    subscription.is_known.store(true, Ordering::Release);
+                }
+            }
+            std::mem::take(&mut inbox.calls)
+        };
+        waiting.into_iter().filter(|call| !call.is_cancelled()).for_each(&mut take);
+    }
+
+    /// Returns the numbers of calls that a handler has and nobody waits for any more.
+    pub fn cancelled(&self) -> Vec<u64> {
+        std::mem::take(&mut lock(&self.inbox).cancelled)
+    }
+
+    /// Returns the subscribers whose stream has ended since the last time.
+    pub fn closed(&self) -> Vec<u64> {
+        std::mem::take(&mut lock(&self.inbox).closed)
+    }
+
+    pub(crate) fn post(self: &Arc<Self>, question: Question) -> Result<Ticket, Overloaded> {
+        if self.open.fetch_add(1, Ordering::AcqRel) >= self.calls_max {
+            self.open.fetch_sub(1, Ordering::AcqRel);
+            return Err(Overloaded);
+        }
+        let id = self.id_next.fetch_add(1, Ordering::Relaxed);
+        let state = Arc::new(CallState::default());
+        let (sender, answer) = oneshot::channel();
+        let call = Call { id, question, state: Arc::clone(&state), answer: Mutex::new(Some(sender)) };
+        self.change(|inbox| inbox.calls.push_back(call));
+        Ok(Ticket { id, state, answer, bridge: Arc::clone(self), is_answered: false })
+    }
+
+    fn post_cancelled(&self, id: u64, state: &CallState) {
+        let mut inbox = lock(&self.inbox);
+        if state.is_taken.load(Ordering::Acquire) {
+            inbox.cancelled.push(id);
+            self.ring(&mut inbox);
+        } else {
+            inbox.calls.retain(|call| call.id != id);
+        }
+    }
+
+    pub(crate) fn post_closed(&self, subscription: &Subscription) {
+        let mut inbox = lock(&self.inbox);
+        if subscription.is_known.load(Ordering::Acquire) {
+            inbox.closed.push(subscription.id);
+            self.ring(&mut inbox);
+        }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Inbox)) {
+        let mut inbox = lock(&self.inbox);
+        change(&mut inbox);
+        self.ring(&mut inbox);
+    }
+
+    fn ring(&self, inbox: &mut Inbox) {
+        if !std::mem::replace(&mut inbox.is_ringing, true) {
+            self.doorbell.ring();
+        }
+    }
+}
+
+/// Locks even if a holder panicked: every change under these locks is a single step.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
