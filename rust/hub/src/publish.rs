@@ -19,6 +19,7 @@ impl State {
             return Err(error);
         }
         self.advance(now);
+        self.evict();
         for entry in &batch.entries {
             if let Some(body) = batch.body(entry) {
                 self.append(entry, body, wakes);

@@ -259,7 +259,7 @@ impl State {
         let Some(subscriber) = self.subscriber(id) else { return };
         let positions = self.positions(subscriber);
         let mut pending: Vec<Pending> = subscriber.all_pending().collect();
-        pending.sort_by_key(|pending| pending.cursor);
+        pending.sort_by_key(|pending| self.cursors.get(pending.cursor).map(|cursor| cursor.topic));
         for pending in pending {
             self.tell_gap(id, pending);
         }
