@@ -1,6 +1,6 @@
 //! Levels as most venues write them, `[["price", "quantity", ...], ...]`, and best levels of tickers.
 
-use facade_model::{BookSide, Decimal, Level, LevelChange};
+use facade_model::{BookSide, Decimal, Level, LevelChange, NumberError};
 
 use crate::DecodeErrorKind;
 use crate::scan::{Scanner, Step};
@@ -36,11 +36,6 @@ pub(crate) fn push_levels(
 pub(crate) fn best_level(px: Option<Decimal>, qty: Option<Decimal>) -> Option<Level> {
     let level = Level { px: px?, qty: qty? };
     (!level.px.is_zero() && !level.qty.is_zero()).then_some(level)
-}
-
-/// Returns the decimals of a step: 2 for `0.01`.
-pub(crate) const fn decimals(step: Decimal) -> u8 {
-    if step.exponent < 0 { step.exponent.unsigned_abs() } else { 0 }
 }
 
 /// Makes one change of a book; refuses negative numbers, which no book can hold.

@@ -4,7 +4,7 @@ use facade_model::{Decimal, Instrument, InstrumentKind, InstrumentStatus};
 
 use super::Binance;
 use crate::DecodeErrorKind;
-use crate::levels::decimals;
+use crate::rows::{self, decimals};
 use crate::scan::{Scanner, Step, keys};
 
 keys! {
@@ -41,25 +41,19 @@ struct Listed {
 impl Binance {
     /// Reads `exchangeInfo`.
     pub(super) fn read_instruments(self, scanner: &mut Scanner<'_>) -> Step<Vec<Instrument>> {
-        let mut instruments = None;
+        let mut instruments = Vec::new();
+        let mut has_symbols = false;
         let mut members = scanner.object()?;
         while let Some(key) = members.next::<List>(scanner)? {
             match key {
-                List::Symbols => instruments = Some(self.read_rows(scanner)?),
+                List::Symbols => {
+                    rows::read(scanner, &mut instruments, |row| read_row(row)?.into_instrument(self))?;
+                    has_symbols = true;
+                }
                 List::Code => return Err(DecodeErrorKind::Refused),
             }
         }
-        instruments.ok_or(DecodeErrorKind::Missing("symbols"))
-    }
-
-    /// Reads all rows.
-    fn read_rows(self, scanner: &mut Scanner<'_>) -> Step<Vec<Instrument>> {
-        let mut instruments = Vec::new();
-        let mut rows = scanner.array()?;
-        while rows.next(scanner)? {
-            instruments.extend(read_row(scanner)?.into_instrument(self));
-        }
-        Ok(instruments)
+        if has_symbols { Ok(instruments) } else { Err(DecodeErrorKind::Missing("symbols")) }
     }
 }
 
@@ -105,14 +99,14 @@ fn read_filters(scanner: &mut Scanner<'_>, row: &mut Listed) -> Step<()> {
 }
 
 impl Listed {
-    /// Turns the row into the model; `None` if it lacks a name.
-    fn into_instrument(self, product: Binance) -> Option<Instrument> {
+    /// Turns the row into the model.
+    fn into_instrument(self, product: Binance) -> Step<Instrument> {
         if self.symbol.is_empty() || self.base.is_empty() || self.quote.is_empty() {
-            return None;
+            return Err(DecodeErrorKind::Missing("symbol, baseAsset, quoteAsset"));
         }
         let kind = self.kind(product);
         let is_inverse_perpetual = product == Binance::Coinm && kind == InstrumentKind::Perpetual;
-        Some(Instrument {
+        Ok(Instrument {
             symbol: self.canonical_symbol(kind),
             aliases: if is_inverse_perpetual && !self.pair.is_empty() { vec![self.pair] } else { Vec::new() },
             kind,
