@@ -20,7 +20,6 @@ use crate::topic::Topic;
 /// Items in one subscription request: well below every venue's bound, and isolated cheaply when refused.
 pub(crate) const GROUP_MAX: usize = 100;
 /// All channels that a feed can publish.
-const OPENING: [&str; 0] = [];
 const CHANNELS: [Channel; 4] = [Channel::Trades, Channel::BookL2, Channel::TopOfBook, Channel::Ticker];
 
 /// One venue connection's machine.
@@ -161,7 +160,7 @@ impl Feed {
         self.line.opened(now);
         self.frame_sequence = None;
         self.subscriptions.reopen();
-        let opening: Vec<String> = OPENING.iter().map(|text| (*text).to_owned()).collect();
+        let opening: Vec<String> = self.config.product.opening().iter().map(|text| (*text).to_owned()).collect();
         let request_id = self.subscriptions.request_id();
         self.subscriptions.post(request_id, opening.into_iter());
         for stream in 0..self.streams.len() {

@@ -231,8 +231,8 @@ impl Publisher {
         let record = wire::Gap {
             gap_id: topic.seq,
             scope: GapScope::Venue,
-            seq_first: topic.seq,
-            seq_last: topic.seq,
+            seq_first: 0, // what the venue's side lost never had a number of ours
+            seq_last: 0,
             venue_sequence_first: gap.venue_sequence_first,
             venue_sequence_last: gap.venue_sequence_last,
             ts_first: gap.ts_first,

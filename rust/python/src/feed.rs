@@ -1,0 +1,378 @@
+//! `Feed` for Python: one call per frame, commands back as tuples, nothing on the usual way.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+
+use facade_feed::{BookReport, Command, Feed, FeedConfig, Socket, TopicReport};
+use facade_model::{Channel, Level, StateReason};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
+
+use crate::clock::PyClock;
+use crate::hub::{PyCuts, PyHub};
+use crate::instruments::{describe, find_product};
+
+/// Commands of one call, or nothing.
+type Commands<'py> = PyResult<Option<Vec<Bound<'py, PyTuple>>>>;
+
+/// The machine of one venue connection: frames and answers in, commands and records out.
+///
+/// Args:
+///     venue: `binance`, `okx`, ...
+///     product: `spot`, `usdm`, `coinm`, `public`, `advanced`, `exchange`.
+///     hub: Where records are published.
+///     clock: Time; the feed reads no other.
+///     epoch: Unix seconds of this start of the publisher.
+///     seed: Seed of the reconnect jitter.
+///     figures: Figures of FAULTS 1.3 by name, times in milliseconds (`liveness_ms`, `ack_ms`, ...).
+///     is_replay: Timers off; every topic that shows up is followed.
+///     report_every: Make a book report after every this many updates; 0: never.
+///
+/// Raises:
+///     ValueError: An unknown product or figure.
+#[pyclass(frozen, name = "Feed", module = "datafacade._core")]
+pub(crate) struct PyFeed {
+    feed: Mutex<Feed>,
+    failpoint: Mutex<bool>,
+}
+
+#[pymethods]
+impl PyFeed {
+    #[new]
+    #[pyo3(signature = (*, venue, product, hub, clock, epoch, seed = 0, figures = None, is_replay = false, report_every = 0))]
+    #[expect(clippy::too_many_arguments, reason = "keyword-only in Python")]
+    fn py_new(
+        venue: &str,
+        product: &str,
+        hub: &PyHub,
+        clock: &PyClock,
+        epoch: u32,
+        seed: u64,
+        figures: Option<Vec<(String, i64)>>,
+        is_replay: bool,
+        report_every: u64,
+    ) -> PyResult<Self> {
+        let product = find_product(venue, product)?;
+        let mut config = FeedConfig { is_replay, report_every, ..FeedConfig::new(product, epoch, seed) };
+        for (name, value) in figures.unwrap_or_default() {
+            if !config.set(&name, value) {
+                return Err(PyValueError::new_err(format!("unknown figure {name:?}")));
+            }
+        }
+        let feed = Feed::new(config, hub.shared(), Box::new(clock.0.clone()));
+        Ok(Self { feed: Mutex::new(feed), failpoint: Mutex::new(false) })
+    }
+
+    /// Read an instrument list of the venue; return how many instruments it names.
+    ///
+    /// Raises:
+    ///     ValueError: The body is no list of this venue.
+    fn add_instruments(&self, body: &[u8]) -> PyResult<usize> {
+        self.lock().add_instruments(body).map_err(|error| PyValueError::new_err(error.to_string()))
+    }
+
+    /// Describe all known instruments, one dict each.
+    fn instruments<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
+        self.lock().instruments().map(|instrument| describe(py, instrument)).collect()
+    }
+
+    /// Follow a channel of an instrument, named by the venue's spelling; return the commands, if any.
+    ///
+    /// Raises:
+    ///     ValueError: The instrument or the channel is unknown.
+    fn subscribe<'py>(&self, py: Python<'py>, venue_symbol: &str, channel: u8) -> Commands<'py> {
+        let channel = find_channel(channel)?;
+        let mut feed = self.lock();
+        if !feed.subscribe(venue_symbol, channel) {
+            return Err(PyValueError::new_err(format!("unknown instrument {venue_symbol:?}")));
+        }
+        drain(py, &mut feed)
+    }
+
+    /// Give a channel of an instrument up.
+    fn unsubscribe<'py>(&self, py: Python<'py>, venue_symbol: &str, channel: u8) -> Commands<'py> {
+        let channel = find_channel(channel)?;
+        let mut feed = self.lock();
+        feed.unsubscribe(venue_symbol, channel);
+        drain(py, &mut feed)
+    }
+
+    /// Ask for the first dial.
+    fn start<'py>(&self, py: Python<'py>) -> Commands<'py> {
+        self.run(py, Feed::start)
+    }
+
+    /// Tell that the socket is open.
+    fn on_opened<'py>(&self, py: Python<'py>) -> Commands<'py> {
+        self.run(py, Feed::on_opened)
+    }
+
+    /// Take one frame; `ts_recv` is the wall time of the socket read in nanoseconds.
+    fn on_frame<'py>(&self, py: Python<'py>, frame: &[u8], ts_recv: i64) -> Commands<'py> {
+        self.run(py, |feed| self.frame(feed, frame, ts_recv))
+    }
+
+    /// Take one large frame, detached from the interpreter: call it from a worker thread.
+    fn on_large_frame<'py>(&self, py: Python<'py>, frame: &[u8], ts_recv: i64) -> Commands<'py> {
+        py.detach(|| {
+            let mut feed = self.lock();
+            guarded(&mut feed, |feed| self.frame(feed, frame, ts_recv));
+        });
+        drain(py, &mut self.lock())
+    }
+
+    /// Take the answer of a fetch; `status` 0: there was none.
+    fn on_response<'py>(
+        &self,
+        py: Python<'py>,
+        request_id: u64,
+        status: u16,
+        body: &[u8],
+        ts_recv: i64,
+    ) -> Commands<'py> {
+        self.run(py, |feed| feed.on_response(request_id, status, body, ts_recv))
+    }
+
+    /// Take a REST snapshot that a capture holds, named by the venue's symbol.
+    fn on_recorded_snapshot<'py>(
+        &self,
+        py: Python<'py>,
+        venue_symbol: &str,
+        body: &[u8],
+        ts_recv: i64,
+    ) -> Commands<'py> {
+        self.run(py, |feed| feed.on_recorded_snapshot(venue_symbol, body, ts_recv))
+    }
+
+    /// Do what is due; call it when `deadline_ns` is reached.
+    fn on_tick<'py>(&self, py: Python<'py>) -> Commands<'py> {
+        self.run(py, Feed::on_tick)
+    }
+
+    /// Tell that the socket is gone, or never came up: `code` 0.
+    #[pyo3(signature = (code, message = ""))]
+    fn on_closed<'py>(&self, py: Python<'py>, code: u16, message: &str) -> Commands<'py> {
+        self.run(py, |feed| feed.on_closed(code, message))
+    }
+
+    /// Tell that a dial failed: `tls`, `upgrade_refused`, `rate_limited` or anything else.
+    #[pyo3(signature = (cause, message = ""))]
+    fn on_dial_failed<'py>(&self, py: Python<'py>, cause: &str, message: &str) -> Commands<'py> {
+        let reason = match cause {
+            "tls" => StateReason::Tls,
+            "upgrade_refused" => StateReason::UpgradeRefused,
+            "rate_limited" => StateReason::RateLimited,
+            _ => StateReason::DialFailed,
+        };
+        self.run(py, |feed| feed.on_dial_failed(reason, message))
+    }
+
+    /// Publish a CUT for each topic of `Hub.cuts_wanted` that this feed owns and whose book is LIVE.
+    fn serve_cuts<'py>(&self, py: Python<'py>, wanted: &PyCuts) -> Commands<'py> {
+        self.run(py, |feed| feed.serve_cuts(&wanted.0))
+    }
+
+    /// Monotonic time in nanoseconds at which `on_tick` is due.
+    fn deadline_ns(&self) -> i64 {
+        self.lock().deadline_ns()
+    }
+
+    /// Set the depth of books that are subscribed from now on (a replay learns it from the capture).
+    fn set_book_depth(&self, depth: u32) {
+        self.lock().set_book_depth(depth);
+    }
+
+    /// Return the best `depth` levels (0: all) of a book as two encoded `Update`s: snapshot and checkpoint.
+    ///
+    /// `None`: no book of this symbol is followed.
+    ///
+    /// Raises:
+    ///     ValueError: The numbers do not fit 64 bits.
+    fn book<'py>(&self, py: Python<'py>, symbol: &str, depth: usize) -> PyResult<Option<Bound<'py, PyTuple>>> {
+        let Some(encoded) = self.lock().encode_book(symbol, depth) else { return Ok(None) };
+        let (snapshot, checkpoint) = encoded.map_err(|error| PyValueError::new_err(error.to_string()))?;
+        let pair = [PyBytes::new(py, &snapshot), PyBytes::new(py, &checkpoint)];
+        PyTuple::new(py, pair).map(Some)
+    }
+
+    /// Describe counts, latencies and the connection: one dict.
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        stats_dict(py, &self.lock())
+    }
+
+    /// Describe every topic: one dict each.
+    fn topics<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
+        self.lock().topics().iter().map(|topic| topic_dict(py, topic)).collect()
+    }
+
+    /// Describe every book as a replay prints it: a dict by symbol, decimals as plain text.
+    fn report<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let all = PyDict::new(py);
+        for stream in self.lock().report() {
+            let Some(book) = &stream.book else { continue };
+            let dict = book_dict(py, book)?;
+            let checkpoints = PyList::empty(py);
+            for checkpoint in &stream.checkpoints {
+                checkpoints.append(book_dict(py, checkpoint)?)?;
+            }
+            dict.set_item("checkpoints", checkpoints)?;
+            all.set_item(&stream.symbol, dict)?;
+        }
+        Ok(all)
+    }
+
+    /// Make the next frame panic inside the core: a failpoint for the test of row H01.
+    fn arm_failpoint(&self) {
+        *self.failpoint.lock().unwrap_or_else(PoisonError::into_inner) = true;
+    }
+}
+
+impl PyFeed {
+    /// Locks the feed; a panic was already answered by [`Feed::on_panic`], so a poisoned lock is whole.
+    fn lock(&self) -> MutexGuard<'_, Feed> {
+        match self.feed.try_lock() {
+            Ok(guard) => guard,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => self.feed.lock().unwrap_or_else(PoisonError::into_inner),
+        }
+    }
+
+    fn run<'py>(&self, py: Python<'py>, work: impl FnOnce(&mut Feed)) -> Commands<'py> {
+        let mut feed = self.lock();
+        guarded(&mut feed, work);
+        drain(py, &mut feed)
+    }
+
+    fn frame(&self, feed: &mut Feed, frame: &[u8], ts_recv: i64) {
+        #[expect(clippy::panic, reason = "the failpoint of row H01")]
+        if std::mem::take(&mut *self.failpoint.lock().unwrap_or_else(PoisonError::into_inner)) {
+            panic!("failpoint");
+        }
+        feed.on_frame(frame, ts_recv);
+    }
+}
+
+/// Runs work on a feed; a panic ends in a rebuilt feed, never in Python (row H01).
+fn guarded(feed: &mut Feed, work: impl FnOnce(&mut Feed)) {
+    if catch_unwind(AssertUnwindSafe(|| work(feed))).is_err() {
+        feed.on_panic();
+    }
+}
+
+fn drain<'py>(py: Python<'py>, feed: &mut Feed) -> Commands<'py> {
+    if !feed.has_commands() {
+        return Ok(None);
+    }
+    feed.drain_commands().map(|command| command_tuple(py, command)).collect::<PyResult<Vec<_>>>().map(Some)
+}
+
+fn command_tuple(py: Python<'_>, command: Command) -> PyResult<Bound<'_, PyTuple>> {
+    match command {
+        Command::Send(text) => ("send", text).into_pyobject(py),
+        Command::Fetch { request_id, path, weight } => ("fetch", request_id, path, weight).into_pyobject(py),
+        Command::Close { code, reason } => ("close", code, reason).into_pyobject(py),
+        Command::Connect { delay_ns } => ("connect", delay_ns).into_pyobject(py),
+    }
+}
+
+fn find_channel(number: u8) -> PyResult<Channel> {
+    Channel::from_number(number).ok_or_else(|| PyValueError::new_err(format!("unknown channel {number}")))
+}
+
+fn stats_dict<'py>(py: Python<'py>, feed: &Feed) -> PyResult<Bound<'py, PyDict>> {
+    let (stats, line) = (feed.stats(), feed.line());
+    let dict = PyDict::new(py);
+    for (name, value) in [
+        ("frames", stats.frames),
+        ("errors", stats.errors),
+        ("unknown", stats.unknown),
+        ("book_messages", stats.book_messages),
+        ("trades", stats.trades),
+        ("trade_gaps", stats.trade_gaps),
+        ("duplicates", stats.duplicates),
+        ("refusals", stats.refusals),
+        ("notices", stats.notices),
+        ("states", stats.states),
+        ("fetch_failures", stats.fetch_failures),
+        ("panics", stats.panics),
+        ("publish_errors", stats.publish_errors),
+        ("reconnects", line.reconnects),
+    ] {
+        dict.set_item(name, value)?;
+    }
+    dict.set_item("missing_instruments", stats.missing_instruments.iter().collect::<Vec<_>>())?;
+    dict.set_item("connection", line.connection)?;
+    dict.set_item("attempt", line.attempt)?;
+    dict.set_item("is_open", line.socket == Socket::Open)?;
+    dict.set_item("is_breaker_open", line.is_breaker_open())?;
+    dict.set_item("close_code", line.close_code)?;
+    dict.set_item("opened_at_ns", line.opened_at)?;
+    dict.set_item("dial_at_ns", line.dial_at)?;
+    dict.set_item("ts_frame_last", line.frame_wall)?;
+    for (name, latency) in [("venue_to_recv", &stats.venue), ("recv_to_publish", &stats.publish)] {
+        let (count, quantiles) = latency.quantiles();
+        dict.set_item(name, (count, quantiles, latency.negative))?;
+    }
+    Ok(dict)
+}
+
+fn topic_dict<'py>(py: Python<'py>, topic: &TopicReport) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    dict.set_item("symbol", &topic.symbol)?;
+    dict.set_item("channel", topic.channel as u8)?;
+    dict.set_item("state", topic.phase as u8)?;
+    dict.set_item("reason", topic.reason as u8)?;
+    dict.set_item("ts_since_event", topic.since_event)?;
+    dict.set_item("ts_since_recv", topic.since_recv)?;
+    dict.set_item("attempt", topic.attempt)?;
+    dict.set_item("ts_next_attempt", topic.next_attempt)?;
+    dict.set_item("integrity", topic.integrity as u8)?;
+    dict.set_item("seq", topic.seq)?;
+    dict.set_item("ts_recv_last", topic.ts_recv_last)?;
+    dict.set_item("records", topic.records)?;
+    dict.set_item("gaps", topic.gaps)?;
+    dict.set_item("duplicates", topic.duplicates)?;
+    dict.set_item("book", topic.book.as_ref().map(|book| book_dict(py, book)).transpose()?)?;
+    Ok(dict)
+}
+
+fn book_dict<'py>(py: Python<'py>, book: &BookReport) -> PyResult<Bound<'py, PyDict>> {
+    let level = |level: Option<Level>| level.map(|level| [level.px.to_string(), level.qty.to_string()]);
+    let proofs = PyDict::new(py);
+    proofs.set_item("checked", book.proofs.checked)?;
+    proofs.set_item("failed", book.proofs.failed)?;
+    let dict = PyDict::new(py);
+    dict.set_item("state", format!("{:?}", book.phase).to_uppercase())?;
+    dict.set_item("updates", book.updates)?;
+    dict.set_item("level_changes", book.level_changes)?;
+    dict.set_item("gaps", book.gaps)?;
+    dict.set_item("resyncs", book.resyncs)?;
+    dict.set_item("proofs", proofs)?;
+    dict.set_item("bids", book.bids)?;
+    dict.set_item("asks", book.asks)?;
+    dict.set_item("best_bid", level(book.best_bid))?;
+    dict.set_item("best_ask", level(book.best_ask))?;
+    dict.set_item("venue_sequence", book.venue_sequence)?;
+    dict.set_item("sha256", book.sha256.map(hex))?;
+    dict.set_item("integrity", integrity_name(book.integrity))?;
+    dict.set_item("duplicates", book.duplicates)?;
+    Ok(dict)
+}
+
+fn hex(digest: [u8; 32]) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+const fn integrity_name(integrity: facade_model::Integrity) -> &'static str {
+    use facade_model::Integrity as I;
+    match integrity {
+        I::Unspecified => "UNSPECIFIED",
+        I::Sequence => "SEQUENCE",
+        I::Checksum => "CHECKSUM",
+        I::SequenceAndChecksum => "SEQUENCE_AND_CHECKSUM",
+        I::Audited => "AUDITED",
+        I::Unverifiable => "UNVERIFIABLE",
+        I::Suspect => "SUSPECT",
+    }
+}

@@ -1,0 +1,404 @@
+//! `Hub` for Python: subscriptions are made and judged there, bytes stay here.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Wake, Waker};
+
+use facade_edge::Doorbell;
+use facade_hub::{
+    AttachOptions, DeliveryGap, EndReason, Hub, HubBounds, ResumePosition, Seam, Stamp, Start, StreamEncoder,
+    SubscriberId, Taken, TopicId, TopicKey,
+};
+use facade_model::{Channel, GapCause, GapScope, GapState, Integrity, UpdateFlags};
+use facade_wire as wire;
+use facade_wire::{DeliveryMode, Header, SubscriptionPhase, SubscriptionStatus};
+use pyo3::exceptions::{PyOSError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict};
+
+/// Writes the stream records that the hub cannot know.
+struct Encoder {
+    epoch: u32,
+}
+
+impl StreamEncoder for Encoder {
+    fn gap(&self, gap: &DeliveryGap<'_>, out: &mut Vec<u8>) {
+        let record = wire::Gap {
+            gap_id: gap.seq_first,
+            scope: GapScope::Delivery,
+            seq_first: gap.seq_first,
+            seq_last: gap.seq_last,
+            venue_sequence_first: None,
+            venue_sequence_last: None,
+            ts_first: gap.wall_ns_first,
+            ts_last: gap.now.wall_ns,
+            count: Some(gap.count),
+            cause: GapCause::SlowReader,
+            state: GapState::Lost,
+            filled: 0,
+        };
+        wire::gap(out, &stream_header(self.epoch, gap.now.wall_ns, &gap.topic), &record);
+    }
+
+    fn draining(&self, positions: &[ResumePosition], now: Stamp, out: &mut Vec<u8>) {
+        let positions: Vec<wire::Position<'_>> = positions
+            .iter()
+            .filter_map(|position| {
+                let topic = position.topic.as_key();
+                Some(wire::Position {
+                    venue: position.topic.venue.as_ref(),
+                    symbol: position.topic.symbol.as_ref(),
+                    channel: Channel::from_number(topic.channel)?,
+                    variant: position.topic.variant.as_ref(),
+                    epoch: self.epoch,
+                    seq: position.seq,
+                })
+            })
+            .collect();
+        let draining = wire::Draining { positions: &positions, ts_deadline: 0 };
+        wire::draining(out, self.epoch, now.wall_ns, &draining);
+    }
+}
+
+fn stream_header<'a>(epoch: u32, ts_publish: i64, topic: &TopicKey<'a>) -> Header<'a> {
+    Header {
+        venue: topic.venue,
+        symbol: topic.symbol,
+        channel: Channel::from_number(topic.channel).unwrap_or(Channel::Trades),
+        variant: topic.variant,
+        epoch,
+        seq: 0,
+        ts_event: 0,
+        ts_recv: 0,
+        ts_publish,
+        integrity: Integrity::Unspecified,
+        flags: UpdateFlags::default(),
+        venue_sequence_previous: None,
+        venue_sequence: None,
+    }
+}
+
+/// Rings when a subscriber of Python has something to take.
+struct Ready {
+    bell: Arc<Doorbell>,
+    subscribers: Mutex<Vec<u64>>,
+}
+
+struct ReadyWaker {
+    ready: Arc<Ready>,
+    subscriber: u64,
+}
+
+impl Wake for ReadyWaker {
+    fn wake(self: Arc<Self>) {
+        self.ready.subscribers.lock().unwrap_or_else(PoisonError::into_inner).push(self.subscriber);
+        self.ready.bell.ring();
+    }
+}
+
+/// Topics of which somebody waits for a cut: hand it to every `Feed.serve_cuts`.
+#[pyclass(frozen, name = "Cuts", module = "datafacade._core")]
+pub(crate) struct PyCuts(pub(crate) Vec<TopicId>);
+
+/// The bus between feeds and subscribers: bounded rings of encoded records.
+///
+/// Args:
+///     epoch: Unix seconds of this start of the publisher.
+///     ring_bytes: Bytes of all rings.
+///     ring_age_ms: Age of the oldest record held.
+///     owed_bytes: Bytes that a subscriber may be owed.
+///     lag_ms: Age of the oldest record that a subscriber may be owed.
+///
+/// Raises:
+///     OSError: The system has no descriptor left.
+#[pyclass(frozen, name = "Hub", module = "datafacade._core")]
+pub(crate) struct PyHub {
+    hub: Arc<Hub>,
+    epoch: u32,
+    cuts: Arc<Doorbell>,
+    ready: Arc<Ready>,
+}
+
+impl PyHub {
+    pub(crate) fn shared(&self) -> Arc<Hub> {
+        Arc::clone(&self.hub)
+    }
+}
+
+#[pymethods]
+impl PyHub {
+    #[new]
+    #[pyo3(signature = (*, epoch, ring_bytes = 64 << 20, ring_age_ms = 60_000, owed_bytes = 4 << 20, lag_ms = 30_000))]
+    fn py_new(epoch: u32, ring_bytes: usize, ring_age_ms: u64, owed_bytes: u64, lag_ms: u64) -> PyResult<Self> {
+        let bounds = HubBounds {
+            ring_bytes,
+            ring_age_ns: ring_age_ms.saturating_mul(1_000_000),
+            owed_bytes,
+            lag_ns: lag_ms.saturating_mul(1_000_000),
+        };
+        let hub = Arc::new(Hub::new(bounds, Box::new(Encoder { epoch })));
+        let bell = || Doorbell::new().map(Arc::new).map_err(PyOSError::new_err);
+        let (cuts, ready) = (bell()?, bell()?);
+        let pressed = Arc::clone(&cuts);
+        hub.set_feed_waker(Box::new(move || pressed.ring()));
+        Ok(Self { hub, epoch, cuts, ready: Arc::new(Ready { bell: ready, subscribers: Mutex::default() }) })
+    }
+
+    /// Add a subscriber without topics; return its handle.
+    fn subscriber(&self) -> u64 {
+        self.hub.subscriber().to_raw()
+    }
+
+    /// Attach a topic; its ACCEPTED status goes before its first record. Return (seq_next, seq_oldest).
+    ///
+    /// `start`: `next` (trades), `newest` (top of book, ticker), `cut` (books).
+    ///
+    /// Raises:
+    ///     ValueError: The subscriber ended, follows the topic already, or the arguments name nothing.
+    #[pyo3(signature = (subscriber, venue, symbol, channel, variant, *, start, wall_ns, request_id, subscription_id, requested_symbol))]
+    #[expect(clippy::too_many_arguments, reason = "keyword-only in Python")]
+    fn attach(
+        &self,
+        subscriber: u64,
+        venue: &str,
+        symbol: &str,
+        channel: u8,
+        variant: &str,
+        start: &str,
+        wall_ns: i64,
+        request_id: u64,
+        subscription_id: u32,
+        requested_symbol: &str,
+    ) -> PyResult<(u64, u64)> {
+        let key = TopicKey { venue, symbol, channel, variant };
+        let header = stream_header(self.epoch, wall_ns, &key);
+        let mut status = |seam: Seam, out: &mut Vec<u8>| {
+            let accepted = SubscriptionStatus {
+                seq_next: seam.seq_next,
+                seq_oldest: seam.seq_oldest,
+                delivery: DeliveryMode::Every,
+                ..blank_status(SubscriptionPhase::Accepted, request_id, subscription_id, requested_symbol)
+            };
+            wire::subscription_status(out, &header, &accepted);
+        };
+        let mut options = AttachOptions::default();
+        options.start = match start {
+            "next" => Start::Next,
+            "newest" => Start::Newest,
+            "cut" => Start::Cut,
+            other => return Err(PyValueError::new_err(format!("unknown start {other:?}"))),
+        };
+        let topic = self.hub.topic(&key);
+        let seam = self
+            .hub
+            .attach(SubscriberId::from_raw(subscriber), topic, options, &mut status)
+            .map_err(|error| PyValueError::new_err(error.to_string()))?;
+        Ok((seam.seq_next, seam.seq_oldest))
+    }
+
+    /// Tell one subscriber that an item is refused; `code` is a `google.rpc.Code`. Return whether it was queued.
+    #[pyo3(signature = (subscriber, venue, symbol, channel, variant, *, wall_ns, request_id, subscription_id, requested_symbol, code, reason, message, suggestions))]
+    #[expect(clippy::too_many_arguments, reason = "keyword-only in Python")]
+    fn reject(
+        &self,
+        subscriber: u64,
+        venue: &str,
+        symbol: &str,
+        channel: u8,
+        variant: &str,
+        wall_ns: i64,
+        request_id: u64,
+        subscription_id: u32,
+        requested_symbol: &str,
+        code: u32,
+        reason: &str,
+        message: &str,
+        suggestions: Vec<String>,
+    ) -> bool {
+        let suggestions: Vec<&str> = suggestions.iter().map(String::as_str).collect();
+        let status = SubscriptionStatus {
+            code,
+            reason,
+            message,
+            suggestions: &suggestions,
+            ..blank_status(SubscriptionPhase::Rejected, request_id, subscription_id, requested_symbol)
+        };
+        let header = stream_header(self.epoch, wall_ns, &TopicKey { venue, symbol, channel, variant });
+        let mut update = Vec::new();
+        wire::subscription_status(&mut update, &header, &status);
+        self.hub.push(SubscriberId::from_raw(subscriber), &update)
+    }
+
+    /// Detach a topic and tell it (ENDED); return whether it was attached.
+    #[pyo3(signature = (subscriber, venue, symbol, channel, variant, *, wall_ns, request_id, subscription_id, requested_symbol))]
+    #[expect(clippy::too_many_arguments, reason = "keyword-only in Python")]
+    fn detach(
+        &self,
+        subscriber: u64,
+        venue: &str,
+        symbol: &str,
+        channel: u8,
+        variant: &str,
+        wall_ns: i64,
+        request_id: u64,
+        subscription_id: u32,
+        requested_symbol: &str,
+    ) -> bool {
+        let key = TopicKey { venue, symbol, channel, variant };
+        let Some(topic) = self.hub.find(&key) else { return false };
+        let id = SubscriberId::from_raw(subscriber);
+        let seq = self.hub.detach(id, topic);
+        let status = SubscriptionStatus {
+            seq_next: seq.map_or(0, |seq| seq + 1),
+            ..blank_status(SubscriptionPhase::Ended, request_id, subscription_id, requested_symbol)
+        };
+        let mut update = Vec::new();
+        wire::subscription_status(&mut update, &stream_header(self.epoch, wall_ns, &key), &status);
+        self.hub.push(id, &update)
+    }
+
+    /// Queue one bare `Update` with seq 0 for one subscriber; return whether it was queued.
+    fn push(&self, subscriber: u64, update: &[u8]) -> bool {
+        self.hub.push(SubscriberId::from_raw(subscriber), update)
+    }
+
+    /// Take what waits, joined as entries of field 4 of `HotSubscribeResponse`.
+    ///
+    /// Return (entries, watermark in ns UTC, end): `end` is None while the stream goes on, else `slow_reader`,
+    /// `draining` or `closed`. With nothing waiting, `ready_fd` rings when something does.
+    fn take<'py>(
+        &self,
+        py: Python<'py>,
+        subscriber: u64,
+        bytes_max: usize,
+    ) -> (Bound<'py, PyBytes>, i64, Option<&'static str>) {
+        let waker = Waker::from(Arc::new(ReadyWaker { ready: Arc::clone(&self.ready), subscriber }));
+        let mut out = Vec::new();
+        let taken = self.hub.take(SubscriberId::from_raw(subscriber), bytes_max, &mut out, Some(&waker));
+        let (watermark, end) = match taken {
+            Taken::Some(records) => (records.watermark_wall_ns, None),
+            Taken::Empty { watermark_wall_ns } => (watermark_wall_ns, None),
+            Taken::Ended(EndReason::SlowReader { .. }) => (0, Some("slow_reader")),
+            Taken::Ended(EndReason::Draining { .. }) => (0, Some("draining")),
+            Taken::Ended(_) => (0, Some("closed")),
+        };
+        (PyBytes::new(py, &out), watermark, end)
+    }
+
+    /// Note the newest `stream_seq` that the client has processed.
+    fn ack(&self, subscriber: u64, stream_seq: u64) {
+        self.hub.ack(SubscriberId::from_raw(subscriber), stream_seq);
+    }
+
+    /// Remove a subscriber.
+    fn close(&self, subscriber: u64) {
+        self.hub.close(SubscriberId::from_raw(subscriber));
+    }
+
+    /// End all streams in order: each gets what waits, a `Draining` record, and its end.
+    fn drain(&self) {
+        self.hub.drain();
+    }
+
+    /// Tell the hub the time although nothing is published: old records leave.
+    fn advance(&self, wall_ns: i64, monotonic_ns: i64) {
+        self.hub.advance(Stamp { wall_ns, mono_ns: monotonic_ns.unsigned_abs() });
+    }
+
+    /// Return the positions of one subscriber: (venue, symbol, channel, variant, seq) each.
+    fn positions(&self, subscriber: u64) -> Vec<(String, String, u8, String, u64)> {
+        let positions = self.hub.positions(SubscriberId::from_raw(subscriber));
+        positions
+            .into_iter()
+            .map(|position| {
+                let topic = position.topic;
+                (topic.venue.into(), topic.symbol.into(), topic.channel, topic.variant.into(), position.seq)
+            })
+            .collect()
+    }
+
+    /// Return how many subscribers follow a topic.
+    fn subscribers(&self, venue: &str, symbol: &str, channel: u8, variant: &str) -> u32 {
+        let topic = self.hub.find(&TopicKey { venue, symbol, channel, variant });
+        topic.map_or(0, |topic| self.hub.subscribers(topic))
+    }
+
+    /// Return the newest number of a topic; 0: none.
+    fn head(&self, venue: &str, symbol: &str, channel: u8, variant: &str) -> u64 {
+        self.hub.find(&TopicKey { venue, symbol, channel, variant }).map_or(0, |topic| self.hub.head(topic))
+    }
+
+    /// Return a descriptor that is readable while somebody waits for a cut.
+    fn cuts_fd(&self) -> i32 {
+        self.cuts.fd()
+    }
+
+    /// Silence `cuts_fd` and return the topics of which somebody waits for a cut.
+    fn cuts_wanted(&self) -> PyCuts {
+        self.cuts.silence();
+        let mut wanted = Vec::new();
+        self.hub.cuts_wanted(&mut wanted);
+        PyCuts(wanted)
+    }
+
+    /// Return a descriptor that is readable while a subscriber of Python has something to take.
+    fn ready_fd(&self) -> i32 {
+        self.ready.bell.fd()
+    }
+
+    /// Silence `ready_fd` and return the subscribers that have something to take.
+    fn ready(&self) -> Vec<u64> {
+        self.ready.bell.silence();
+        std::mem::take(&mut *self.ready.subscribers.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Return the figures of the hub, by name.
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let stats = self.hub.stats();
+        let dict = PyDict::new(py);
+        for (name, value) in [
+            ("batches_published", stats.batches_published),
+            ("records_published", stats.records_published),
+            ("bytes_published", stats.bytes_published),
+            ("batches_refused", stats.batches_refused),
+            ("records_taken", stats.records_taken),
+            ("bytes_taken", stats.bytes_taken),
+            ("wakes", stats.wakes),
+            ("records_lost", stats.records_lost),
+            ("slow_readers", stats.slow_readers),
+            ("ring_records", stats.ring_records),
+            ("ring_bytes", stats.ring_bytes),
+            ("ring_age_ns", stats.ring_age_ns),
+            ("topics", stats.topics),
+            ("subscribers", stats.subscribers),
+            ("cursors", stats.cursors),
+            ("owed_bytes_max", stats.owed_bytes_max),
+            ("lag_ns_max", stats.lag_ns_max),
+        ] {
+            dict.set_item(name, value)?;
+        }
+        Ok(dict)
+    }
+}
+
+const fn blank_status<'a>(
+    phase: SubscriptionPhase,
+    request_id: u64,
+    subscription_id: u32,
+    requested_symbol: &'a str,
+) -> SubscriptionStatus<'a> {
+    SubscriptionStatus {
+        request_id,
+        subscription_id,
+        phase,
+        code: 0,
+        reason: "",
+        message: "",
+        suggestions: &[],
+        delivery: DeliveryMode::Unspecified,
+        interval_ms: 0,
+        seq_next: 0,
+        seq_oldest: 0,
+        requested_symbol,
+        history_trade_id_last: None,
+    }
+}

@@ -1,0 +1,22 @@
+//! `datafacade._core`: the Rust core as Python sees it. Wraps, converts, maps errors; decides nothing (STYLE R13).
+
+mod clock;
+mod edge;
+mod feed;
+mod hub;
+mod instruments;
+
+/// The Rust core of datafacade.
+#[pyo3::pymodule]
+mod _core {
+    #[pymodule_export]
+    use crate::clock::PyClock;
+    #[pymodule_export]
+    use crate::edge::{PyCall, PyEdge};
+    #[pymodule_export]
+    use crate::feed::PyFeed;
+    #[pymodule_export]
+    use crate::hub::{PyCuts, PyHub};
+    #[pymodule_export]
+    use crate::instruments::decode_instruments;
+}
