@@ -15,19 +15,18 @@ use crate::topic::{TopicId, TopicKey, TopicName};
 /// The bus. Share it as `Arc<Hub>`; every method may be called from any thread.
 pub struct Hub {
     state: Mutex<State>,
-    /// Emptied buffer of wakers, lent to whoever publishes.
-    wakes: Mutex<Vec<Waker>>,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+/// A panic under the lock is a fault of ours that the border reports; the other topics go on.
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Hub {
     /// Makes a hub. `encoder` writes the records that concern one subscriber.
     #[must_use]
     pub fn new(bounds: HubBounds, encoder: Box<dyn StreamEncoder>) -> Self {
-        Self { state: Mutex::new(State::new(bounds, encoder)), wakes: Mutex::new(Vec::new()) }
+        Self { state: Mutex::new(State::new(bounds, encoder)) }
     }
 
     /// Returns the topic of that name, made if it is new. For names resolved from instrument lists only: topics are
@@ -179,17 +178,17 @@ impl Hub {
 
     /// Runs `work` under the lock, then signals the wakers it collected, outside the lock.
     fn waking<T>(&self, work: impl FnOnce(&mut State, &mut Vec<Waker>) -> T) -> T {
-        let mut wakes = std::mem::take(&mut *lock(&self.wakes));
-        let result = {
-            let mut state = lock(&self.state);
-            let result = work(&mut state, &mut wakes);
-            state.stats.wakes += wakes.len() as u64;
-            result
-        };
-        if !wakes.is_empty() {
-            wakes.drain(..).for_each(Waker::wake);
+        let mut state = lock(&self.state);
+        let mut wakes = std::mem::take(&mut state.wakes);
+        let result = work(&mut state, &mut wakes);
+        state.stats.wakes += wakes.len() as u64;
+        if wakes.is_empty() {
+            state.wakes = wakes;
+            return result;
         }
-        *lock(&self.wakes) = wakes;
+        drop(state);
+        wakes.drain(..).for_each(Waker::wake);
+        lock(&self.state).wakes = wakes;
         result
     }
 }

@@ -56,6 +56,8 @@ pub(crate) struct State {
     pub cuts: Vec<TopicId>,
     pub feed_waker: Option<FeedWaker>,
     pub is_feed_woken: bool,
+    /// Emptied buffer of wakers, lent to whoever has some to signal.
+    pub wakes: Vec<Waker>,
     /// Buffer for records that the encoder writes.
     pub scratch: Vec<u8>,
     pub stats: HubStats,
@@ -78,6 +80,7 @@ impl State {
             cuts: Vec::new(),
             feed_waker: None,
             is_feed_woken: false,
+            wakes: Vec::new(),
             scratch: Vec::new(),
             stats: HubStats::default(),
         }

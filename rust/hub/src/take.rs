@@ -247,7 +247,7 @@ impl State {
         let owed = self.owed_bytes(subscriber);
         let Some(room) = self.bounds.owed_bytes.checked_sub(owed) else { return true };
         // It cannot owe more than `room` beyond this before the whole hub has published as much.
-        let owed_check_at = self.bytes + room;
+        let owed_check_at = self.bytes.saturating_add(room);
         if let Some(subscriber) = self.subscriber_mut(id) {
             subscriber.owed_check_at = owed_check_at;
         }

@@ -1,5 +1,13 @@
 //! The hub against a model of plain vectors, under any interleaving; and its output against the rules of delivery.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking, its helpers too"
+)]
+
 mod support;
 
 use std::collections::BTreeMap;
