@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, TypedDict
 
 
 class Channel(IntEnum):
@@ -42,68 +42,19 @@ class Priority(IntEnum):
     WARMING = 2  # nobody waits
 
 
-class InstrumentRecord(Protocol):
-    """One instrument of a venue's own list, as the Rust core decoded it."""
+class InstrumentRow(TypedDict):
+    """One instrument of a venue's own list, as the Rust core decodes it. Numbers are exact decimal text."""
 
-    @property
-    def symbol(self) -> str:
-        """Canonical symbol, BTC-USD."""
-        ...
-
-    @property
-    def venue_symbol(self) -> str:
-        """Spelling on the venue's socket, BTCUSDT or BTC/USD."""
-        ...
-
-    @property
-    def aliases(self) -> list[str]:
-        """Further spellings that the venue itself uses."""
-        ...
-
-    @property
-    def base(self) -> str:
-        """Base asset, BTC."""
-        ...
-
-    @property
-    def quote(self) -> str:
-        """Quote asset, USD."""
-        ...
-
-    @property
-    def kind(self) -> str:
-        """SPOT, PERPETUAL, FUTURE or OTHER."""
-        ...
-
-    @property
-    def status(self) -> str:
-        """TRADING, AUCTION, HALTED, DELISTED or UNKNOWN."""
-        ...
-
-    @property
-    def tick_size(self) -> str:
-        """Smallest price step, exact decimal; "0": not told."""
-        ...
-
-    @property
-    def lot_size(self) -> str:
-        """Smallest quantity step, exact decimal; "0": not told."""
-        ...
-
-    @property
-    def price_precision(self) -> int:
-        """Decimals of a price in the venue's usual text."""
-        ...
-
-    @property
-    def quantity_precision(self) -> int:
-        """Decimals of a quantity in the venue's usual text."""
-        ...
-
-    @property
-    def contract_size(self) -> str | None:
-        """Base units of one contract, exact decimal; None for spot."""
-        ...
+    symbol: str  # canonical, BTC-USD
+    venue_symbol: str  # the spelling on the venue's socket, BTCUSDT or BTC/USD
+    aliases: list[str]  # further spellings that the venue itself uses
+    base: str
+    quote: str
+    kind: str  # spot, perpetual, future, other
+    status: str  # trading, auction, halted, delisted, unknown
+    tick_size: str  # "0": not told
+    lot_size: str  # "0": not told
+    contract_size: str | None  # base units of one contract; None for spot
 
 
 class CloseReason(StrEnum):

@@ -3,48 +3,59 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
-from datafacade.types import InstrumentRecord
+from datafacade.types import InstrumentRow
 
 Send = tuple[Literal["send"], str]  # text frame
-Fetch = tuple[Literal["fetch"], int, str, int, int]  # request id, path with query, Priority, weight
+Fetch = tuple[Literal["fetch"], int, str, int]  # request id, path with query, weight
 Close = tuple[Literal["close"], int, str]  # close code, reason
-Connect = tuple[Literal["connect"], int]  # delay, ms from now
+Connect = tuple[Literal["connect"], int]  # delay, ns from now
 Command = Send | Fetch | Close | Connect
 Commands = Sequence[Command] | None
 
-DIAL_FAILED = 0  # code for Feed.on_closed when no connection came into being
+DialCause = Literal["dial_failed", "tls", "upgrade_refused", "rate_limited"]
+Start = Literal["next", "newest", "cut"]  # where a new subscriber of a topic begins
+End = Literal["slow_reader", "draining", "closed"]
 
 
 class Feed(Protocol):
-    """One venue connection as a state machine without I/O. Never called from two threads at once.
+    """One venue connection as a state machine without I/O.
 
-    Every ``on_*`` call, ``subscribe`` and ``unsubscribe`` return commands, or None for nothing to do.
+    Calls may come from several threads, one waits for the other. Calls that return commands return None when
+    there is nothing to do, which is the usual case.
     """
 
     def add_instruments(self, body: bytes) -> int:
-        """Take one answer of the venue's instrument list; return how many instruments it held.
+        """Take one answer of the venue's instrument list; return how many instruments it names.
 
         Raises:
-            ValueError: The body is not such a list.
+            ValueError: The body is no list of this venue.
         """
         ...
 
-    def instruments(self) -> Sequence[InstrumentRecord]:
+    def instruments(self) -> Sequence[InstrumentRow]:
         """Return all instruments that were added."""
         ...
 
-    def subscribe(self, symbol: str, channel: int) -> Commands:
-        """Want a canonical symbol's channel; idempotent; sent when the connection is open."""
+    def subscribe(self, venue_symbol: str, channel: int) -> Commands:
+        """Want a channel of an instrument; idempotent; sent when the connection is open.
+
+        Raises:
+            ValueError: The instrument is in no list that was added.
+        """
         ...
 
-    def unsubscribe(self, symbol: str, channel: int) -> Commands:
+    def unsubscribe(self, venue_symbol: str, channel: int) -> Commands:
         """Want it no more; idempotent."""
         ...
 
-    def on_opened(self, ts_recv: int) -> Commands:
-        """Hear that a connection is open (wall ns)."""
+    def start(self) -> Commands:
+        """Ask for the first dial."""
+        ...
+
+    def on_opened(self) -> Commands:
+        """Hear that a connection is open."""
         ...
 
     def on_frame(self, frame: bytes, ts_recv: int) -> Commands:
@@ -56,35 +67,39 @@ class Feed(Protocol):
         ...
 
     def on_response(self, request_id: int, status: int, body: bytes, ts_recv: int) -> Commands:
-        """Take the answer of a fetch; status 0: there was none, the body says why."""
+        """Take the answer of a fetch; status 0: there was none."""
         ...
 
     def on_tick(self) -> Commands:
         """Hear that ``deadline_ns`` has passed."""
         ...
 
-    def on_closed(self, code: int, reason: str) -> Commands:
-        """Hear that the connection is gone, or with ``DIAL_FAILED`` that none came into being."""
+    def on_closed(self, code: int, message: str) -> Commands:
+        """Hear that the connection is gone."""
         ...
 
-    def deadline_ns(self) -> int | None:
-        """Return when the next timer is due (monotonic ns)."""
+    def on_dial_failed(self, cause: str, message: str) -> Commands:
+        """Hear that no connection came into being; ``cause`` is a ``DialCause``."""
         ...
 
-    def serve_cuts(self) -> None:
-        """Publish one CUT snapshot for each of this feed's topics that somebody waits for."""
+    def deadline_ns(self) -> int:
+        """Return when the next timer is due (monotonic ns); the largest int64: none is set."""
         ...
 
-    def book(self, symbol: str, depth: int) -> bytes | None:
-        """Return the book as one encoded Update with a BookSnapshot; depth 0: whole; None: no such book."""
+    def serve_cuts(self, wanted: Any) -> Commands:  # noqa: ANN401  the core's own list of topics, passed through
+        """Publish one CUT snapshot for each wanted topic of this feed."""
         ...
 
-    def state(self, symbol: str, channel: int) -> str:
-        """Return the StreamPhase of a topic: EMPTY, SYNCING, LIVE and so on."""
+    def book(self, symbol: str, depth: int) -> tuple[bytes, bytes] | None:
+        """Return a book as two encoded Updates, snapshot and checkpoint; depth 0: whole; None: no book."""
         ...
 
-    def stats(self) -> dict[str, object]:
-        """Return counters, states per topic and latency quantiles."""
+    def stats(self) -> dict[str, Any]:
+        """Return counters, latencies and the state of the connection."""
+        ...
+
+    def topics(self) -> list[dict[str, Any]]:
+        """Return one row per topic: state, reason, stamps, counts."""
         ...
 
 
@@ -92,7 +107,7 @@ class Hub(Protocol):
     """Bounded rings of encoded updates per topic, and the subscribers' cursors into them."""
 
     def subscriber(self) -> int:
-        """Create a subscriber that Python reads with ``take``; return its id."""
+        """Create a subscriber that Python reads with ``take``; return its handle."""
         ...
 
     def attach(
@@ -103,13 +118,17 @@ class Hub(Protocol):
         channel: int,
         variant: str,
         *,
+        start: Start,
+        wall_ns: int,
         request_id: int,
         subscription_id: int,
         requested_symbol: str,
-        delivery: int,
-        interval_ms: int,
-    ) -> int:
-        """Attach to a topic, queue its SubscriptionStatus ACCEPTED first, return ``seq_next``."""
+    ) -> tuple[int, int]:
+        """Attach to a topic, queue ACCEPTED before its first record, return (seq_next, seq_oldest).
+
+        Raises:
+            ValueError: The subscriber ended, or follows the topic already.
+        """
         ...
 
     def reject(
@@ -120,18 +139,19 @@ class Hub(Protocol):
         channel: int,
         variant: str,
         *,
+        wall_ns: int,
         request_id: int,
         subscription_id: int,
         requested_symbol: str,
         code: int,
         reason: str,
         message: str,
-        suggestions: Sequence[str],
-    ) -> None:
+        suggestions: list[str],
+    ) -> bool:
         """Queue a SubscriptionStatus REJECTED."""
         ...
 
-    def ended(
+    def detach(
         self,
         subscriber: int,
         venue: str,
@@ -139,30 +159,23 @@ class Hub(Protocol):
         channel: int,
         variant: str,
         *,
+        wall_ns: int,
         request_id: int,
         subscription_id: int,
         requested_symbol: str,
-    ) -> None:
-        """Detach from a topic and queue a SubscriptionStatus ENDED."""
+    ) -> bool:
+        """Detach from a topic and queue ENDED; return whether it was attached."""
+        ...
+
+    def take(self, subscriber: int, bytes_max: int) -> tuple[bytes, int, End | None]:
+        """Return entries of field 4, the watermark (wall ns) and the end of the stream, if it has ended.
+
+        With nothing waiting, ``ready_fd`` rings once something does.
+        """
         ...
 
     def ack(self, subscriber: int, stream_seq: int) -> None:
-        """Note that a client has processed responses up to here.
-
-        Raises:
-            ValueError: It was never sent.
-        """
-        ...
-
-    def take(self, subscriber: int, bytes_max: int) -> bytes | None:
-        """Return entries of field 4, joined, or None.
-
-        None: nothing waits (``ready_fd`` will tell when something does), or it ended (see ``end_reason``).
-        """
-        ...
-
-    def end_reason(self, subscriber: int) -> str | None:
-        """Return why the subscriber ended (SLOW_READER, CLOSED, DRAINING), or None while it lives."""
+        """Note that a client has processed responses up to here."""
         ...
 
     def close(self, subscriber: int) -> None:
@@ -170,21 +183,41 @@ class Hub(Protocol):
         ...
 
     def drain(self) -> None:
-        """Queue a Draining record with positions for every subscriber, then end them."""
+        """End all streams in order: what waits, a Draining record with positions, the end."""
+        ...
+
+    def advance(self, wall_ns: int, monotonic_ns: int) -> None:
+        """Tell the time although nothing is published: old records leave."""
+        ...
+
+    def positions(self, subscriber: int) -> list[tuple[str, str, int, str, int]]:
+        """Return (venue, symbol, channel, variant, seq) of each topic of a subscriber."""
+        ...
+
+    def subscribers(self, venue: str, symbol: str, channel: int, variant: str) -> int:
+        """Return how many subscribers follow a topic."""
+        ...
+
+    def head(self, venue: str, symbol: str, channel: int, variant: str) -> int:
+        """Return the newest seq of a topic; 0: none."""
         ...
 
     def ready_fd(self) -> int:
-        """Return a descriptor that turns readable when a parked Python subscriber has something to take."""
+        """Return a descriptor that turns readable when a subscriber of Python has something to take."""
         ...
 
     def ready(self) -> list[int]:
-        """Return those subscribers and reset the descriptor."""
+        """Silence it and return those subscribers."""
         ...
 
     def cuts_fd(self) -> int:
         """Return a descriptor that turns readable when somebody waits for a CUT snapshot."""
         ...
 
-    def stats(self) -> dict[str, object]:
+    def cuts_wanted(self) -> Any:  # noqa: ANN401  the core's own list of topics, passed through
+        """Silence it and return the topics, for ``Feed.serve_cuts``."""
+        ...
+
+    def stats(self) -> dict[str, int]:
         """Return bounds and fill of the rings, and the subscribers."""
         ...

@@ -416,15 +416,8 @@ def self_signed(folder: Path) -> tuple[Path, Path]:
 @pytest.mark.proves("ROW-A06")
 @pytest.mark.proves("CTL-S4")
 async def test_a_certificate_of_an_unknown_authority_is_refused(tmp_path: Path) -> None:
-    openssl = (
-        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=localhost"
-    )
-    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
-    subprocess.run(  # noqa: S603  our own command line
-        [*openssl.split(), "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True
-    )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
+    context.load_cert_chain(*self_signed(tmp_path))
     received: list[bytes] = []
 
     async def peer(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:

@@ -1,0 +1,49 @@
+"""Tell where Binance keeps things: spot, USD-M and COIN-M futures are three venues of ours.
+
+Source: binance-spot-api-docs, 2026-07-21; developers.binance.com (futures), 2026-04-23.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from datafacade.types import Channel
+from datafacade.venues.spec import STREAMED, FeedSpec, VenueSpec, no_hint
+
+SPOT: Final = VenueSpec(
+    name="binance",
+    feeds=(
+        FeedSpec(name="spot", product="spot", channels=STREAMED, instrument_paths=("/api/v3/exchangeInfo",)),
+    ),
+    tell_limit=no_hint,
+)
+
+# Since 2026-04-23 USD-M streams live on two routes; on the wrong one they are acknowledged and stay silent.
+USDM: Final = VenueSpec(
+    name="binance-usdm",
+    feeds=(
+        FeedSpec(
+            name="usdm",
+            product="usdm",
+            channels=STREAMED - {Channel.TICKER},
+            instrument_paths=("/fapi/v1/exchangeInfo",),
+        ),
+        FeedSpec(
+            name="usdm-market",
+            product="usdm",
+            channels=frozenset({Channel.TICKER}),
+            instrument_paths=("/fapi/v1/exchangeInfo",),
+        ),
+    ),
+    tell_limit=no_hint,
+)
+
+COINM: Final = VenueSpec(
+    name="binance-coinm",
+    feeds=(
+        FeedSpec(
+            name="coinm", product="coinm", channels=STREAMED, instrument_paths=("/dapi/v1/exchangeInfo",)
+        ),
+    ),
+    tell_limit=no_hint,
+)
