@@ -39,6 +39,8 @@ pub struct Decoded {
     pub levels: Vec<LevelChange>,
     /// Trades of all [`TradesEvent`]s.
     pub trades: Vec<Trade>,
+    /// Trades on their way from a mixed batch into order, with their venue symbols; empty outside a decoder.
+    pub(crate) unsorted: Vec<(Span, Trade)>,
 }
 
 impl Decoded {
@@ -47,6 +49,7 @@ impl Decoded {
         self.events.clear();
         self.levels.clear();
         self.trades.clear();
+        self.unsorted.clear();
     }
 
     /// Returns the levels of a book event.

@@ -5,6 +5,7 @@
 
 mod binance;
 mod checksum;
+mod coinbase;
 mod coinbase_advanced;
 mod coinbase_exchange;
 mod error;

@@ -51,6 +51,11 @@ pub(crate) trait Protocol {
 
     /// Text frame that asks for a sign of life; `None`: protocol-level pings only.
     fn ping(&self, request_id: u64) -> Option<String>;
+
+    /// Text frames to send as soon as a connection is open.
+    fn opening(&self) -> &'static [&'static str] {
+        &[]
+    }
 }
 
 /// A venue's product: one protocol, one kind of socket.
@@ -187,6 +192,12 @@ impl Product {
     #[must_use]
     pub fn ping(self, request_id: u64) -> Option<String> {
         self.protocol().ping(request_id)
+    }
+
+    /// Returns the text frames to send as soon as a connection is open, before any [`Self::control`].
+    #[must_use]
+    pub fn opening(self) -> &'static [&'static str] {
+        self.protocol().opening()
     }
 
     /// Returns the protocol's one instance.

@@ -1,11 +1,9 @@
 //! Frames of OKX: pushed data, answers to requests, the plain text `pong`.
 
-use facade_model::{
-    BookSide, Channel, InstrumentStatus, Level, LevelChange, TakerSide, Ticker, TopOfBook, Trade,
-};
+use facade_model::{BookSide, Channel, InstrumentStatus, TakerSide, Ticker, TopOfBook, Trade};
 
 use super::rest::status_of;
-use crate::levels::push_levels;
+use crate::levels::{best_level, push_levels};
 use crate::scan::{Scanner, Step, keys};
 use crate::{
     BookEvent, Control, DecodeErrorKind, Decoded, Event, Sequence, Span, StatusEvent, TickerEvent, TopEvent,
@@ -270,7 +268,10 @@ fn read_book(scanner: &mut Scanner<'_>, symbol: Span, out: &mut Decoded) -> Step
 fn read_top(scanner: &mut Scanner<'_>, symbol: Span, out: &mut Decoded) -> Step<()> {
     let book = read_book_item(scanner, symbol, out)?;
     let levels = out.levels_of(&book);
-    let best = |side| levels.iter().find(|level| level.side == side).and_then(shown);
+    let best = |side| {
+        let level = levels.iter().find(|level| level.side == side);
+        best_level(level.map(|level| level.px), level.map(|level| level.qty))
+    };
     let top = TopOfBook { bid: best(BookSide::Bid), ask: best(BookSide::Ask) };
     out.levels.truncate(book.levels.start as usize);
     out.events.push(Event::Top(TopEvent {
@@ -280,11 +281,6 @@ fn read_top(scanner: &mut Scanner<'_>, symbol: Span, out: &mut Decoded) -> Step<
         top,
     }));
     Ok(())
-}
-
-/// Returns a level that the venue shows: a price of 0 means none.
-fn shown(change: &LevelChange) -> Option<Level> {
-    (!change.px.is_zero()).then_some(Level { px: change.px, qty: change.qty })
 }
 
 fn read_trade(scanner: &mut Scanner<'_>) -> Step<Trade> {
@@ -316,7 +312,7 @@ fn read_trade(scanner: &mut Scanner<'_>) -> Step<Trade> {
 /// Reads one item of `tickers`. Its best prices stay inside the statistics: `bbo-tbt` is the stream of those.
 fn read_ticker(scanner: &mut Scanner<'_>, symbol: Span, out: &mut Decoded) -> Step<()> {
     let (mut ticker, mut ts_event, mut is_spot) = (Ticker::default(), 0, false);
-    let (mut ask_px, mut ask_qty, mut bid_px, mut bid_qty) = (None, None, None, None);
+    let (mut bid_px, mut bid_qty, mut ask_px, mut ask_qty) = (None, None, None, None);
     let mut object = scanner.object()?;
     while let Some(key) = object.next::<TickerKey>(scanner)? {
         match key {
@@ -338,9 +334,7 @@ fn read_ticker(scanner: &mut Scanner<'_>, symbol: Span, out: &mut Decoded) -> St
     if !is_spot {
         ticker.quote_volume = None; // derivatives: `volCcy24h` counts the base currency
     }
-    let side =
-        |px: Option<_>, qty| Some(shown(&LevelChange { side: BookSide::Bid, px: px?, qty: qty? })).flatten();
-    ticker.top = TopOfBook { bid: side(bid_px, bid_qty), ask: side(ask_px, ask_qty) };
+    ticker.top = TopOfBook { bid: best_level(bid_px, bid_qty), ask: best_level(ask_px, ask_qty) };
     out.events.push(Event::Ticker(TickerEvent { symbol, ts_event, ticker }));
     Ok(())
 }
