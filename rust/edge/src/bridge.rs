@@ -51,13 +51,14 @@ pub struct Subscription {
     pub id: u64,
     /// Whether a handler has seen a message of it; else its end is none of their business.
     is_known: AtomicBool,
+    is_closed: AtomicBool,
 }
 
 impl Subscription {
     /// Describes a stream that no handler has seen yet.
     #[must_use]
     pub fn new(id: u64) -> Self {
-        Self { id, is_known: AtomicBool::new(false) }
+        Self { id, is_known: AtomicBool::new(false), is_closed: AtomicBool::new(false) }
     }
 }
 
@@ -93,7 +94,8 @@ impl Call {
     /// Returns whether nobody waits for the answer any more: the deadline passed or the client left.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        self.state.is_over.load(Ordering::Acquire)
+        let is_closed = |stream: &Arc<Subscription>| stream.is_closed.load(Ordering::Acquire);
+        self.state.is_over.load(Ordering::Acquire) || self.question.subscriber.as_ref().is_some_and(is_closed)
     }
 
     /// Answers with a message, which is copied. For a stream it means: accepted, the bytes are not sent.
@@ -235,7 +237,10 @@ impl Bridge {
         let state = Arc::new(CallState::default());
         let (sender, answer) = oneshot::channel();
         let call = Call { id, question, state: Arc::clone(&state), answer: Mutex::new(Some(sender)) };
-        self.change(|inbox| inbox.calls.push_back(call));
+        let mut inbox = lock(&self.inbox);
+        inbox.calls.push_back(call);
+        self.ring(&mut inbox);
+        drop(inbox);
         Ok(Ticket { id, state, answer, bridge: Arc::clone(self), is_answered: false })
     }
 
@@ -250,17 +255,12 @@ impl Bridge {
     }
 
     pub(crate) fn post_closed(&self, subscription: &Subscription) {
+        subscription.is_closed.store(true, Ordering::Release);
         let mut inbox = lock(&self.inbox);
         if subscription.is_known.load(Ordering::Acquire) {
             inbox.closed.push(subscription.id);
             self.ring(&mut inbox);
         }
-    }
-
-    fn change(&self, change: impl FnOnce(&mut Inbox)) {
-        let mut inbox = lock(&self.inbox);
-        change(&mut inbox);
-        self.ring(&mut inbox);
     }
 
     fn ring(&self, inbox: &mut Inbox) {
@@ -273,4 +273,168 @@ impl Bridge {
 /// Locks even if a holder panicked: every change under these locks is a single step.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+    use tonic::Code;
+
+    fn question(subscriber: Option<Arc<Subscription>>) -> Question {
+        Question {
+            method: "/datafacade.v1.DataFacadeService/Health".into(),
+            request: Bytes::from_static(b"ask"),
+            deadline_ns: None,
+            peer: "127.0.0.1:1".parse().unwrap(),
+            metadata: Arc::default(),
+            subscriber,
+        }
+    }
+
+    fn bridge(calls_max: usize) -> Arc<Bridge> {
+        Arc::new(Bridge::new(calls_max).unwrap())
+    }
+
+    fn fetch(bridge: &Bridge) -> Vec<Call> {
+        let mut calls = Vec::new();
+        bridge.calls(|call| calls.push(call));
+        calls
+    }
+
+    fn run<F: Future>(future: F) -> F::Output {
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+    }
+
+    #[test]
+    fn an_answer_reaches_whoever_waits_and_a_second_one_does_not() {
+        let bridge = bridge(1);
+        let ticket = bridge.post(question(None)).unwrap();
+        let call = fetch(&bridge).pop().unwrap();
+        assert!(call.reply(b"answer", 5));
+        assert!(!call.reply(b"again", 5));
+        let Answer::Reply { frame, cache_tier } = run(ticket) else { panic!("refused") };
+        assert_eq!((frame::message(&frame), cache_tier), (&b"answer"[..], 5));
+        assert_eq!(bridge.calls_open(), 0);
+    }
+
+    #[test]
+    fn a_call_that_its_handler_drops_fails_with_internal() {
+        let bridge = bridge(1);
+        let ticket = bridge.post(question(None)).unwrap();
+        drop(fetch(&bridge));
+        let Answer::Refusal(status) = run(ticket) else { panic!("answered") };
+        assert_eq!(status.code(), Code::Internal);
+    }
+
+    #[test]
+    fn one_call_beyond_the_bound_is_refused_until_one_is_over() {
+        let bridge = bridge(2);
+        let tickets = [bridge.post(question(None)).unwrap(), bridge.post(question(None)).unwrap()];
+        assert_eq!(bridge.post(question(None)).unwrap_err(), Overloaded);
+        drop(tickets);
+        assert!(bridge.post(question(None)).is_ok());
+    }
+
+    #[test]
+    fn a_call_nobody_waits_for_is_not_handed_out() {
+        let bridge = bridge(1);
+        drop(bridge.post(question(None)).unwrap());
+        assert!(fetch(&bridge).is_empty());
+        assert!(bridge.cancelled().is_empty());
+    }
+
+    #[test]
+    fn a_call_in_the_hands_of_a_handler_is_posted_as_cancelled() {
+        let bridge = bridge(1);
+        let ticket = bridge.post(question(None)).unwrap();
+        let call = fetch(&bridge).pop().unwrap();
+        drop(ticket);
+        assert!(call.is_cancelled());
+        assert!(!call.reply(b"late", 1));
+        assert_eq!(bridge.cancelled(), [call.id()]);
+        assert!(bridge.cancelled().is_empty());
+    }
+
+    #[test]
+    fn an_answered_call_is_never_posted_as_cancelled() {
+        let bridge = bridge(1);
+        let ticket = bridge.post(question(None)).unwrap();
+        fetch(&bridge).pop().unwrap().fail(Code::NotFound, "nothing", b"");
+        run(ticket);
+        assert!(bridge.cancelled().is_empty());
+    }
+
+    #[test]
+    fn the_end_of_a_stream_is_told_only_to_who_has_seen_it() {
+        let bridge = bridge(4);
+        let (seen, unseen) = (Arc::new(Subscription::new(1)), Arc::new(Subscription::new(2)));
+        let _first = bridge.post(question(Some(Arc::clone(&seen)))).unwrap();
+        fetch(&bridge);
+        let _second = bridge.post(question(Some(Arc::clone(&unseen)))).unwrap();
+        bridge.post_closed(&seen);
+        bridge.post_closed(&unseen);
+        assert_eq!(bridge.closed(), [1]);
+        assert!(fetch(&bridge).is_empty(), "a request of a stream that has ended concerns nobody");
+    }
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Post,
+        Fetch,
+        Answer(usize),
+        GiveUp(usize),
+        Cancelled,
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let step = prop_oneof![
+            3 => Just(Step::Post),
+            2 => Just(Step::Fetch),
+            2 => (0usize..8).prop_map(Step::Answer),
+            2 => (0usize..8).prop_map(Step::GiveUp),
+            1 => Just(Step::Cancelled),
+        ];
+        proptest::collection::vec(step, 0..60)
+    }
+
+    proptest! {
+        /// The model: every posted call is in one place, and what a handler holds ends exactly once.
+        #[test]
+        fn every_call_ends_once_and_the_bound_holds(steps in steps()) {
+            let bridge = bridge(4);
+            let (mut tickets, mut held): (Vec<Ticket>, Vec<Call>) = (Vec::new(), Vec::new());
+            let mut cancelled_expected = BTreeSet::new();
+            for step in steps {
+                match step {
+                    Step::Post => {
+                        let is_full = tickets.len() == 4;
+                        tickets.extend(bridge.post(question(None)));
+                        prop_assert_eq!(tickets.len(), if is_full { 4 } else { bridge.calls_open() });
+                    }
+                    Step::Fetch => held.extend(fetch(&bridge)),
+                    Step::Answer(index) if index < held.len() => {
+                        let call = held.swap_remove(index);
+                        let waits = tickets.iter().position(|ticket| ticket.id == call.id());
+                        prop_assert_eq!(call.reply(b"", 1), waits.is_some());
+                        waits.map(|at| run(tickets.swap_remove(at)));
+                    }
+                    Step::GiveUp(index) if index < tickets.len() => {
+                        let ticket = tickets.swap_remove(index);
+                        if held.iter().any(|call| call.id() == ticket.id) {
+                            cancelled_expected.insert(ticket.id);
+                        }
+                    }
+                    Step::Answer(_) | Step::GiveUp(_) => {}
+                    Step::Cancelled => {
+                        let cancelled: BTreeSet<u64> = bridge.cancelled().into_iter().collect();
+                        prop_assert_eq!(&cancelled, &cancelled_expected);
+                        cancelled_expected.clear();
+                    }
+                }
+                prop_assert_eq!(bridge.calls_open(), tickets.len());
+            }
+        }
+    }
 }

@@ -88,3 +88,82 @@ impl Default for Limits {
         }
     }
 }
+
+impl Limits {
+    /// Sets one bound by its name in the configuration; times are in milliseconds. Returns whether there is a
+    /// bound of that name that can be `value`.
+    #[must_use]
+    pub fn set(&mut self, name: &str, value: u64) -> bool {
+        if let Some(time) = self.time(name) {
+            *time = Duration::from_millis(value);
+            return value > 0;
+        }
+        if let Some(count) = self.count(name) {
+            return usize::try_from(value).is_ok_and(|value| {
+                *count = value;
+                value > 0
+            });
+        }
+        let bound = match name {
+            "connection_streams_max" => &mut self.connection_streams_max,
+            "metadata_bytes_hard_max" => &mut self.metadata_bytes_hard_max,
+            _ => return false,
+        };
+        u32::try_from(value).is_ok_and(|value| {
+            *bound = value;
+            value > 0
+        })
+    }
+
+    fn time(&mut self, name: &str) -> Option<&mut Duration> {
+        Some(match name {
+            "unary_ms_max" => &mut self.unary_max,
+            "first_request_ms_max" => &mut self.first_request_max,
+            "silence_ms_max" => &mut self.silence_max,
+            "blocked_ms_max" => &mut self.blocked_max,
+            "ping_interval_ms" => &mut self.ping_interval,
+            "ping_timeout_ms" => &mut self.ping_timeout,
+            "idle_ms_max" => &mut self.idle_max,
+            "stop_ms_max" => &mut self.stop_max,
+            _ => return None,
+        })
+    }
+
+    fn count(&mut self, name: &str) -> Option<&mut usize> {
+        Some(match name {
+            "connections_max" => &mut self.connections_max,
+            "calls_max" => &mut self.calls_max,
+            "request_bytes_max" => &mut self.request_bytes_max,
+            "metadata_bytes_max" => &mut self.metadata_bytes_max,
+            "response_bytes_max" => &mut self.response_bytes_max,
+            "write_bytes_max" => &mut self.write_bytes_max,
+            "pending_resets_max" => &mut self.pending_resets_max,
+            "local_resets_max" => &mut self.local_resets_max,
+            _ => return None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bound_is_set_by_its_name() {
+        let mut limits = Limits::default();
+        assert!(limits.set("unary_ms_max", 250));
+        assert!(limits.set("calls_max", 7));
+        assert!(limits.set("connection_streams_max", 3));
+        assert_eq!(limits.unary_max, Duration::from_millis(250));
+        assert_eq!((limits.calls_max, limits.connection_streams_max), (7, 3));
+    }
+
+    #[test]
+    fn an_unknown_name_a_zero_and_what_does_not_fit_are_refused() {
+        let mut limits = Limits::default();
+        assert!(!limits.set("unary_max", 250));
+        assert!(!limits.set("calls_max", 0));
+        assert!(!limits.set("ping_timeout_ms", 0));
+        assert!(!limits.set("connection_streams_max", 1 << 40));
+    }
+}
