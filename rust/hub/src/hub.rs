@@ -103,8 +103,9 @@ impl Hub {
         result
     }
 
-    /// Detaches a topic: nothing more of it is taken. Returns the `seq` of the last topic record that was taken (or
-    /// that the seam stood behind); `None` if it was not attached or still waited for its base.
+    /// Detaches a topic: none of its records is taken any more, but what was queued when it was attached still is; a
+    /// group that was half taken stays so. Returns the `seq` of the last topic record that was taken (or before which
+    /// the seam stood); `None` if it was not attached or still waited for its base.
     pub fn detach(&self, subscriber: SubscriberId, topic: TopicId) -> Option<u64> {
         lock(&self.state).detach(subscriber, topic)
     }

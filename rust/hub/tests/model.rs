@@ -275,7 +275,7 @@ impl Client {
                 }
             }
             Seen::Position => {
-                assert_eq!(self.expected[&topic], Some(wire.seq + 1), "positions describe what was given")
+                assert_eq!(self.expected[&topic], Some(wire.seq + 1), "positions describe what was given");
             }
             Seen::Gap => {
                 if let Some(Some(next)) = self.expected.insert(topic, Some(wire.tag + 1)) {
