@@ -1,1 +1,29 @@
-//! placeholder
+//! Model to protobuf, written by hand: each function appends one bare `Update` (no tag, no length) of
+//! `datafacade.v1` to the caller's buffer, in the order of the field numbers, so that the bytes equal those of
+//! any canonical encoder. Nothing is allocated but the growth of that buffer. Imports the model only.
+
+mod digits;
+mod field;
+mod levels;
+mod market;
+mod records;
+mod update;
+
+pub use digits::Exponents;
+pub use levels::{book_delta, book_snapshot};
+pub use market::{ticker, top_of_book, trade};
+pub use records::{
+    Checkpoint, DeliveryCause, DeliveryChange, DeliveryMode, Draining, Gap, Heartbeat, Position, StreamState,
+    SubscriptionPhase, SubscriptionStatus, checkpoint, delivery_change, draining, gap, heartbeat,
+    stream_state, subscription_status,
+};
+pub use update::Header;
+
+/// Why a record could not be encoded. The buffer is left as it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WireError {
+    /// No common exponent holds all numbers of the record exactly in 64 bits.
+    #[error("numbers of one update do not fit 64 bits at one exponent")]
+    NumberRange,
+}
