@@ -628,24 +628,6 @@ fn numbers_at_the_ends_of_64_bits_read_back() {
     }
 }
 
-#[test]
-fn a_buffer_with_room_is_not_allocated_anew() {
-    let changes: Vec<LevelChange> = (0..46)
-        .map(|at| LevelChange {
-            side: if at < 23 { BookSide::Bid } else { BookSide::Ask },
-            px: Decimal::new(6_160_201 + at, -2),
-            qty: Decimal::new(167_177 * at, -5),
-        })
-        .collect();
-    let mut out = Vec::with_capacity(4_096);
-    let room = out.as_ptr();
-    for _ in 0..3 {
-        out.clear();
-        facade_wire::book_delta(&mut out, &HEADER, WHOLE, &changes).unwrap();
-    }
-    assert_eq!((out.capacity(), out.as_ptr()), (4_096, room));
-}
-
 /// Asserts that each variant has the number and the name of the contract's enum.
 fn assert_enum(name: &str, variants: &[(u64, String)]) {
     let found = POOL.get_enum_by_name(&format!("datafacade.v1.{name}")).unwrap();
