@@ -1,7 +1,7 @@
 //! One side of a book: short sorted runs and a directory of their first ranks.
 //!
 //! Chosen by bench against one sorted array and against `BTreeMap` (`benches/rust`, `book_structures`): an insert
-//! moves at most one run, a search reads two compact arrays, and runs are kept for reuse, so nothing is allocated
+//! moves at most 64 levels, a search reads two compact arrays, and runs are kept for reuse, so nothing is allocated
 //! while the depth is steady.
 
 use facade_model::Decimal;

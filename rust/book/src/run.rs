@@ -3,7 +3,7 @@
 use facade_model::Decimal;
 
 /// Levels that a run holds at most.
-pub(crate) const RUN_LEVELS_MAX: usize = 256;
+pub(crate) const RUN_LEVELS_MAX: usize = 64;
 
 /// Sorted levels, the best last; both arrays have one length, at most [`RUN_LEVELS_MAX`].
 #[derive(Debug, Clone)]
