@@ -48,7 +48,7 @@ impl Feed {
         let venue = self.config.product.venue();
         let is_counted = counts_trades(self.config.product);
         let Some(entry) = self.streams.get_mut(stream) else { return };
-        let Stream { instrument, usual, topics, .. } = entry else { return };
+        let Stream { instrument, usual, topics, .. } = entry;
         let Some(topic) = topics.get_mut(Channel::Trades as usize).and_then(Option::as_mut) else { return };
         let pending = topic.gap.take();
         if missing == 0 && (is_counted || pending.is_none()) {
