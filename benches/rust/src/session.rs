@@ -100,9 +100,9 @@ pub fn coinbase_btc(recordings: &Path) -> Outcome<Session> {
             }
             let changes = coinbase_updates(&event["updates"])?;
             if event["type"] == "snapshot" {
-                start = changes
+                start = changes;
             } else {
-                messages.push(changes)
+                messages.push(changes);
             }
         }
     }
