@@ -6,8 +6,9 @@ use facade_venues::{BookEvent, ControlOp};
 use crate::chain::{SnapshotSource, previous_of};
 use crate::command::Command;
 use crate::feed::Feed;
-use crate::machine::{Message, Outcome};
+use crate::machine::BookMachine;
 use crate::publish::{LostEvents, Origin, Times};
+use crate::rules::{Message, Outcome};
 use crate::stream::{Resync, Stream};
 use crate::subscriptions::ItemState;
 
@@ -32,7 +33,8 @@ impl Feed {
         };
         let Some(entry) = self.streams.get_mut(stream) else { return };
         let Some(machine) = &mut entry.machine else { return };
-        let outcome = if event.is_snapshot { machine.on_snapshot(&message) } else { machine.on_delta(&message) };
+        let outcome =
+            if event.is_snapshot { machine.on_snapshot(&message) } else { machine.on_delta(&message) };
         if outcome == Outcome::Applied {
             self.publish_delta(stream, &message, times);
         } else {
@@ -45,7 +47,9 @@ impl Feed {
     fn publish_delta(&mut self, stream: usize, message: &Message<'_>, times: Times) {
         let venue = self.config.product.venue();
         let Some(entry) = self.streams.get_mut(stream) else { return };
-        let Stream { instrument, usual, topics, machine: Some(machine), checkpoint_at, is_changed, .. } = entry else {
+        let Stream { instrument, usual, topics, machine: Some(machine), checkpoint_at, is_changed, .. } =
+            entry
+        else {
             return;
         };
         let Some(topic) = topics.get_mut(Channel::BookL2 as usize).and_then(Option::as_mut) else { return };
@@ -140,7 +144,7 @@ impl Feed {
     /// A proof broke: tell it, note the loss, start over.
     fn broken(&mut self, stream: usize, reason: StateReason) {
         let Some(entry) = self.streams.get_mut(stream) else { return };
-        let next = entry.machine.as_ref().and_then(|machine| machine.last()).map(|last| last + 1);
+        let next = entry.machine.as_ref().and_then(BookMachine::last).map(|last| last + 1);
         if let Some(topic) = entry.topic_mut(Channel::BookL2) {
             topic.open_gap(gap_cause(reason), next);
         }
@@ -164,7 +168,9 @@ impl Feed {
 
     /// Breaks a book from outside and asks for a new one.
     pub(crate) fn break_and_resync(&mut self, stream: usize, reason: StateReason) {
-        let Some(machine) = self.streams.get_mut(stream).and_then(|entry| entry.machine.as_mut()) else { return };
+        let Some(machine) = self.streams.get_mut(stream).and_then(|entry| entry.machine.as_mut()) else {
+            return;
+        };
         if let Outcome::Broken(reason) = machine.break_off(reason) {
             self.broken(stream, reason);
         }
@@ -174,7 +180,7 @@ impl Feed {
     fn buffered(&mut self, stream: usize) {
         let now = self.publisher.now;
         let Some(entry) = self.streams.get_mut(stream) else { return };
-        if entry.machine.as_ref().is_some_and(crate::machine::BookMachine::is_bridging) {
+        if entry.machine.as_ref().is_some_and(BookMachine::is_bridging) {
             entry.resync.bridging_since = now;
         } else if entry.resync.request_id.is_none() && entry.resync.due == 0 {
             self.resync_now(stream);
@@ -195,7 +201,7 @@ impl Feed {
             doubled.min(config.resync_fast_max_ns)
         };
         resync.due = self.publisher.now + pause;
-        let phase = match entry.machine.as_ref().map(crate::machine::BookMachine::phase) {
+        let phase = match entry.machine.as_ref().map(BookMachine::phase) {
             Some(StreamPhase::Resync) => StreamPhase::Resync,
             _ => StreamPhase::Syncing,
         };
@@ -254,7 +260,9 @@ const fn gap_cause(reason: StateReason) -> GapCause {
         StateReason::Crossed => GapCause::Crossed,
         StateReason::Undecodable | StateReason::MalformedFrames => GapCause::Undecodable,
         StateReason::BufferOverflow => GapCause::Overflow,
-        StateReason::ConnectionClosed | StateReason::Silent | StateReason::InternalFault => GapCause::Disconnect,
+        StateReason::ConnectionClosed | StateReason::Silent | StateReason::InternalFault => {
+            GapCause::Disconnect
+        }
         _ => GapCause::SequenceGap,
     }
 }

@@ -66,12 +66,6 @@ impl DeltaBuffer {
         self.levels.get(delta.start..delta.start + delta.length).unwrap_or_default()
     }
 
-    /// Number of deltas.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.deltas.len()
-    }
-
     /// Whether nothing waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -4,8 +4,8 @@ use facade_model::{Channel, GapCause, InstrumentStatus, StateReason, StreamPhase
 use facade_venues::{Control, Product, StatusEvent, TickerEvent, TopEvent, TradesEvent};
 
 use crate::feed::Feed;
-use crate::machine::Outcome;
 use crate::publish::{LostEvents, Origin, Times};
+use crate::rules::Outcome;
 use crate::stream::Stream;
 use crate::subscriptions::{Answer, Verdict};
 
@@ -84,7 +84,9 @@ impl Feed {
         self.go_live(stream, Channel::TopOfBook);
         let venue = self.config.product.venue();
         let Some(Stream { instrument, usual, topics, .. }) = self.streams.get_mut(stream) else { return };
-        let Some(topic) = topics.get_mut(Channel::TopOfBook as usize).and_then(Option::as_mut) else { return };
+        let Some(topic) = topics.get_mut(Channel::TopOfBook as usize).and_then(Option::as_mut) else {
+            return;
+        };
         let origin = Origin { venue, symbol: &instrument.symbol, usual: *usual };
         if self.publisher.top(origin, topic, &event.top, times, event.sequence).is_err() {
             self.set_state(stream, Channel::TopOfBook, StreamPhase::Rejected, StateReason::NumberRange, "");
@@ -120,7 +122,8 @@ impl Feed {
             is_subscribe: control.is_subscribe,
         };
         let mut verdicts = Vec::new();
-        self.subscriptions.answer(&answer, |stream, channel, verdict| verdicts.push((stream, channel, verdict)));
+        self.subscriptions
+            .answer(&answer, |stream, channel, verdict| verdicts.push((stream, channel, verdict)));
         let words = control.message.of(frame);
         let words = String::from_utf8_lossy(words.get(..MESSAGE_BYTES_MAX).unwrap_or(words)).into_owned();
         for (stream, channel, verdict) in verdicts {
@@ -159,7 +162,13 @@ impl Feed {
     }
 
     /// An item is refused, or given up.
-    pub(crate) fn refused(&mut self, stream: usize, representative: Channel, reason: StateReason, words: &str) {
+    pub(crate) fn refused(
+        &mut self,
+        stream: usize,
+        representative: Channel,
+        reason: StateReason,
+        words: &str,
+    ) {
         for channel in [Channel::Trades, Channel::BookL2, Channel::TopOfBook, Channel::Ticker] {
             if self.config.product.stream_of(channel) == Some(representative) {
                 self.set_state(stream, channel, StreamPhase::Rejected, reason, words);

@@ -3,24 +3,22 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use facade_hub::{Hub, TopicKey};
-use facade_model::{Channel, GapCause, Instrument, Integrity, StateReason, StreamPhase};
-use facade_venues::{ControlOp, DecodeError, Decoded, Event, Product, Sequence};
+use facade_hub::Hub;
+use facade_model::{Channel, Instrument, StateReason, StreamPhase};
+use facade_venues::{DecodeError, Decoded, Event, Product, Sequence};
 
 use crate::clock::Clock;
 use crate::command::Command;
 use crate::config::FeedConfig;
 use crate::lifeline::{Lifeline, Socket, close_reason};
-use crate::publish::{Origin, Publisher, StateDetail};
+use crate::publish::Publisher;
 use crate::stats::FeedStats;
-use crate::stream::{Resync, Stream};
+use crate::stream::Stream;
 use crate::subscriptions::Subscriptions;
-use crate::topic::Topic;
 
-/// Items in one subscription request: well below every venue's bound, and isolated cheaply when refused.
-pub(crate) const GROUP_MAX: usize = 100;
 /// All channels that a feed can publish.
-const CHANNELS: [Channel; 4] = [Channel::Trades, Channel::BookL2, Channel::TopOfBook, Channel::Ticker];
+pub(crate) const CHANNELS: [Channel; 4] =
+    [Channel::Trades, Channel::BookL2, Channel::TopOfBook, Channel::Ticker];
 
 /// One venue connection's machine.
 pub struct Feed {
@@ -40,8 +38,8 @@ pub struct Feed {
     by_venue_symbol: HashMap<Box<[u8]>, usize>,
     last_hit: usize,
     decoded: Decoded,
-    texts: Vec<String>,
-    group: Vec<(usize, Channel)>,
+    pub(crate) texts: Vec<String>,
+    pub(crate) group: Vec<(usize, Channel)>,
 }
 
 impl Feed {
@@ -160,7 +158,8 @@ impl Feed {
         self.line.opened(now);
         self.frame_sequence = None;
         self.subscriptions.reopen();
-        let opening: Vec<String> = self.config.product.opening().iter().map(|text| (*text).to_owned()).collect();
+        let opening: Vec<String> =
+            self.config.product.opening().iter().map(|text| (*text).to_owned()).collect();
         let request_id = self.subscriptions.request_id();
         self.subscriptions.post(request_id, opening.into_iter());
         for stream in 0..self.streams.len() {
@@ -191,7 +190,8 @@ impl Feed {
     /// Takes the news that the socket is gone, or never came up (`code` 0).
     pub fn on_closed(&mut self, code: u16, message: &str) {
         self.begin();
-        let reason = if self.line.socket == Socket::Open { close_reason(code) } else { StateReason::DialFailed };
+        let reason =
+            if self.line.socket == Socket::Open { close_reason(code) } else { StateReason::DialFailed };
         if reason == StateReason::MalformedFrames {
             self.line.strike(self.publisher.now);
         }
@@ -336,106 +336,9 @@ impl Feed {
         Some(stream)
     }
 
-    /// Makes sure that a topic exists, and tells its first state.
-    pub(crate) fn open_topic(&mut self, stream: usize, channel: Channel) {
-        let Some(entry) = self.streams.get_mut(stream) else { return };
-        if entry.topic(channel).is_some() {
-            return;
-        }
-        let key = TopicKey {
-            venue: self.config.product.venue(),
-            symbol: &entry.instrument.symbol,
-            variant: "",
-            channel: channel as u8,
-        };
-        let id = self.hub.topic(&key);
-        entry.add_topic(Topic::new(id, channel, self.hub.head(id)), &self.config);
-        let (phase, reason) = match self.line.socket {
-            Socket::Open => (StreamPhase::Syncing, StateReason::Subscribed),
-            Socket::Idle | Socket::Dialing => (StreamPhase::Down, StateReason::ConnectionClosed),
-        };
-        self.set_state(stream, channel, phase, reason, "");
-    }
-
-    fn leave_venue_stream(&mut self, stream: usize, channel: Channel) {
-        let product = self.config.product;
-        let Some(representative) = product.stream_of(channel) else { return };
-        let is_shared = self.streams.get(stream).is_some_and(|entry| {
-            CHANNELS.iter().any(|&other| entry.topic(other).is_some() && product.stream_of(other) == Some(representative))
-        });
-        if is_shared || !self.subscriptions.forget(stream, representative) || self.line.socket != Socket::Open {
-            return;
-        }
-        self.control(ControlOp::Unsubscribe, &[(stream, representative)]);
-    }
-
-    /// Puts a subscription request for these items into the outbox; returns its number.
-    pub(crate) fn control(&mut self, op: ControlOp, items: &[(usize, Channel)]) -> u64 {
-        let request_id = self.subscriptions.request_id();
-        self.control_as(request_id, op, items);
-        request_id
-    }
-
-    fn control_as(&mut self, request_id: u64, op: ControlOp, items: &[(usize, Channel)]) {
-        let named: Vec<(&str, Channel)> = items
-            .iter()
-            .filter_map(|&(stream, channel)| {
-                self.streams.get(stream).map(|entry| (entry.instrument.venue_symbol.as_str(), channel))
-            })
-            .collect();
-        self.texts.clear();
-        self.config.product.control(op, request_id, &named, self.config.book_depth, &mut self.texts);
-        self.subscriptions.post(request_id, self.texts.drain(..));
-        self.send_due();
-    }
-
-    /// Asks the venue for everything that is wanted.
-    pub(crate) fn ask(&mut self) {
-        let mut group = std::mem::take(&mut self.group);
-        loop {
-            let request_id = self.subscriptions.request_id();
-            self.subscriptions.next_group(GROUP_MAX, request_id, &mut group);
-            if group.is_empty() {
-                break;
-            }
-            self.control_as(request_id, ControlOp::Subscribe, &group);
-        }
-        self.group = group;
-        self.send_due();
-    }
-
-    /// Sends what the venue's pace allows.
-    pub(crate) fn send_due(&mut self) {
-        let now = self.publisher.now;
-        while let Some(text) = self.subscriptions.next_text(now, self.config.send_ns, self.config.ack_ns) {
-            self.commands.push(Command::Send(text));
-        }
-    }
-
     fn plan_dial(&mut self) {
         let delay_ns = self.line.plan_dial(self.publisher.now, &self.config);
         self.commands.push(Command::Connect { delay_ns });
-    }
-
-    fn lose_connection(&mut self, stream: usize, reason: StateReason, message: &str) {
-        let Some(entry) = self.streams.get_mut(stream) else { return };
-        entry.resync = Resync::default();
-        let was_live = entry.is_book_live();
-        if let Some(machine) = &mut entry.machine {
-            let next = machine.last().map(|last| last + 1);
-            machine.start_over();
-            if let Some(topic) = entry.topic_mut(Channel::BookL2).filter(|_| was_live) {
-                topic.open_gap(GapCause::Disconnect, next);
-            }
-        }
-        let next_id = entry.trade_id_last.map(|id| id + 1);
-        if let Some(topic) = entry.topic_mut(Channel::Trades).filter(|topic| topic.phase == StreamPhase::Live) {
-            topic.open_gap(GapCause::Disconnect, next_id);
-        }
-        let reason = if self.line.is_breaker_open() { StateReason::BreakerOpen } else { reason };
-        for channel in CHANNELS {
-            self.set_state(stream, channel, StreamPhase::Down, reason, message);
-        }
     }
 
     /// Takes the hub's numbers as the truth after a fault of ours.
@@ -444,49 +347,6 @@ impl Feed {
         for topic in entry.topics.iter_mut().flatten() {
             topic.seq = self.hub.head(topic.id);
         }
-    }
-
-    /// Enters a state and tells it; the same state with the same attempt is not told twice.
-    pub(crate) fn set_state(
-        &mut self,
-        stream: usize,
-        channel: Channel,
-        phase: StreamPhase,
-        reason: StateReason,
-        message: &str,
-    ) {
-        let Some(entry) = self.streams.get_mut(stream) else { return };
-        let attempt = if self.line.socket == Socket::Open { entry.resync.attempt } else { self.line.attempt };
-        let due = if self.line.socket == Socket::Open { entry.resync.due } else { self.line.dial_at };
-        let integrity = entry.machine.as_ref().map_or(Integrity::Unspecified, |machine| machine.integrity());
-        let last_good = entry.machine.as_ref().and_then(|machine| machine.last());
-        let is_book = channel == Channel::BookL2;
-        let venue_sequence_last_good = if is_book { last_good } else { entry.trade_id_last };
-        let Some(topic) = entry.topics.get_mut(channel as usize).and_then(Option::as_mut) else { return };
-        if topic.phase == phase && topic.reason == reason && topic.attempt == attempt {
-            return;
-        }
-        topic.since_event = topic.ts_event_last;
-        topic.since_recv = self.publisher.wall;
-        topic.phase = phase;
-        topic.reason = reason;
-        topic.attempt = attempt;
-        let wait = due.saturating_sub(self.publisher.now);
-        topic.next_attempt = if due == 0 || phase == StreamPhase::Live { 0 } else { self.publisher.wall + wait };
-        let detail = StateDetail {
-            venue_sequence_last_good,
-            connection: self.line.connection,
-            close_code: self.line.close_code.filter(|_| phase == StreamPhase::Down),
-            message,
-        };
-        let origin = Origin {
-            venue: self.config.product.venue(),
-            symbol: &entry.instrument.symbol,
-            usual: entry.usual,
-        };
-        let integrity = if is_book { integrity } else { Integrity::Unspecified };
-        self.publisher.state(origin, topic, &detail, integrity);
-        self.stats.states += 1;
     }
 
     /// The numbers of a book message: a Coinbase Advanced book takes those of its connection.

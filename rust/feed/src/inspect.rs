@@ -57,6 +57,9 @@ pub struct StreamReport {
     pub checkpoints: Vec<BookReport>,
 }
 
+/// A snapshot and its checkpoint, each one encoded `Update`.
+pub type EncodedBook = (Vec<u8>, Vec<u8>);
+
 impl Feed {
     /// The connection's state.
     #[must_use]
@@ -87,7 +90,10 @@ impl Feed {
             .map(|stream| StreamReport {
                 symbol: stream.instrument.symbol.clone(),
                 book: stream.topic(Channel::BookL2).and_then(|topic| book_report(stream, topic)),
-                checkpoints: stream.machine.as_ref().map_or_else(Vec::new, |machine| machine.reports().to_vec()),
+                checkpoints: stream
+                    .machine
+                    .as_ref()
+                    .map_or_else(Vec::new, |machine| machine.reports().to_vec()),
             })
             .collect()
     }
@@ -95,7 +101,8 @@ impl Feed {
     /// Encodes the best levels of a book as it stands, with its checkpoint, as two `Update`s (CUT).
     ///
     /// `depth` 0: the whole book. `None`: no book of this symbol is followed.
-    pub fn encode_book(&self, symbol: &str, depth: usize) -> Option<Result<(Vec<u8>, Vec<u8>), WireError>> {
+    #[must_use]
+    pub fn encode_book(&self, symbol: &str, depth: usize) -> Option<Result<EncodedBook, WireError>> {
         let stream = self.streams.iter().find(|stream| stream.instrument.symbol == symbol)?;
         let topic = stream.topic(Channel::BookL2)?;
         let machine = stream.machine.as_ref()?;

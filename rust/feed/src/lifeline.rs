@@ -146,11 +146,10 @@ impl Lifeline {
     }
 }
 
-/// Reads a close code as a reason: codes below 1000 and 1006 mean that no close frame came.
+/// Reads a close code as a reason: 1002, 1007 and 1009 are ours, for frames that break the protocol.
 #[must_use]
 pub const fn close_reason(code: u16) -> StateReason {
     match code {
-        0..=999 | 1006 => StateReason::ConnectionClosed,
         1002 | 1007 | 1009 => StateReason::MalformedFrames,
         _ => StateReason::ConnectionClosed,
     }

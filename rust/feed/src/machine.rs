@@ -1,88 +1,21 @@
 //! One book's life: snapshot, chain, checksum, crossing. Pure: messages in, outcomes out; the clock is elsewhere.
 
 use facade_book::{Book, BookError};
-use facade_model::{BookSide, Integrity, LevelChange, StateReason, StreamPhase};
+use facade_model::{BookSide, Integrity, LevelChange, StateReason};
 use facade_venues::{Sequence, kraken_checksum, okx_checksum};
 
-use crate::buffer::{BufferBounds, Buffered, DeltaBuffer};
+use crate::buffer::{Buffered, DeltaBuffer};
 use crate::chain::{ChainRule, Link};
-use crate::report::{BookReport, Proofs};
+use crate::report::BookReport;
+use crate::rules::{ChecksumRule, MachineRules, Message, Outcome};
 
 /// Updates for which a crossed book may stay before it is fetched anew (DESIGN 13.2).
 const CROSSED_UPDATES_MAX: u32 = 10;
 /// Links that are remembered to know a repeated message from a broken chain.
 const LINKS_REMEMBERED: usize = 8;
 
-/// A book message of a venue.
-#[derive(Debug, Clone, Copy)]
-pub struct Message<'a> {
-    /// The venue's numbers.
-    pub sequence: Sequence,
-    /// The venue's checksum of the book after this message.
-    pub checksum: Option<u32>,
-    /// Venue time, ns UTC; 0: none.
-    pub ts_event: i64,
-    /// Time of the socket read, ns UTC.
-    pub ts_recv: i64,
-    /// Level changes in the order sent.
-    pub levels: &'a [LevelChange],
-}
-
-/// The checksum that a venue sends with its books.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ChecksumRule {
-    /// None.
-    None,
-    /// Kraken: the top 10 in fixed precision.
-    Kraken {
-        /// Decimals of a price.
-        price_precision: u8,
-        /// Decimals of a quantity.
-        quantity_precision: u8,
-    },
-    /// OKX: the top 25 as sent (recordings before 2026-06-23).
-    Okx,
-}
-
-impl ChecksumRule {
-    /// Levels a side that a matching checksum covers.
-    #[must_use]
-    pub const fn levels(self) -> u32 {
-        match self {
-            Self::None => 0,
-            Self::Kraken { .. } => 10,
-            Self::Okx => 25,
-        }
-    }
-}
-
-/// What a message did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// Nothing: already contained, or no snapshot yet.
-    Ignored,
-    /// Kept until the snapshot comes.
-    Buffered,
-    /// Applied and proven as far as the venue allows: publish [`BookMachine::changes`].
-    Applied,
-    /// Applied, and the book is crossed since this message: tell, publish nothing.
-    Crossed,
-    /// Applied to a book that is still crossed.
-    StillCrossed,
-    /// A whole state is there: publish the book, then LIVE.
-    Synced,
-    /// The venue replaced a proven book by itself: publish the book.
-    Replaced,
-    /// A proof broke: start over.
-    Broken(StateReason),
-    /// The buffer reached its bound, or the snapshot is too old: fetch again.
-    Refetch(StateReason),
-    /// A number does not fit: the instrument cannot be carried.
-    Rejected(StateReason),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
+pub(crate) enum Phase {
     Waiting,
     Bridging,
     Live,
@@ -90,52 +23,35 @@ enum Phase {
     Rejected,
 }
 
-/// Rules and bounds of one book.
-#[derive(Debug, Clone, Copy)]
-pub struct MachineRules {
-    /// Continuity.
-    pub chain: ChainRule,
-    /// Checksum.
-    pub checksum: ChecksumRule,
-    /// Whether the first state is a REST answer, so that deltas before it must be kept.
-    pub bridges_rest: bool,
-    /// Most levels a side; `None`: never cut.
-    pub depth_max: Option<usize>,
-    /// Bounds of the buffer.
-    pub buffer: BufferBounds,
-    /// Makes a report after every this many applied updates; 0: never.
-    pub report_every: u64,
-}
-
 /// A book and everything that is known about its truth.
 #[derive(Debug)]
 pub struct BookMachine {
-    rules: MachineRules,
-    phase: Phase,
-    book: Book,
-    last: Option<u64>,
+    pub(crate) rules: MachineRules,
+    pub(crate) phase: Phase,
+    pub(crate) book: Book,
+    pub(crate) last: Option<u64>,
     buffer: DeltaBuffer,
     links: [(u64, u64); LINKS_REMEMBERED],
     links_next: usize,
-    integrity: Integrity,
-    changes: Vec<LevelChange>,
+    pub(crate) integrity: Integrity,
+    pub(crate) changes: Vec<LevelChange>,
     crossed_updates: u32,
-    was_broken: bool,
+    pub(crate) was_broken: bool,
     /// Whether the venue says that the book may be crossed (auction, halt).
     pub is_auction: bool,
-    counts: Counts,
-    reports: Vec<BookReport>,
+    pub(crate) counts: Counts,
+    pub(crate) reports: Vec<BookReport>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
-struct Counts {
-    updates: u64,
-    level_changes: u64,
-    gaps: u64,
-    resyncs: u64,
-    duplicates: u64,
-    checked: u64,
-    failed: u64,
+pub(crate) struct Counts {
+    pub updates: u64,
+    pub level_changes: u64,
+    pub gaps: u64,
+    pub resyncs: u64,
+    pub duplicates: u64,
+    pub checked: u64,
+    pub failed: u64,
 }
 
 impl BookMachine {
@@ -163,9 +79,8 @@ impl BookMachine {
     /// Takes a delta.
     pub fn on_delta(&mut self, message: &Message<'_>) -> Outcome {
         match self.phase {
-            Phase::Rejected => Outcome::Ignored,
             Phase::Waiting if self.rules.bridges_rest => self.keep(message),
-            Phase::Waiting => Outcome::Ignored,
+            Phase::Waiting | Phase::Rejected => Outcome::Ignored,
             Phase::Bridging => self.on_bridging(message),
             Phase::Live | Phase::Crossed => match self.link(message) {
                 Link::Old => {
@@ -395,7 +310,8 @@ impl BookMachine {
     }
 
     fn remember(&mut self, sequence: &Sequence) {
-        if let (ChainRule::Okx, Some(previous), Some(last)) = (self.rules.chain, sequence.previous, sequence.last)
+        if let (ChainRule::Okx, Some(previous), Some(last)) =
+            (self.rules.chain, sequence.previous, sequence.last)
         {
             if let Some(slot) = self.links.get_mut(self.links_next) {
                 *slot = (previous, last);
@@ -463,101 +379,6 @@ impl BookMachine {
         match self.crossing() {
             Outcome::Applied => Outcome::Synced,
             other => other,
-        }
-    }
-
-    /// The state of the stream as far as the book knows it.
-    #[must_use]
-    pub const fn phase(&self) -> StreamPhase {
-        match self.phase {
-            Phase::Live if self.is_auction => StreamPhase::Halted,
-            Phase::Live => StreamPhase::Live,
-            Phase::Crossed => StreamPhase::Resync,
-            Phase::Rejected => StreamPhase::Rejected,
-            Phase::Waiting | Phase::Bridging if self.was_broken => StreamPhase::Resync,
-            Phase::Waiting | Phase::Bridging => StreamPhase::Syncing,
-        }
-    }
-
-    /// Whether the book may be served as LIVE.
-    #[must_use]
-    pub fn is_live(&self) -> bool {
-        self.phase == Phase::Live
-    }
-
-    /// Whether a REST snapshot is loaded and waits for its first delta.
-    #[must_use]
-    pub fn is_bridging(&self) -> bool {
-        self.phase == Phase::Bridging
-    }
-
-    /// Whether the book is crossed and waits to uncross.
-    #[must_use]
-    pub fn is_crossed(&self) -> bool {
-        self.phase == Phase::Crossed
-    }
-
-    /// What was proven: SUSPECT unless live.
-    #[must_use]
-    pub fn integrity(&self) -> Integrity {
-        if self.is_live() { self.integrity } else { Integrity::Suspect }
-    }
-
-    /// The levels.
-    #[must_use]
-    pub const fn book(&self) -> &Book {
-        &self.book
-    }
-
-    /// The venue's number of the last applied message.
-    #[must_use]
-    pub const fn last(&self) -> Option<u64> {
-        self.last
-    }
-
-    /// Changes of the last applied message, each price once, cut levels as deletes.
-    pub fn changes(&mut self) -> &[LevelChange] {
-        facade_book::merge_changes(&mut self.changes);
-        &self.changes
-    }
-
-    /// Rules of the book.
-    #[must_use]
-    pub const fn rules(&self) -> &MachineRules {
-        &self.rules
-    }
-
-    /// Messages that were already contained.
-    #[must_use]
-    pub const fn duplicates(&self) -> u64 {
-        self.counts.duplicates
-    }
-
-    /// Reports made by `report_every`, oldest first.
-    #[must_use]
-    pub fn reports(&self) -> &[BookReport] {
-        &self.reports
-    }
-
-    /// Describes the book; `phase` is the stream's, which also knows the connection.
-    #[must_use]
-    pub fn report(&self, phase: StreamPhase) -> BookReport {
-        let counts = &self.counts;
-        BookReport {
-            phase,
-            integrity: self.integrity(),
-            updates: counts.updates,
-            level_changes: counts.level_changes,
-            gaps: counts.gaps,
-            resyncs: counts.resyncs,
-            duplicates: counts.duplicates,
-            proofs: Proofs { checked: counts.checked, failed: counts.failed },
-            bids: self.book.len(BookSide::Bid),
-            asks: self.book.len(BookSide::Ask),
-            best_bid: self.book.best_bid(),
-            best_ask: self.book.best_ask(),
-            venue_sequence: self.last,
-            sha256: self.is_live().then(|| self.book.sha256(0)),
         }
     }
 }

@@ -3,10 +3,13 @@
 use std::convert::Infallible;
 
 use facade_hub::{Batch, Hub, PublishError, RecordKind, Stamp};
-use facade_model::{BookSide, Channel, GapScope, GapState, Integrity, LevelChange, Ticker, TopOfBook, Trade, UpdateFlags};
+use facade_model::{
+    BookSide, Channel, GapScope, GapState, Integrity, LevelChange, Ticker, TopOfBook, Trade, UpdateFlags,
+};
 use facade_wire as wire;
 use facade_wire::{Exponents, Header, WireError};
 
+use crate::inspect::EncodedBook;
 use crate::machine::BookMachine;
 use crate::topic::Topic;
 
@@ -100,7 +103,9 @@ impl Publisher {
         let flags = if is_last { UpdateFlags::default() } else { UpdateFlags::MORE };
         let times = Times { event: trade.ts_event, recv: ts_recv };
         let header = Header { flags, ..self.header(origin, topic, topic.seq + 1, times) };
-        self.record(topic, RecordKind::Data, !is_last, times, |out| wire::trade(out, &header, origin.usual, trade))
+        self.record(topic, RecordKind::Data, !is_last, times, |out| {
+            wire::trade(out, &header, origin.usual, trade)
+        })
     }
 
     /// Publishes best prices.
@@ -113,7 +118,9 @@ impl Publisher {
         venue_sequence: Option<u64>,
     ) -> Result<(), WireError> {
         let header = Header { venue_sequence, ..self.header(origin, topic, topic.seq + 1, times) };
-        self.record(topic, RecordKind::Data, false, times, |out| wire::top_of_book(out, &header, origin.usual, top))
+        self.record(topic, RecordKind::Data, false, times, |out| {
+            wire::top_of_book(out, &header, origin.usual, top)
+        })
     }
 
     /// Publishes statistics.
@@ -125,7 +132,9 @@ impl Publisher {
         times: Times,
     ) -> Result<(), WireError> {
         let header = self.header(origin, topic, topic.seq + 1, times);
-        self.record(topic, RecordKind::Data, false, times, |out| wire::ticker(out, &header, origin.usual, ticker))
+        self.record(topic, RecordKind::Data, false, times, |out| {
+            wire::ticker(out, &header, origin.usual, ticker)
+        })
     }
 
     /// Publishes the changes of one message.
@@ -199,12 +208,19 @@ impl Publisher {
         times: Times,
     ) {
         let checkpoint = checkpoint_of(machine, topic.seq, levels);
-        let header = Header { integrity: machine.integrity(), ..self.header(origin, topic, topic.seq, times) };
+        let header =
+            Header { integrity: machine.integrity(), ..self.header(origin, topic, topic.seq, times) };
         self.plain(topic, RecordKind::Position, |out| wire::checkpoint(out, &header, &checkpoint));
     }
 
     /// Publishes the topic's state as a topic record.
-    pub fn state(&mut self, origin: Origin<'_>, topic: &mut Topic, detail: &StateDetail<'_>, integrity: Integrity) {
+    pub fn state(
+        &mut self,
+        origin: Origin<'_>,
+        topic: &mut Topic,
+        detail: &StateDetail<'_>,
+        integrity: Integrity,
+    ) {
         let state = wire::StreamState {
             state: topic.phase,
             reason: topic.reason,
@@ -317,7 +333,7 @@ pub fn encode_book(
     (epoch, wall): (u32, i64),
     times: Times,
     depth: usize,
-) -> Result<(Vec<u8>, Vec<u8>), WireError> {
+) -> Result<EncodedBook, WireError> {
     let header = Header {
         integrity: machine.integrity(),
         flags: UpdateFlags::CUT,
@@ -347,13 +363,13 @@ fn checkpoint_of(machine: &BookMachine, proof_seq: u64, levels: u32) -> wire::Ch
     }
 }
 
-fn header_of<'a>(
-    origin: Origin<'a>,
+fn header_of(
+    origin: Origin<'_>,
     channel: Channel,
     epoch: u32,
     (seq, ts_publish): (u64, i64),
     times: Times,
-) -> Header<'a> {
+) -> Header<'_> {
     Header {
         venue: origin.venue,
         symbol: origin.symbol,

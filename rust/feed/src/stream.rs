@@ -6,7 +6,8 @@ use facade_wire::Exponents;
 
 use crate::chain::{ChainRule, SnapshotSource};
 use crate::config::FeedConfig;
-use crate::machine::{BookMachine, ChecksumRule, MachineRules};
+use crate::machine::BookMachine;
+use crate::rules::{ChecksumRule, MachineRules};
 use crate::topic::Topic;
 
 /// Number of channels of the contract, and the unused 0.

@@ -86,7 +86,8 @@ impl Subscriptions {
 
     /// Forgets an item; `true` if the venue knows of it.
     pub fn forget(&mut self, stream: usize, channel: Channel) -> bool {
-        let Some(at) = self.items.iter().position(|item| item.stream == stream && item.channel == channel) else {
+        let Some(at) = self.items.iter().position(|item| item.stream == stream && item.channel == channel)
+        else {
             return false;
         };
         let item = self.items.swap_remove(at);
@@ -118,7 +119,8 @@ impl Subscriptions {
     /// Takes the items that the next request may carry: all that are wanted, or one that must go alone.
     pub fn next_group(&mut self, most: usize, request_id: u64, group: &mut Vec<(usize, Channel)>) {
         group.clear();
-        let alone_busy = self.items.iter().any(|item| item.is_alone && matches!(item.state, ItemState::Asked { .. }));
+        let alone_busy =
+            self.items.iter().any(|item| item.is_alone && matches!(item.state, ItemState::Asked { .. }));
         for item in &mut self.items {
             if item.state != ItemState::Wanted || group.len() >= most || (item.is_alone && alone_busy) {
                 continue;
@@ -170,11 +172,7 @@ impl Subscriptions {
     ///
     /// `stream` and `channel` are absent where the venue does not repeat them. A refusal of a whole request of
     /// several items decides nothing: each is asked for alone, so that one bad symbol harms no other (row B29).
-    pub fn answer(
-        &mut self,
-        answer: &Answer,
-        mut each: impl FnMut(usize, Channel, Verdict),
-    ) {
+    pub fn answer(&mut self, answer: &Answer, mut each: impl FnMut(usize, Channel, Verdict)) {
         let asked_together = self.items.iter().filter(|item| answer.matches(item)).count();
         for item in self.items.iter_mut().filter(|item| answer.matches(item)) {
             match (item.state, answer.is_accepted) {
@@ -223,7 +221,9 @@ impl Answer {
         };
         match (self.stream, self.channel) {
             (Some(stream), Some(channel)) => item.stream == stream && item.channel == channel,
-            (Some(stream), None) => item.stream == stream && self.request_id.is_none_or(|id| id == request_id),
+            (Some(stream), None) => {
+                item.stream == stream && self.request_id.is_none_or(|id| id == request_id)
+            }
             _ => self.request_id.is_none_or(|id| id == request_id),
         }
     }
@@ -264,7 +264,9 @@ mod tests {
         for expected in 0..3 {
             assert_eq!(ask(&mut all), vec![(expected, Channel::Trades)]);
             let request_id = Some(all.request_last);
-            all.answer(&answer(request_id, None, expected != 1), |stream, _, verdict| verdicts.push((stream, verdict)));
+            all.answer(&answer(request_id, None, expected != 1), |stream, _, verdict| {
+                verdicts.push((stream, verdict));
+            });
         }
         assert_eq!(verdicts, vec![(0, Verdict::Accepted), (1, Verdict::Refused), (2, Verdict::Accepted)]);
     }

@@ -47,7 +47,9 @@ impl Feed {
         self.begin();
         let stream = self.fetches.remove(&request_id);
         let is_awaited = |entry: &&mut Stream| entry.resync.request_id == Some(request_id);
-        if let Some((stream, entry)) = stream.and_then(|at| Some((at, self.streams.get_mut(at).filter(is_awaited)?))) {
+        if let Some((stream, entry)) =
+            stream.and_then(|at| Some((at, self.streams.get_mut(at).filter(is_awaited)?)))
+        {
             entry.resync.request_id = None;
             if status == STATUS_OK {
                 self.take_snapshot(stream, body, ts_recv);
@@ -83,7 +85,9 @@ impl Feed {
             self.retry(stream, StateReason::SnapshotUnusable);
             return;
         };
-        let Some(machine) = self.streams.get_mut(stream).and_then(|entry| entry.machine.as_mut()) else { return };
+        let Some(machine) = self.streams.get_mut(stream).and_then(|entry| entry.machine.as_mut()) else {
+            return;
+        };
         let outcome = machine.on_rest_snapshot(levels, last);
         self.settle(stream, outcome, Times { event: ts_event, recv: ts_recv });
     }
@@ -93,7 +97,8 @@ impl Feed {
         self.begin();
         for stream in 0..self.streams.len() {
             let is_wanted = |entry: &Stream| {
-                entry.is_book_live() && entry.topic(Channel::BookL2).is_some_and(|topic| wanted.contains(&topic.id))
+                entry.is_book_live()
+                    && entry.topic(Channel::BookL2).is_some_and(|topic| wanted.contains(&topic.id))
             };
             if self.streams.get(stream).is_some_and(is_wanted) {
                 self.publish_cut(stream);
@@ -104,7 +109,8 @@ impl Feed {
 
     fn publish_cut(&mut self, stream: usize) {
         let venue = self.config.product.venue();
-        let Some(Stream { instrument, usual, topics, machine: Some(machine), .. }) = self.streams.get_mut(stream)
+        let Some(Stream { instrument, usual, topics, machine: Some(machine), .. }) =
+            self.streams.get_mut(stream)
         else {
             return;
         };
@@ -145,7 +151,9 @@ impl Feed {
         let mut late = Vec::new();
         for item in self.subscriptions.items() {
             match item.state {
-                ItemState::Asked { deadline, .. } | ItemState::Leaving { deadline, .. } if deadline <= now => {
+                ItemState::Asked { deadline, .. } | ItemState::Leaving { deadline, .. }
+                    if deadline <= now =>
+                {
                     late.push((item.stream, item.channel));
                 }
                 _ => {}
@@ -172,7 +180,9 @@ impl Feed {
             let resync = &mut entry.resync;
             if resync.due != 0 && resync.due <= now {
                 self.resync_now(stream);
-            } else if machine.is_crossed() && resync.crossed_since != 0 && now - resync.crossed_since >= self.config.crossed_ns
+            } else if machine.is_crossed()
+                && resync.crossed_since != 0
+                && now - resync.crossed_since >= self.config.crossed_ns
             {
                 self.break_and_resync(stream, StateReason::Crossed);
             } else if machine.is_bridging() && now - resync.bridging_since >= self.config.quiet_ns {

@@ -1,5 +1,6 @@
 //! `Feed` for Python: one call per frame, commands back as tuples, nothing on the usual way.
 
+use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
@@ -189,7 +190,12 @@ impl PyFeed {
     ///
     /// Raises:
     ///     ValueError: The numbers do not fit 64 bits.
-    fn book<'py>(&self, py: Python<'py>, symbol: &str, depth: usize) -> PyResult<Option<Bound<'py, PyTuple>>> {
+    fn book<'py>(
+        &self,
+        py: Python<'py>,
+        symbol: &str,
+        depth: usize,
+    ) -> PyResult<Option<Bound<'py, PyTuple>>> {
         let Some(encoded) = self.lock().encode_book(symbol, depth) else { return Ok(None) };
         let (snapshot, checkpoint) = encoded.map_err(|error| PyValueError::new_err(error.to_string()))?;
         let pair = [PyBytes::new(py, &snapshot), PyBytes::new(py, &checkpoint)];
@@ -245,10 +251,8 @@ impl PyFeed {
     }
 
     fn frame(&self, feed: &mut Feed, frame: &[u8], ts_recv: i64) {
-        #[expect(clippy::panic, reason = "the failpoint of row H01")]
-        if std::mem::take(&mut *self.failpoint.lock().unwrap_or_else(PoisonError::into_inner)) {
-            panic!("failpoint");
-        }
+        let is_armed = std::mem::take(&mut *self.failpoint.lock().unwrap_or_else(PoisonError::into_inner));
+        assert!(!is_armed, "failpoint of row H01");
         feed.on_frame(frame, ts_recv);
     }
 }
@@ -361,7 +365,10 @@ fn book_dict<'py>(py: Python<'py>, book: &BookReport) -> PyResult<Bound<'py, PyD
 }
 
 fn hex(digest: [u8; 32]) -> String {
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    digest.iter().fold(String::with_capacity(64), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 const fn integrity_name(integrity: facade_model::Integrity) -> &'static str {

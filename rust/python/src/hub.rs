@@ -128,7 +128,13 @@ impl PyHub {
 impl PyHub {
     #[new]
     #[pyo3(signature = (*, epoch, ring_bytes = 64 << 20, ring_age_ms = 60_000, owed_bytes = 4 << 20, lag_ms = 30_000))]
-    fn py_new(epoch: u32, ring_bytes: usize, ring_age_ms: u64, owed_bytes: u64, lag_ms: u64) -> PyResult<Self> {
+    fn py_new(
+        epoch: u32,
+        ring_bytes: usize,
+        ring_age_ms: u64,
+        owed_bytes: u64,
+        lag_ms: u64,
+    ) -> PyResult<Self> {
         let bounds = HubBounds {
             ring_bytes,
             ring_age_ns: ring_age_ms.saturating_mul(1_000_000),
@@ -180,13 +186,13 @@ impl PyHub {
             };
             wire::subscription_status(out, &header, &accepted);
         };
-        let mut options = AttachOptions::default();
-        options.start = match start {
+        let start = match start {
             "next" => Start::Next,
             "newest" => Start::Newest,
             "cut" => Start::Cut,
             other => return Err(PyValueError::new_err(format!("unknown start {other:?}"))),
         };
+        let options = AttachOptions { start };
         let topic = self.hub.topic(&key);
         let seam = self
             .hub
@@ -380,12 +386,12 @@ impl PyHub {
     }
 }
 
-const fn blank_status<'a>(
+const fn blank_status(
     phase: SubscriptionPhase,
     request_id: u64,
     subscription_id: u32,
-    requested_symbol: &'a str,
-) -> SubscriptionStatus<'a> {
+    requested_symbol: &str,
+) -> SubscriptionStatus<'_> {
     SubscriptionStatus {
         request_id,
         subscription_id,

@@ -1,5 +1,8 @@
 //! `datafacade._core`: the Rust core as Python sees it. Wraps, converts, maps errors; decides nothing (STYLE R13).
 
+#![allow(clippy::doc_markdown, reason = "these are Python docstrings")]
+#![allow(clippy::needless_pass_by_value, reason = "arguments arrive owned from Python")]
+
 mod clock;
 mod edge;
 mod feed;
