@@ -1,0 +1,161 @@
+"""Command line of the simulator: ``python -m datafacade.sim`` and ``datafacade sim``."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from datafacade.sim.listings import PRODUCTS, ProductKey
+from datafacade.sim.settings import SimulatorSettings
+from datafacade.sim.simulator import Simulator
+
+EXAMPLES: Final = """\
+examples:
+  run all venues, write their URLs and the truth log
+    datafacade sim --seed 7 --truth truth.jsonl --ports-file ports.json
+  only Kraken and OKX, five symbols, 100 market steps a second each
+    datafacade sim --products kraken/spot,okx/public --symbols BTC,ETH,SOL,XRP,ADA --rate 100
+  inject a fault into a running simulator (CONTROL is printed at start and stands in ports.json)
+    curl -d '{"verb": "drop", "venue": "binance", "symbol": "BTCUSDT"}' CONTROL/faults
+    curl CONTROL/faults
+"""
+EXIT_USAGE: Final = 2
+EXIT_FAILED: Final = 1
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the simulator's options to ``parser``."""
+    defaults = SimulatorSettings()
+    parser.add_argument(
+        "--seed", type=int, default=defaults.seed, help="seed of the markets (default %(default)s)"
+    )
+    parser.add_argument("--truth", type=Path, metavar="FILE", help="write the truth log as JSON lines")
+    parser.add_argument(
+        "--ports-file", type=Path, metavar="FILE", help="write the URLs as JSON, once all ports listen"
+    )
+    parser.add_argument(
+        "--symbols",
+        default=",".join(defaults.bases),
+        metavar="LIST",
+        help="base assets; each venue quotes them in its own currency and spelling (default %(default)s)",
+    )
+    parser.add_argument(
+        "--products", default=",".join(PRODUCTS), metavar="LIST", help="venue products (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--rate",
+        type=float,
+        default=defaults.steps_per_s,
+        help="market steps per symbol and second, trades included (default %(default)s)",
+    )
+    parser.add_argument(
+        "--trade-ratio",
+        type=float,
+        default=defaults.trade_ratio,
+        help="share of the steps that are trades (%(default)s)",
+    )
+    parser.add_argument(
+        "--depth", type=int, default=defaults.depth, help="levels a side of each book (%(default)s)"
+    )
+    parser.add_argument(
+        "--port", type=int, default=0, help="port of the control endpoint (default: a free one)"
+    )
+    parser.add_argument(
+        "--lifetime-s", type=float, help="lifetime of connections where the venue has one (24 h)"
+    )
+    parser.add_argument("--no-oddities", action="store_true", help="leave out what is legal but surprising")
+    parser.add_argument(
+        "--okx-checksum", action="store_true", help="OKX sends the CRC it had until 2026-06-23"
+    )
+    parser.add_argument(
+        "--hash-every-ms",
+        type=int,
+        default=defaults.top_hash_every_ms,
+        help="top-50 hashes in the log (%(default)s)",
+    )
+    parser.add_argument(
+        "--full-hash-every-ms",
+        type=int,
+        default=defaults.full_hash_every_ms,
+        help="whole-book hashes (%(default)s)",
+    )
+    parser.add_argument("--seconds", type=float, help="stop by itself after so many seconds")
+
+
+def settings_of(arguments: argparse.Namespace) -> SimulatorSettings:
+    """Return the settings that parsed ``arguments`` ask for.
+
+    Raises:
+        ValueError: A value is out of range or a product unknown.
+    """
+    names = [name for name in arguments.products.split(",") if name]
+    unknown = [name for name in names if name not in PRODUCTS]
+    if unknown:
+        raise ValueError(f"unknown products {', '.join(unknown)}: expected some of {', '.join(PRODUCTS)}")
+    products: tuple[ProductKey, ...] = tuple(product for product in PRODUCTS if product in names)
+    bases = tuple(name.partition("-")[0].upper() for name in arguments.symbols.split(",") if name)
+    return SimulatorSettings(
+        seed=arguments.seed,
+        products=products,
+        bases=tuple(dict.fromkeys(bases)),
+        steps_per_s=arguments.rate,
+        trade_ratio=arguments.trade_ratio,
+        depth=arguments.depth,
+        truth=arguments.truth,
+        ports_file=arguments.ports_file,
+        port=arguments.port,
+        has_oddities=not arguments.no_oddities,
+        has_okx_checksum=arguments.okx_checksum,
+        top_hash_every_ms=arguments.hash_every_ms,
+        full_hash_every_ms=arguments.full_hash_every_ms,
+        lifetime_s=arguments.lifetime_s,
+    )
+
+
+async def run(settings: SimulatorSettings, *, seconds: float | None = None) -> None:
+    """Run the simulator until SIGINT or SIGTERM, or for ``seconds``; print its URLs once it listens."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(name, stop.set)
+    async with Simulator(settings) as simulator:
+        sys.stdout.write(json.dumps(simulator.ports()) + "\n")
+        sys.stdout.flush()
+        markets = asyncio.ensure_future(simulator.wait())
+        stopped = asyncio.ensure_future(stop.wait())
+        try:
+            await asyncio.wait({markets, stopped}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            if markets.done():
+                markets.result()
+        finally:
+            stopped.cancel()
+            markets.cancel()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="datafacade sim",
+        description="Simulate the wire protocols of Binance, OKX, Coinbase and Kraken on loopback, with faults on demand.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_arguments(parser)
+    arguments = parser.parse_args(argv)
+    try:
+        settings = settings_of(arguments)
+    except ValueError as error:
+        sys.stderr.write(f"datafacade sim: {error}\n")
+        return EXIT_USAGE
+    try:
+        asyncio.run(run(settings, seconds=arguments.seconds))
+    except OSError as error:
+        sys.stderr.write(f"datafacade sim: cannot start: {error}\n")
+        return EXIT_FAILED
+    return 0

@@ -1,0 +1,144 @@
+"""Coinbase Advanced Trade's public REST paths.
+
+Source: venues/coinbase.md section A6, 2026-08-22.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from datafacade.sim import coinbase_advanced_texts as texts
+from datafacade.sim.books import Level
+from datafacade.sim.coinbase_times import rfc3339
+from datafacade.sim.digits import trimmed
+from datafacade.sim.frames import Frame
+from datafacade.sim.limits import SlidingWindow
+from datafacade.sim.market import Market
+from datafacade.sim.venue import Answer, Query, RestHandler
+
+ROOT: Final = "/api/v3/brokerage"
+REQUESTS_PER_S: Final = 10
+CACHE_S: Final = 1.0
+
+
+class AdvancedRest:
+    """The REST side of Coinbase Advanced Trade."""
+
+    def __init__(self, markets: Mapping[str, Market]) -> None:
+        self._markets = markets
+        self._window = SlidingWindow(REQUESTS_PER_S, 1.0)
+        self._cache: dict[str, tuple[float, Answer]] = {}
+
+    def routes(self) -> Mapping[str, RestHandler]:
+        """Return the handlers by path; order books come from a cache of 1 s, as at the venue's edge."""
+        return {
+            f"{ROOT}/time": self._time,
+            f"{ROOT}/market/products": self._products,
+            f"{ROOT}/market/products/{{product_id}}": self._product,
+            f"{ROOT}/market/products/{{product_id}}/ticker": self._ticker,
+            f"{ROOT}/market/product_book": lambda query: self._cached("book", query, self._book),
+        }
+
+    def admit(self, path: str, query: Query) -> Answer | None:
+        """Admit ten requests a second."""
+        del path, query
+        if self._window.admit(time.monotonic()):
+            return None
+        body = texts.dump({"errors": [{"id": "rate_limit_exceeded", "message": "Too many requests"}]})
+        return Answer(body=body, status=429)
+
+    def error(self, name: str, details: str, status: int) -> Answer:
+        """Return an error in the venue's shape."""
+        return Answer(
+            body=texts.dump({"error": name, "error_details": details, "message": details}), status=status
+        )
+
+    def _cached(self, name: str, query: Query, make: Callable[[Query], Answer]) -> Answer:
+        key = f"{name}:{sorted(query.items())}"
+        now = time.monotonic()
+        kept = self._cache.get(key)
+        if kept is None or now - kept[0] >= CACHE_S:
+            kept = self._cache[key] = (now, make(query))
+        return kept[1]
+
+    def _market(self, query: Query) -> Market | None:
+        symbol = query.get("product_id", "")
+        return self._markets.get(symbol) or self._markets.get(
+            symbol.removesuffix("C") if "USDC" in symbol else ""
+        )
+
+    def _missing(self) -> Answer:
+        return self.error("NOT_FOUND", "valid product_id is required", 404)
+
+    def _time(self, query: Query) -> Answer:
+        del query
+        now = time.time_ns()
+        body = {"iso": rfc3339(now, 0), "epochSeconds": str(now // 10**9), "epochMillis": str(now // 10**6)}
+        return Answer(body=texts.dump(body))
+
+    def _products(self, query: Query) -> Answer:
+        rows = [texts.product(market) for market in self._markets.values()]
+        rows += [
+            texts.alias_product(m) for m in self._markets.values() if m.instrument.base in ("BTC", "ETH")
+        ]
+        offset, limit = query.get("offset", "0"), query.get("limit", "1000")
+        if not offset.isdigit() or not limit.isdigit():
+            return self.error("INVALID_ARGUMENT", "limit and offset must be integers", 400)
+        chosen = rows[int(offset) :][: int(limit)]
+        return Answer(body=texts.dump({"products": chosen, "num_products": len(chosen)}))
+
+    def _product(self, query: Query) -> Answer:
+        market = self._market(query)
+        return self._missing() if market is None else Answer(body=texts.dump(texts.product(market)))
+
+    def _book(self, query: Query) -> Answer:
+        market = self._market(query)
+        if market is None:
+            return self._missing()
+        limit = query.get("limit", "")
+        cut = market.book.copy(int(limit) if limit.isdigit() and int(limit) else None)
+        listed = market.instrument
+
+        def rows(levels: list[Level]) -> list[dict[str, str]]:
+            return [
+                {"price": trimmed(p, listed.price_scale), "size": trimmed(q, listed.quantity_scale)}
+                for p, q in levels
+            ]
+
+        book = {
+            "product_id": listed.venue_symbol,
+            "bids": rows(cut.bids.top()),
+            "asks": rows(cut.asks.top()),
+            "time": rfc3339(time.time_ns()),
+        }
+        last = trimmed(market.day.last, listed.price_scale)
+        body = {
+            "pricebook": book,
+            "last": last,
+            "mid_market": last,
+            "spread_bps": "0.0014",
+            "spread_absolute": "0.01",
+        }
+        frame = Frame(
+            text="", topic="book", kind="snapshot", channel="product_book", symbol=listed.venue_symbol
+        )
+        return Answer(body=texts.dump(body), snapshot=frame)
+
+    def _ticker(self, query: Query) -> Answer:
+        market = self._market(query)
+        if market is None:
+            return self._missing()
+        limit = query.get("limit", "100")
+        count = int(limit) if limit.isdigit() else 100
+        listed, book = market.instrument, market.book
+        rows = [
+            {**texts.trade(listed, trade), "bid": "", "ask": "", "exchange": "coinbase"}
+            for trade in list(market.trades)[-count:][::-1]
+        ]
+        best = {
+            "best_bid": trimmed(book.bids.price_at(0), listed.price_scale),
+            "best_ask": trimmed(book.asks.price_at(0), listed.price_scale),
+        }
+        return Answer(body=texts.dump({"trades": rows, **best}))

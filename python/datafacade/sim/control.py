@@ -1,0 +1,142 @@
+"""The control endpoint: arm faults, read proofs, the true books and the counts. HTTP and JSON on loopback."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Protocol
+
+from aiohttp import web
+
+from datafacade.sim.books import Book
+from datafacade.sim.faults import Fault, FaultBoard, FaultRefused
+from datafacade.sim.stats import Stats
+from datafacade.sim.verbs import VERBS
+
+
+class Controlled(Protocol):
+    """What the control endpoint needs of the simulator."""
+
+    faults: FaultBoard
+    stats: Stats
+
+    def arm(self, request: Mapping[str, object]) -> Fault:
+        """Arm a fault."""
+
+    def book(self, product: str, symbol: str) -> Book | None:
+        """Return a true book."""
+
+    def ports(self) -> dict[str, object]:
+        """Return the URLs."""
+
+
+class ControlServer:
+    """Serves the control paths."""
+
+    def __init__(self, simulator: Controlled) -> None:
+        self._simulator = simulator
+        self._runner: web.AppRunner | None = None
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen on ``host``; return the port."""
+        app = web.Application()
+        app.add_routes(
+            [
+                web.get("/", self._index),
+                web.get("/verbs", self._verbs),
+                web.get("/ports", self._ports),
+                web.post("/faults", self._arm),
+                web.get("/faults", self._faults),
+                web.get("/faults/{id}", self._fault),
+                web.delete("/faults", self._remove),
+                web.delete("/faults/{id}", self._remove),
+                web.get("/truth/book", self._book),
+                web.get("/stats", self._stats),
+            ]
+        )
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, host, port).start()
+        return int(self._runner.addresses[0][1])
+
+    async def stop(self) -> None:
+        """Stop listening."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _index(self, _: web.Request) -> web.Response:
+        paths = {
+            "GET /verbs": "the fault verbs and their options",
+            "POST /faults": 'arm a fault: {"verb": "drop", "venue": "binance", "symbol": "BTCUSDT", "count": 1}',
+            "GET /faults": "all faults with the proof of what they did; also /faults/ID",
+            "DELETE /faults": "end all faults; also /faults/ID",
+            "GET /truth/book?venue=binance&symbol=BTCUSDT": "the true book; also product=binance/usdm and depth=50",
+            "GET /stats": "connections, attempts, messages, weights, violations by product",
+            "GET /ports": "the URLs of the venues",
+        }
+        return web.json_response(paths)
+
+    async def _verbs(self, _: web.Request) -> web.Response:
+        return web.json_response(
+            {
+                name: {"summary": verb.summary, "acts_on": verb.stage, "options": dict(verb.options)}
+                for name, verb in VERBS.items()
+            }
+        )
+
+    async def _ports(self, _: web.Request) -> web.Response:
+        return web.json_response(self._simulator.ports())
+
+    async def _arm(self, request: web.Request) -> web.Response:
+        try:
+            body = json.loads(await request.text())
+        except ValueError:
+            return _refused("expected a JSON object")
+        if not isinstance(body, dict):
+            return _refused("expected a JSON object")
+        try:
+            fault = self._simulator.arm(body)
+        except FaultRefused as refused:
+            return _refused(str(refused))
+        return web.json_response(fault.proof(), status=201)
+
+    async def _faults(self, _: web.Request) -> web.Response:
+        return web.json_response([fault.proof() for fault in self._simulator.faults.all()])
+
+    async def _fault(self, request: web.Request) -> web.Response:
+        wanted = request.match_info["id"]
+        for fault in self._simulator.faults.all():
+            if str(fault.id) == wanted:
+                return web.json_response(fault.proof())
+        return web.json_response({"error": f"no fault {wanted[:20]}"}, status=404)
+
+    async def _remove(self, request: web.Request) -> web.Response:
+        wanted = request.match_info.get("id")
+        if wanted is not None and not wanted.isdigit():
+            return _refused("expected the number of a fault")
+        return web.json_response({"ended": self._simulator.faults.remove(int(wanted) if wanted else None)})
+
+    async def _book(self, request: web.Request) -> web.Response:
+        product = request.query.get("product") or request.query.get("venue", "")
+        symbol, depth = request.query.get("symbol", ""), request.query.get("depth", "")
+        book = self._simulator.book(product, symbol)
+        if book is None:
+            return web.json_response({"error": f"no market {symbol[:40]!r} at {product[:40]!r}"}, status=404)
+        text = book.text(int(depth) if depth.isdigit() else None)
+        return web.json_response(
+            {
+                "symbol": symbol,
+                "bids": len(book.bids),
+                "asks": len(book.asks),
+                "sha256": hashlib.sha256(text.encode()).hexdigest(),
+                "text": text,
+            }
+        )
+
+    async def _stats(self, _: web.Request) -> web.Response:
+        return web.json_response(self._simulator.stats.report())
+
+
+def _refused(reason: str) -> web.Response:
+    return web.json_response({"error": reason}, status=400)

@@ -1,0 +1,55 @@
+"""Print exact decimals from integers, in every spelling the venues use. Pure."""
+
+from __future__ import annotations
+
+
+def padded(value: int, scale: int) -> str:
+    """Return ``value * 10**-scale`` with exactly ``scale`` decimals.
+
+    Example:
+        >>> padded(9701201, 4)
+        '970.1201'
+    """
+    sign = "-" if value < 0 else ""
+    if scale == 0:
+        return f"{value}"
+    whole, fraction = divmod(abs(value), 10**scale)
+    return f"{sign}{whole}.{fraction:0{scale}d}"
+
+
+def trimmed(value: int, scale: int) -> str:
+    """Return ``value * 10**-scale`` without exponent and without trailing zeros.
+
+    Example:
+        >>> trimmed(20000, 2), trimmed(229, 7)
+        ('200', '0.0000229')
+    """
+    text = padded(value, scale)
+    return text.rstrip("0").rstrip(".") if scale else text
+
+
+def scientific(value: int, scale: int) -> str:
+    """Return ``value * 10**-scale`` as a JSON number with an exponent.
+
+    Example:
+        >>> scientific(5100, 8), scientific(1, 8)
+        ('5.1e-05', '1e-08')
+    """
+    if value == 0:
+        return "0"
+    sign = "-" if value < 0 else ""
+    digits = str(abs(value))
+    exponent = len(digits) - 1 - scale
+    fraction = digits[1:].rstrip("0")
+    mantissa = f"{digits[0]}.{fraction}" if fraction else digits[0]
+    return f"{sign}{mantissa}e{exponent:+03d}"
+
+
+def fixed(value: int, scale: int, decimals: int) -> str:
+    """Return ``value * 10**-scale`` padded to ``decimals`` places, which must not be fewer than ``scale``.
+
+    Example:
+        >>> fixed(9701201, 2, 8)
+        '97012.01000000'
+    """
+    return padded(value * 10 ** (decimals - scale), decimals)

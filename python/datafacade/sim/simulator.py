@@ -1,0 +1,217 @@
+"""Run the simulated venues: build them, keep their markets moving, listen, and obey fault verbs.
+
+Example:
+    >>> async def check_my_bot() -> None:
+    ...     async with Simulator(SimulatorSettings(seed=7, products=("kraken/spot",))) as simulator:
+    ...         url = simulator.urls["kraken/spot"]["ws"] + "/v2"
+    ...         await my_bot_connects_to(url)
+    ...         simulator.arm({"verb": "drop", "venue": "kraken", "symbol": "BTC/USD"})
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from types import TracebackType
+from typing import Final, Self
+
+from datafacade.sim.actions import act
+from datafacade.sim.books import Book
+from datafacade.sim.control import ControlServer
+from datafacade.sim.faults import Fault, FaultBoard
+from datafacade.sim.limits import ConnectionRules
+from datafacade.sim.listener import Listener
+from datafacade.sim.listings import Instrument, ProductKey, instrument
+from datafacade.sim.market import Market
+from datafacade.sim.outlet import Outlet
+from datafacade.sim.rest import RestServer
+from datafacade.sim.settings import SimulatorSettings
+from datafacade.sim.stats import Stats
+from datafacade.sim.truth import Digester, TruthLog
+from datafacade.sim.venue import Surroundings, Venue
+from datafacade.sim.venues import build_venue
+
+TICK_S: Final = 0.01
+RULES_EVERY: Final = 10  # ticks between two looks at connection rules
+STEPS_PER_TICK_MAX: Final = 2_000  # per market; a machine that stalls does not owe more than this
+WARM_UP_STEPS: Final = 200  # so that the first client finds trades and a moved market
+FUTURES_STRIDE: Final = 40
+
+
+class Simulator:
+    """All simulated venues of one run, in this process."""
+
+    def __init__(self, settings: SimulatorSettings) -> None:
+        self.settings = settings
+        self.truth = TruthLog(settings.truth, kept=settings.records_kept)
+        self.stats = Stats(settings.products)
+        self.instruments: dict[tuple[str, str], Instrument] = {}
+        self.faults = FaultBoard(self.truth, self.instruments)
+        self.urls: dict[str, dict[str, str]] = {}
+        self.control_url = ""
+        self._around = Surroundings(
+            outlet=Outlet(self.truth, self.faults, self.stats),
+            faults=self.faults,
+            stats=self.stats,
+            digester=Digester(
+                top_every_ms=settings.top_hash_every_ms, full_every_ms=settings.full_hash_every_ms
+            ),
+            has_oddities=settings.has_oddities,
+        )
+        self.venues: dict[ProductKey, Venue] = {}
+        self.listeners: dict[ProductKey, Listener] = {}
+        self._rests: list[RestServer] = []
+        numbers = itertools.count(1)
+        for product in settings.products:
+            venue = build_venue(product, self._markets(product), self._around, settings)
+            self.venues[product] = venue
+            self.listeners[product] = Listener(
+                venue, self._rules(venue), self.truth, self.faults, self.stats, numbers
+            )
+            self._rests.append(RestServer(venue, self.truth, self.faults, self.stats))
+        self._control = ControlServer(self)
+        self._owed: dict[tuple[str, str], float] = {}
+        self._bursts: dict[tuple[str, str], tuple[float, int]] = {}  # factor, until (monotonic ns)
+        self._task: asyncio.Task[None] | None = None
+
+    def _markets(self, product: ProductKey) -> dict[str, Market]:
+        markets: dict[str, Market] = {}
+        for base in self.settings.bases:
+            listed = instrument(product, base)
+            stride = FUTURES_STRIDE if product in ("binance/usdm", "binance/coinm") else 1
+            market = Market(
+                listed, self.settings.seed, self.settings.depth, self.settings.trade_ratio, stride
+            )
+            now = time.time_ns()
+            for _ in range(WARM_UP_STEPS):
+                market.step(now)
+            markets[listed.venue_symbol] = market
+            self.instruments[product, listed.venue_symbol] = listed
+        return markets
+
+    def _rules(self, venue: Venue) -> ConnectionRules:
+        rules = venue.rules
+        if self.settings.lifetime_s is not None and rules.lifetime_s is not None:
+            rules = replace(rules, lifetime_s=self.settings.lifetime_s)
+        changes = self.settings.rules.get(venue.product, {})
+        return replace(rules, **changes)  # type: ignore[arg-type]  # field names are checked by replace itself
+
+    async def start(self) -> None:
+        """Listen on free ports and let the markets run."""
+        host = self.settings.host
+        self.truth.record(
+            "start", {"format": 1, "seed": self.settings.seed, "products": list(self.settings.products)}
+        )
+        for (product, listener), rest in zip(self.listeners.items(), self._rests, strict=True):
+            ws_port, rest_port = await listener.start(host, 0), await rest.start(host, 0)
+            self.urls[product] = {"ws": f"ws://{host}:{ws_port}", "rest": f"http://{host}:{rest_port}"}
+        control_port = await self._control.start(host, self.settings.port)
+        self.control_url = f"http://{host}:{control_port}"
+        if self.settings.ports_file is not None:
+            await asyncio.to_thread(self._write_ports)
+        self._task = asyncio.create_task(self._run(), name="simulator-markets")
+
+    def _write_ports(self) -> None:
+        """Write the URLs; the file appears whole or not at all."""
+        path = self.settings.ports_file
+        if path is not None:
+            partial = path.with_suffix(f"{path.suffix}.part")
+            partial.write_text(json.dumps(self.ports(), indent=2) + "\n", encoding="utf-8")
+            partial.replace(path)
+
+    def ports(self) -> dict[str, object]:
+        """Return the URLs of this run: control, and rest and ws by venue and product."""
+        venues: dict[str, dict[str, dict[str, str]]] = {}
+        for product, urls in self.urls.items():
+            venue, _, kind = product.partition("/")
+            venues.setdefault(venue, {})[kind] = urls
+        return {"pid": os.getpid(), "seed": self.settings.seed, "control": self.control_url, "venues": venues}
+
+    async def stop(self) -> None:
+        """Close every connection and port, and the truth log."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        await self._control.stop()
+        for listener in self.listeners.values():
+            await listener.stop()
+        for rest in self._rests:
+            await rest.stop()
+        self.truth.close()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def wait(self) -> None:
+        """Wait until the markets stop, which they do only on an error."""
+        if self._task is not None:
+            await self._task
+
+    # The market clock
+
+    async def _run(self) -> None:
+        last = time.monotonic()
+        for turn in itertools.count():
+            await asyncio.sleep(TICK_S)
+            now = time.monotonic()
+            self._advance(now - last)
+            last = now
+            now_ns = time.monotonic_ns()
+            for venue in self.venues.values():
+                venue.tick(now_ns)
+            if turn % RULES_EVERY == 0:
+                for listener in self.listeners.values():
+                    listener.tick(now_ns)
+                self.truth.flush()
+
+    def _advance(self, elapsed_s: float) -> None:
+        """Take the steps that every market owes after ``elapsed_s``."""
+        for product, venue in self.venues.items():
+            for symbol, market in venue.markets.items():
+                key = (product, symbol)
+                owed = self._owed.get(key, 0.0) + elapsed_s * self.settings.steps_per_s * self._factor(key)
+                steps = min(int(owed), STEPS_PER_TICK_MAX)
+                self._owed[key] = owed - int(owed)
+                for _ in range(steps):
+                    step = market.step(time.time_ns())
+                    venue.changed(market, step.changes, step.trades)
+
+    def _factor(self, key: tuple[str, str]) -> float:
+        if not self._bursts:
+            return 1.0
+        factor, until = self._bursts.get(key, (1.0, 0))
+        return factor if time.monotonic_ns() < until else 1.0
+
+    def burst(self, product: str, symbol: str, factor: float, until_ns: int) -> None:
+        """Let one market run ``factor`` times as fast until ``until_ns`` (monotonic)."""
+        self._bursts[product, symbol] = (factor, until_ns)
+
+    # What tests and the control endpoint ask
+
+    def arm(self, request: Mapping[str, object]) -> Fault:
+        """Arm the fault that ``request`` describes; a verb that acts at once has acted when this returns.
+
+        Raises:
+            FaultRefused: The request is not understood, or the venue has nothing the verb could change.
+        """
+        fault = self.faults.arm(request)
+        act(self, fault)
+        return fault
+
+    def book(self, product: str, symbol: str) -> Book | None:
+        """Return the true book of a market by venue symbol, or None."""
+        for key, venue in self.venues.items():
+            if product in (key, key.partition("/")[0]) and symbol in venue.markets:
+                return venue.markets[symbol].book
+        return None

@@ -1,0 +1,154 @@
+"""What a simulated venue is to the rest of the simulator, and what the simulator is to a venue. Types."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from datafacade.sim.books import Change
+from datafacade.sim.connection import Connection
+from datafacade.sim.faults import FaultBoard
+from datafacade.sim.frames import Frame, Topic
+from datafacade.sim.limits import ConnectionRules
+from datafacade.sim.listings import ProductKey
+from datafacade.sim.market import Market, Trade
+from datafacade.sim.outlet import Outlet
+from datafacade.sim.stats import Stats
+from datafacade.sim.truth import Digester
+
+Query = Mapping[str, str]  # query string and path parameters of a request
+SubscriptionFault = Literal["no_ack", "reject", "ack_and_silence"]
+
+
+class NotModelled(ValueError):
+    """The venue has nothing that the verb could change."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """One REST answer."""
+
+    body: str
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    content_type: str = "application/json"
+    snapshot: Frame | None = None  # set when the body is an order book, so that snapshot faults can find it
+
+
+RestHandler = Callable[[Query], Answer]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What every venue is given."""
+
+    outlet: Outlet
+    faults: FaultBoard
+    stats: Stats
+    digester: Digester
+    has_oddities: bool  # the legal but surprising things that real venues do
+
+    def subscription_fault(
+        self, connection: Connection, symbol: str | None, channel: str, topic: Topic
+    ) -> SubscriptionFault | None:
+        """Return the verb that an armed fault plays on this subscription, counted; silence is arranged here."""
+        for fault in self.faults.matching(
+            "subscription", connection.product, connection=connection.id, symbol=symbol
+        ):
+            if fault.channel not in (None, "any", channel, topic):
+                continue
+            about = {
+                "product": connection.product,
+                "conn": connection.id,
+                "symbol": symbol,
+                "channel": channel,
+            }
+            self.faults.use(fault, about)
+            match fault.verb.name:
+                case "no_ack":
+                    return "no_ack"
+                case "reject":
+                    return "reject"
+                case _:
+                    connection.silenced.add((symbol, topic))
+                    return "ack_and_silence"
+        return None
+
+    def say(self, connection: Connection, text: str, *, channel: str = "", is_numbered: bool = False) -> None:
+        """Send a control message: an ack, an error, a pong, a notice."""
+        frame = Frame(text=text, topic="control", kind="ack", channel=channel, is_numbered=is_numbered)
+        self.outlet.send(connection, frame)
+
+
+class Venue(Protocol):
+    """One product of a venue: its protocol, no sockets."""
+
+    @property
+    def product(self) -> ProductKey:
+        """Which product this is."""
+
+    @property
+    def rules(self) -> ConnectionRules:
+        """What it demands of connections."""
+
+    @property
+    def markets(self) -> Mapping[str, Market]:
+        """Its markets by venue symbol."""
+
+    def accepts(self, path: str) -> bool:
+        """Tell whether an upgrade to ``path`` (with query) is granted."""
+
+    def new_session(self, path: str) -> object:
+        """Return the venue's own state for a connection to ``path``."""
+
+    def opened(self, connection: Connection) -> None:
+        """Greet a new connection."""
+
+    def received(self, connection: Connection, text: str) -> None:
+        """Answer a client's message."""
+
+    def closed(self, connection: Connection) -> None:
+        """Forget a connection."""
+
+    def changed(self, market: Market, changes: Sequence[Change], trades: Sequence[Trade]) -> None:
+        """Tell of one step of a market."""
+
+    def tick(self, now_ns: int) -> None:
+        """Do what is due at ``now_ns`` (monotonic): batches, heartbeats, tickers."""
+
+    def routes(self) -> Mapping[str, RestHandler]:
+        """Return the REST handlers by path."""
+
+    def admit(self, path: str, query: Query) -> Answer | None:
+        """Charge a REST request; return the refusal if it breaks a limit."""
+
+    def rest_headers(self) -> Mapping[str, str]:
+        """Return the headers that every REST answer carries."""
+
+    def not_found(self, path: str) -> Answer:
+        """Return the answer to an unknown path."""
+
+    def weight_used(self) -> int:
+        """Return the request weight used in the present minute; 0 where there is none."""
+
+    def announce_shutdown(self, connection: Connection) -> None:
+        """Tell one client that its connection will be closed.
+
+        Raises:
+            NotModelled: The venue gives no such notice.
+        """
+
+    def reset_sequence(self, symbol: str | None, connection: Connection | None) -> int:
+        """Make sequence numbers start anew; return how many counters were reset.
+
+        Raises:
+            NotModelled: The venue has no sequence numbers.
+        """
+
+    def keep_alive(self, symbol: str | None) -> int:
+        """Send an update that changes nothing; return how many markets told it.
+
+        Raises:
+            NotModelled: The venue has no such message.
+        """

@@ -1,0 +1,215 @@
+"""The fault verbs: their names, options, and where on the way of a frame they act. Data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+# Where a verb acts: at the upgrade, after it, at a subscription, on a frame before or after it is numbered,
+# at a REST request, or at once when it is armed.
+Stage = Literal["upgrade", "opened", "subscription", "mute", "frame", "rest", "now"]
+SELECTORS: Final = frozenset(
+    {"verb", "venue", "product", "symbol", "channel", "connection", "count", "duration_ms"}
+)
+MALFORMED_KINDS: Final = (
+    "truncated",
+    "bad_utf8",
+    "nan",
+    "huge_exponent",
+    "deep",
+    "many_digits",
+    "duplicate_keys",
+    "long_string",
+    "not_json",
+)
+BAD_FRAME_KINDS: Final = (
+    "reserved_bits",
+    "masked",
+    "bad_utf8",
+    "oversize",
+    "reserved_opcode",
+    "fragmented_control",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verb:
+    """One kind of fault."""
+
+    name: str
+    stage: Stage
+    summary: str
+    topic: str = "book"  # what it hits when the request names no channel
+    kinds: tuple[str, ...] = ("update",)  # frame kinds it hits; empty: all
+    options: Mapping[str, object] = field(default_factory=dict)  # with defaults
+    is_unbounded: bool = False  # without count and duration it acts until it is removed
+
+
+_ALL: Final = (
+    Verb(name="drop", stage="frame", summary="the frame is not sent; its sequence number is used up"),
+    Verb(name="duplicate", stage="frame", summary="the frame is sent twice"),
+    Verb(
+        name="reorder",
+        stage="frame",
+        summary="the frame is sent after the next one of its symbol and channel",
+    ),
+    Verb(
+        name="delay",
+        stage="frame",
+        summary="the frame and all that follow on its connection wait ms",
+        options={"ms": 500},
+    ),
+    Verb(
+        name="mute",
+        stage="mute",
+        topic="any",
+        kinds=(),
+        summary="nothing is sent: what=symbol (needs symbol), data (all but heartbeats), heartbeats",
+        options={"what": "symbol"},
+        is_unbounded=True,
+    ),
+    Verb(
+        name="corrupt",
+        stage="frame",
+        summary="what=digit: one digit of a quantity among the best `within` levels changes, the JSON stays valid and "
+        "the checksum is left alone; what=byte: one byte changes so that the JSON does not parse",
+        options={"what": "digit", "within": 10},
+    ),
+    Verb(
+        name="truncate",
+        stage="frame",
+        summary="only the first `keep` bytes of the frame are sent (half of it by default)",
+        options={"keep": 0},
+    ),
+    Verb(name="wrong_checksum", stage="frame", summary="the checksum in the frame is wrong (Kraken, OKX)"),
+    Verb(
+        name="suppress_delete",
+        stage="frame",
+        summary="the market moves up through `levels` asks and their deletions are not told: the client's book crosses",
+        options={"levels": 2},
+    ),
+    Verb(
+        name="malformed_message",
+        stage="frame",
+        kinds=("update", "snapshot"),
+        summary=f"a damaged copy of a frame is sent before it (mode=extra) or in its place (mode=replace); "
+        f"kind={'|'.join(MALFORMED_KINDS)}",
+        options={"kind": "truncated", "mode": "extra"},
+    ),
+    Verb(
+        name="unknown_message",
+        stage="frame",
+        kinds=("update",),
+        summary="kind=type: a message of an unknown type is sent before the frame; kind=field: the frame gets an "
+        "unknown field",
+        options={"kind": "type"},
+    ),
+    Verb(
+        name="slow_snapshot",
+        stage="frame",
+        kinds=("snapshot",),
+        summary="the snapshot (Binance: the REST answer) comes ms late; updates go on",
+        options={"ms": 2000},
+    ),
+    Verb(
+        name="huge_snapshot",
+        stage="frame",
+        kinds=("snapshot",),
+        summary="the snapshot is grown to `mib` MiB: Coinbase by real far levels (at most 45,000 a side), then and "
+        "elsewhere by white space",
+        options={"mib": 8},
+    ),
+    Verb(
+        name="stale_snapshot",
+        stage="rest",
+        summary="Binance: the REST depth answer is older than anything the stream still tells",
+        kinds=(),
+    ),
+    Verb(
+        name="http_status",
+        stage="rest",
+        kinds=(),
+        summary="REST answers `status` with `body`; retry_after seconds or a date go into Retry-After",
+        options={"status": 503, "retry_after": None, "body": None, "path": None},
+    ),
+    Verb(
+        name="slow_rest",
+        stage="rest",
+        kinds=(),
+        summary="the REST answer waits ms",
+        options={"ms": 2000, "path": None},
+    ),
+    Verb(
+        name="no_ack",
+        stage="subscription",
+        topic="any",
+        summary="the subscription is ignored: no ack, no data",
+    ),
+    Verb(
+        name="reject",
+        stage="subscription",
+        topic="any",
+        summary="the subscription is refused in the venue's words",
+    ),
+    Verb(
+        name="ack_and_silence",
+        stage="subscription",
+        topic="any",
+        summary="the subscription is acknowledged, then nothing ever comes",
+    ),
+    Verb(
+        name="refuse_upgrade",
+        stage="upgrade",
+        summary="the WebSocket upgrade is answered with `status` and Retry-After",
+        options={"status": 503, "retry_after": None},
+    ),
+    Verb(
+        name="tarpit",
+        stage="upgrade",
+        summary="TCP is accepted, the upgrade is answered after ms",
+        options={"ms": 30_000},
+    ),
+    Verb(
+        name="flap",
+        stage="opened",
+        summary="a new connection lives ms after its first data, then ends as how=rst|eof|close",
+        options={"ms": 200, "how": "rst"},
+    ),
+    Verb(name="rst", stage="now", summary="the TCP connection is reset (linger 0)"),
+    Verb(
+        name="eof", stage="now", summary="the TCP connection ends without a close frame: clients report 1006"
+    ),
+    Verb(
+        name="close",
+        stage="now",
+        summary="a close frame with `code` and `reason`",
+        options={"code": 1001, "reason": ""},
+    ),
+    Verb(
+        name="bad_frame",
+        stage="now",
+        summary=f"a WebSocket frame that RFC 6455 forbids; kind={'|'.join(BAD_FRAME_KINDS)}",
+        options={"kind": "reserved_bits", "mib": 64},
+    ),
+    Verb(
+        name="sequence_reset",
+        stage="now",
+        summary="OKX: seqId starts low again with an intact chain (legal); Coinbase Advanced: sequence_num starts at 0; "
+        "Binance: update ids jump ahead (a gap)",
+    ),
+    Verb(name="keep_alive", stage="now", summary="OKX: an empty update whose seqId equals its prevSeqId"),
+    Verb(
+        name="shutdown_notice",
+        stage="now",
+        summary="the venue's notice of a shutdown, and the close after lead_ms",
+        options={"lead_ms": 5000},
+    ),
+    Verb(
+        name="burst",
+        stage="now",
+        summary="the market of the symbol (or all) runs `factor` times as fast for duration_ms (5000 by default)",
+        options={"factor": 20},
+    ),
+)
+VERBS: Final[Mapping[str, Verb]] = {verb.name: verb for verb in _ALL}
