@@ -263,10 +263,8 @@ class Binance:
         for count in (5, 10, 20):
             stream = f"{symbol.lower()}@depth{count}{speed}"
             if self._listeners.get(stream):
-                text = self._writer.partial(market, count)
-                self._publish(
-                    market, f"depth{count}{speed}", lambda _, of=text: of, sequence=market.update_id
-                )
+                write = partial(self._write_partial, market, count)
+                self._publish(market, f"depth{count}{speed}", write, sequence=market.update_id)
 
     def _write_partial(self, market: Market, count: int, stamp: int) -> str:
         del stamp  # partial depth tells no time
@@ -285,7 +283,7 @@ class Binance:
         digest: Mapping[str, object] | None = None,
         trades: Sequence[Mapping[str, object]] | None = None,
     ) -> None:
-        """Send one event of ``<symbol>@<kind>`` to all who subscribed, in each one's wrapping and time unit."""
+        """Send one event of ``<symbol>@<kind>`` to all subscribers, in each one's wrapping and time unit."""
         symbol = market.instrument.venue_symbol
         stream = f"{symbol.lower()}@{kind}"
         listeners = self._listeners.get(stream)

@@ -1,8 +1,9 @@
-"""Binance order book numbering: diff batches, snapshots of any moment, and the books that snapshot holders keep. Pure.
+"""Binance's order book numbering: diff batches, snapshots, and the books that snapshot holders keep. Pure.
 
-Every change of the matching engine counts. A batch tells ``U..u``, all counts since the one before; a snapshot tells the
-count at which it was taken. A client's book is the levels of its snapshot and all later changes: levels that were
-deeper than the snapshot stay unknown to it until they change, so each snapshot has a book of its own here (a view).
+Every change of the matching engine counts. A batch tells ``U..u``, all counts since the one before; a
+snapshot tells the count at which it was taken. A client's book is the levels of its snapshot and all later
+changes: levels that were deeper than the snapshot stay unknown to it until they change, so each snapshot
+has a book of its own here (a view).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ STALE_BY: Final = 1_000  # counts
 
 @dataclass(slots=True)
 class Batch:
-    """One depth event: net changes of the counts ``first..last``; ``previous`` is the last of the event before."""
+    """One depth event: net changes of the counts ``first..last``; ``previous`` ended the event before."""
 
     first: int
     last: int
@@ -57,7 +58,7 @@ class Collector:
 
 @dataclass(slots=True)
 class View:
-    """What a client holds that fetched one snapshot: ``limit`` levels at ``last_update_id``, and what came after."""
+    """What the client of one snapshot holds: ``limit`` levels at ``last_update_id`` and all later changes."""
 
     last_update_id: int
     limit: int
@@ -82,6 +83,7 @@ class DepthState:
     _groups: deque[tuple[int, list[Change]]] = field(default_factory=deque)
 
     def __post_init__(self) -> None:
+        """Derive what the fields imply."""
         start = self.market.update_id
         self.fast = Collector(start, self.is_contiguous)
         self.slow = Collector(start, self.is_contiguous)
@@ -143,7 +145,7 @@ class DepthState:
         return at, cut
 
     def freeze(self) -> tuple[int, Book]:
-        """Return a state older than anything the stream still tells; it stays the same: what stale snapshots show."""
+        """Return what stale snapshots show: one state that is older than anything the stream still tells."""
         if self.frozen is None:
             self.frozen = (self._oldest_id - STALE_BY, self._oldest.copy())
         return self.frozen

@@ -1,7 +1,7 @@
 """Binance futures: what differs from spot. Data.
 
-USD-M has routed paths since 2026-04-23 (a stream on the wrong one is acknowledged and silent); COIN-M is unrouted.
-Source: venues/binance.md sections 1 and 7, 2026-07.
+USD-M has routed paths since 2026-04-23 (a stream on the wrong one is acknowledged and silent); COIN-M is
+unrouted. Source: venues/binance.md sections 1 and 7, 2026-07.
 """
 
 from __future__ import annotations

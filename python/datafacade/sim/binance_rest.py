@@ -82,7 +82,7 @@ class BinanceRest:
             until = int(self.ledger.banned_until * 1000)
             message = f"Way too much request weight used; IP banned until {until}."
         else:
-            message = f"Too much request weight used; current limit is {self.ledger.limit} request weight per 1 MINUTE."
+            message = f"Too much request weight used; current limit is {self.ledger.limit} per 1 MINUTE."
         answer = _error(-1003, message, status)
         return Answer(body=answer.body, status=status, headers=wait)
 

@@ -66,7 +66,7 @@ def topic_of(stream: str) -> Topic:
 
 
 def belongs(route: str, stream: str) -> bool:
-    """Tell whether ``stream`` is served on ``route``; a subscription on the wrong one stays silent (futures)."""
+    """Tell whether ``stream`` is served on ``route``; on the wrong one it is silent (futures)."""
     if route == "":
         return True
     kind = stream.partition("@")[2]

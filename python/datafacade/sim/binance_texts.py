@@ -86,7 +86,8 @@ class Writer:
         tail = ',"M":true' if self.flavour == "spot" else ""
         return (
             f'{{"e":"aggTrade","E":{stamp},"s":"{listed.venue_symbol}","a":{last.order},'
-            f'"p":"{self.price(listed, last.price)}","q":"{quantity}","f":{first.trade_id},"l":{last.trade_id},'
+            f'"p":"{self.price(listed, last.price)}","q":"{quantity}",'
+            f'"f":{first.trade_id},"l":{last.trade_id},'
             f'"T":{traded},"m":{"true" if last.taker == "sell" else "false"}{tail}}}'
         )
 
@@ -108,8 +109,9 @@ class Writer:
         listed, day = market.instrument, market.day
         price, quantity = self.price, self.quantity
         prices = (
-            f'"c":"{price(listed, day.last)}","o":"{price(listed, day.open)}","h":"{price(listed, day.high)}",'
-            f'"l":"{price(listed, day.low)}","v":"{quantity(listed, day.volume)}","q":"{_notional(listed, day)}"'
+            f'"c":"{price(listed, day.last)}","o":"{price(listed, day.open)}",'
+            f'"h":"{price(listed, day.high)}","l":"{price(listed, day.low)}",'
+            f'"v":"{quantity(listed, day.volume)}","q":"{_notional(listed, day)}"'
         )
         if is_mini:
             return f'{{"e":"24hrMiniTicker","E":{stamp},"s":"{listed.venue_symbol}",{prices}}}'
@@ -125,7 +127,8 @@ class Writer:
             f'"b":"{price(listed, bid[0])}","B":"{quantity(listed, bid[1])}","a":"{price(listed, ask[0])}",'
             f'"A":"{quantity(listed, ask[1])}",'
         )
-        span = f'"O":{stamp - 86_400_000},"C":{stamp},"F":{market.trade_id - day.count + 1},"L":{market.trade_id}'
+        first = market.trade_id - day.count + 1
+        span = f'"O":{stamp - 86_400_000},"C":{stamp},"F":{first},"L":{market.trade_id}'
         head = f'{{"e":"24hrTicker","E":{stamp},"s":"{listed.venue_symbol}",'
         return head + core + ("" if self.flavour != "spot" else best) + f'{prices},{span},"n":{day.count}}}'
 

@@ -33,10 +33,11 @@ class Ladder:
         self.quantities: dict[int, int] = {}
 
     def __len__(self) -> int:
+        """Return the number of levels."""
         return len(self.prices)
 
     def set(self, price: int, quantity: int) -> bool:
-        """Store the absolute ``quantity`` at ``price``, or remove the level at 0; tell whether anything changed."""
+        """Store the absolute ``quantity`` at ``price``, or remove it at 0; tell whether anything changed."""
         old = self.quantities.get(price)
         if quantity == 0:
             if old is None:
@@ -105,7 +106,7 @@ class Book:
         return bid is not None and ask is not None and bid >= ask
 
     def text(self, depth: int | None = None) -> str:
-        """Return the canonical text: ``b,PRICE,QTY`` lines best first, then ``a,PRICE,QTY`` lines best first."""
+        """Return the canonical text: ``b,PRICE,QTY`` lines, then ``a,PRICE,QTY`` lines, each best first."""
         lines: list[str] = []
         for name, ladder in (("b", self.bids), ("a", self.asks)):
             lines.extend(

@@ -142,7 +142,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
     parser = argparse.ArgumentParser(
         prog="datafacade sim",
-        description="Simulate the wire protocols of Binance, OKX, Coinbase and Kraken on loopback, with faults on demand.",
+        description="Simulate Binance, OKX, Coinbase and Kraken on loopback, with faults on demand.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

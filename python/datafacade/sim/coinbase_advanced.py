@@ -1,6 +1,7 @@
 """Coinbase Advanced Trade on the wire.
 
-Source: venues/coinbase.md part A, 2026-08-22. What is not modelled: candles, status, logins (docs/simulator.md).
+Source: venues/coinbase.md part A, 2026-08-22. What is not modelled: candles, status, logins
+(docs/simulator.md).
 """
 
 from __future__ import annotations
@@ -321,6 +322,7 @@ class CoinbaseAdvanced:
 
     def announce_shutdown(self, connection: Connection) -> None:
         """Refuse: no such notice is known."""
+        del connection
         raise NotModelled("coinbase/advanced gives no notice of a shutdown")
 
     def reset_sequence(self, symbol: str | None, connection: Connection | None) -> int:

@@ -1,6 +1,7 @@
 """Coinbase Exchange on the wire.
 
-Source: venues/coinbase.md part B, 2026-08-22; a recording of 2021-04. What is not modelled: full, level3, auctions.
+Source: venues/coinbase.md part B, 2026-08-22; a recording of 2021-04. What is not modelled: full, level3,
+auctions.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ class CoinbaseExchange:
         }
         self._listeners: dict[tuple[str, str], dict[Connection, None]] = {}
         self._batch_due = self._beat_due = time.monotonic_ns()
-        self._rest = ExchangeRest(markets, {symbol: feed for symbol, feed in self._feeds.items()})
+        self._rest = ExchangeRest(markets, dict(self._feeds))
 
     def accepts(self, path: str) -> bool:
         """Grant the root path."""
@@ -285,10 +286,12 @@ class CoinbaseExchange:
 
     def announce_shutdown(self, connection: Connection) -> None:
         """Refuse: no such notice is known."""
+        del connection
         raise NotModelled("coinbase/exchange gives no notice of a shutdown")
 
     def reset_sequence(self, symbol: str | None, connection: Connection | None) -> int:
         """Refuse: the level 2 feed has no sequence numbers."""
+        del symbol, connection
         raise NotModelled("coinbase/exchange has no sequence numbers on its level 2 feed")
 
     def keep_alive(self, symbol: str | None) -> int:

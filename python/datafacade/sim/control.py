@@ -68,10 +68,10 @@ class ControlServer:
     async def _index(self, _: web.Request) -> web.Response:
         paths = {
             "GET /verbs": "the fault verbs and their options",
-            "POST /faults": 'arm a fault: {"verb": "drop", "venue": "binance", "symbol": "BTCUSDT", "count": 1}',
+            "POST /faults": 'arm a fault: {"verb": "drop", "venue": "binance", "symbol": "BTCUSDT"}',
             "GET /faults": "all faults with the proof of what they did; also /faults/ID",
             "DELETE /faults": "end all faults; also /faults/ID",
-            "GET /truth/book?venue=binance&symbol=BTCUSDT": "the true book; also product=binance/usdm and depth=50",
+            "GET /truth/book?venue=binance&symbol=BTCUSDT": "the true book; also product=, depth=",
             "GET /stats": "connections, attempts, messages, weights, violations by product",
             "GET /ports": "the URLs of the venues",
         }

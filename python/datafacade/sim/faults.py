@@ -1,4 +1,4 @@
-"""Faults on demand: which are armed, what they match, how often they were applied. No I/O but the truth log."""
+"""Faults on demand: which are armed, what they match, how often they acted. No I/O but the log."""
 
 from __future__ import annotations
 
@@ -106,6 +106,7 @@ class FaultBoard:
         self._next = 1
 
     def __bool__(self) -> bool:
+        """Tell whether any fault is armed."""
         return bool(self._active)
 
     def arm(self, request: Mapping[str, object]) -> Fault:

@@ -1,4 +1,4 @@
-"""What the simulator sends: one frame with everything the truth log and the faults want to know about it. Data."""
+"""What the simulator sends: a frame, and all that log and faults want to know about it. Data."""
 
 from __future__ import annotations
 

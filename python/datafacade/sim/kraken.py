@@ -322,6 +322,7 @@ class Kraken:
 
     def reset_sequence(self, symbol: str | None, connection: Connection | None) -> int:
         """Refuse: there are no sequence numbers."""
+        del symbol, connection
         raise NotModelled("kraken/spot has no sequence numbers")
 
     def keep_alive(self, symbol: str | None) -> int:

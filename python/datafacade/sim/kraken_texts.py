@@ -1,7 +1,7 @@
 """What Kraken's WebSocket v2 messages look like. Pure. Prices and quantities are JSON numbers.
 
-Source: venues/kraken.md sections 2 to 5, 2026-05-27; a recording of 2026-08 (which pads its numbers, where the documents
-do not: both styles are spoken here, and exponents for small numbers).
+Source: venues/kraken.md sections 2 to 5, 2026-05-27; a recording of 2026-08 (which pads its numbers, where
+the documents do not: both styles are spoken here, and exponents for small numbers).
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ def number(value: int, scale: int, style: Style) -> str:
 def levels(listed: Instrument, rows: Sequence[Change], side: str, style: Style) -> str:
     """Return the levels of one side, in the order given."""
     parts = [
-        f'{{"price":{number(price, listed.price_scale, style)},"qty":{number(quantity, listed.quantity_scale, style)}}}'
+        f'{{"price":{number(price, listed.price_scale, style)},'
+        f'"qty":{number(quantity, listed.quantity_scale, style)}}}'
         for at, price, quantity in rows
         if at == side
     ]

@@ -1,4 +1,4 @@
-"""The limits that venues enforce: windows, buckets, request weights. Times are arguments, seconds of one clock."""
+"""The limits that venues enforce: windows, buckets, request weights. Times are arguments, in seconds."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ class Bucket:
     _last: float | None = None
 
     def __post_init__(self) -> None:
+        """Derive what the fields imply."""
         self._tokens = self.burst
 
     def admit(self, now: float) -> bool:

@@ -43,6 +43,7 @@ class Listener:
     _flaps: dict[int, Fault] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        """Derive what the fields imply."""
         self._attempts = SlidingWindow(self.rules.attempts, self.rules.attempts_span_s)
 
     async def start(self, host: str, port: int) -> int:

@@ -1,7 +1,7 @@
 """What each simulated venue lists, and how it spells it. Data.
 
-Scales follow real listings of 2026 where the asset is known; an unknown asset gets a plausible listing derived from its
-name, so that load tests may ask for hundreds of symbols.
+Scales follow real listings of 2026 where the asset is known; an unknown asset gets a plausible listing
+derived from its name, so that load tests may ask for hundreds of symbols.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """A seeded market: one instrument's true book, changed step by step. Pure: times are arguments.
 
-The sequence of steps depends on the seed and the instrument alone, never on clients, faults or the wall clock. All
-venues walk along the same fair value of an asset, so that their prices agree as those of real venues do.
+The sequence of steps depends on the seed and the instrument alone, never on clients, faults or the wall
+clock. All venues walk along the same fair value of an asset, so that their prices agree as those of real
+venues do.
 """
 
 from __future__ import annotations
@@ -75,6 +76,7 @@ class Market:
     _random: Random = field(init=False)
 
     def __post_init__(self) -> None:
+        """Derive what the fields imply."""
         listed = self.instrument
         self._fair_random = Random(f"{self.seed}:fair:{listed.base}")
         self._random = Random(f"{self.seed}:{listed.product}:{listed.venue_symbol}")

@@ -1,4 +1,4 @@
-"""Moves of a market that faults ask for: they are true for the market, only what is told of them is not. Pure."""
+"""Moves of a market that faults ask for: true for the market; only what is told of them is not. Pure."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ LEVELS_FAR_MAX: Final = 45_000  # a side; a real full book holds some 27,000
 
 
 def jump_through_asks(market: Market, levels: int) -> Iterator[list[Change]]:
-    """Cancel the best ``levels`` asks, then quote a bid at the last cancelled price; yield the two groups of changes.
+    """Cancel the best ``levels`` asks, then bid at the last cancelled price; yield both groups of changes.
 
-    A client that is not told of the cancellations holds a crossed book after the second group. Each group is made when
-    it is asked for, so that the caller can publish one before the next.
+    A client that is not told of the cancellations holds a crossed book after the second group. Each group is
+    made when it is asked for, so that the caller can publish one before the next.
     """
     asks = market.book.asks
     cancelled: list[Change] = []
@@ -34,7 +34,7 @@ def jump_through_asks(market: Market, levels: int) -> Iterator[list[Change]]:
 def deepen(market: Market, levels: int) -> list[Change]:
     """Add ``levels`` far levels in all, half to each side, and return them as changes.
 
-    They are real: whoever subscribes later finds them in the snapshot, whoever is subscribed is told by an update.
+    They are real: a later subscriber finds them in the snapshot, a present one is told by an update.
     """
     changes: list[Change] = []
     book = market.book

@@ -1,6 +1,7 @@
 """OKX API v5 on the wire: the public path, and trades-all on the business path.
 
-Source: venues/okx.md, 2026-08-22. What is not modelled: candles, funding, login, call auctions (docs/simulator.md).
+Source: venues/okx.md, 2026-08-22. What is not modelled: candles, funding, login, call auctions
+(docs/simulator.md).
 """
 
 from __future__ import annotations
@@ -366,8 +367,8 @@ class Okx:
 
 def _wrong(channel: str, symbol: str) -> str:
     return (
-        f"Wrong URL or channel:{channel},instId:{symbol} doesn't exist. Please use the correct URL, channel and "
-        "parameters referring to API document."
+        f"Wrong URL or channel:{channel},instId:{symbol} doesn't exist. Please use the correct URL, "
+        "channel and parameters referring to API document."
     )
 
 

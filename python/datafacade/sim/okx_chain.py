@@ -1,4 +1,4 @@
-"""OKX's numbering of one instrument: seqId, prevSeqId and the window of 400 levels. Pure but for the clock of told_ns.
+"""OKX's numbering of one instrument: seqId, prevSeqId, the window of 400 levels.
 
 Source: venues/okx.md section 5, 2026-08-22.
 """

@@ -73,7 +73,8 @@ def top_message(
     """Return a ``books5`` or ``bbo-tbt`` message: whole top levels, no action."""
     named = f'"instId":"{listed.venue_symbol}",' if channel == "books5" else ""
     return (
-        f'{{"arg":{arg(channel, listed.venue_symbol)},"data":[{{{named}"asks":{rows(listed, book.asks.top(depth))},'
+        f'{{"arg":{arg(channel, listed.venue_symbol)},"data":[{{{named}'
+        f'"asks":{rows(listed, book.asks.top(depth))},'
         f'"bids":{rows(listed, book.bids.top(depth))},"ts":"{ts_ms}","seqId":{sequence}}}]}}'
     )
 

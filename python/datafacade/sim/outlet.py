@@ -188,7 +188,9 @@ class Outlet:
         if fault.text("kind") == "field":
             self.write(connection, frame, f'{frame.text[:-1]},"brandNew":{{"a":[1,null]}}}}'.encode(), fault)
             return
-        text = '{"e":"brandNew","event":"brandNew","channel":"brand_new","type":"brand_new","data":[],"events":[]'
+        text = (
+            '{"e":"brandNew","event":"brandNew","channel":"brandNew","type":"brandNew","data":[],"events":[]'
+        )
         if '"sequence_num":' in frame.text and isinstance(
             frame.sequence, int
         ):  # it counts like any other message
@@ -213,7 +215,7 @@ class Outlet:
 
 
 def _corrupted(frame: Frame, within: int) -> Sequence[Change] | None:
-    """Return the frame's rows with one digit of the best placed quantity changed, or None if none is near enough."""
+    """Return the rows with one digit of the best placed quantity changed; None if none is near enough."""
     if frame.rows is None or frame.book is None:
         return None
     ranked = [

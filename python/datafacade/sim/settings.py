@@ -37,6 +37,7 @@ class SimulatorSettings:
     )  # ConnectionRules fields by product
 
     def __post_init__(self) -> None:
+        """Derive what the fields imply."""
         if self.steps_per_s < 0 or not 0 <= self.trade_ratio <= 1:
             raise ValueError("expected a rate of at least 0 and a trade ratio from 0 to 1")
         if not self.bases or self.depth < 1:

@@ -145,12 +145,14 @@ class Simulator:
         self.truth.close()
 
     async def __aenter__(self) -> Self:
+        """Start."""
         await self.start()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        """Stop."""
         await self.stop()
 
     async def wait(self) -> None:

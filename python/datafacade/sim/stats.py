@@ -1,4 +1,4 @@
-"""Counts of what clients did to the simulated venues: connections, attempts, messages, weights, violations."""
+"""Counts of what clients did to the simulated venues: attempts, messages, weights, violations."""
 
 from __future__ import annotations
 

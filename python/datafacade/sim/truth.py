@@ -1,7 +1,7 @@
 """The truth log: what was sent, when, what a correct client holds afterwards, and every fault. JSON lines.
 
-Each record has ``type`` (start, frame, fault, connection, rest), ``t_mono_ns`` (CLOCK_MONOTONIC, taken just before the
-bytes go to the socket) and ``t_wall_ns``. The format is told to users in docs/simulator.md.
+Each record has ``type`` (start, frame, fault, connection, rest), ``t_mono_ns`` (CLOCK_MONOTONIC, taken just
+before the bytes go to the socket) and ``t_wall_ns``. The format is told to users in docs/simulator.md.
 """
 
 from __future__ import annotations

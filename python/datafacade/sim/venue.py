@@ -52,7 +52,7 @@ class Surroundings:
     def subscription_fault(
         self, connection: Connection, symbol: str | None, channel: str, topic: Topic
     ) -> SubscriptionFault | None:
-        """Return the verb that an armed fault plays on this subscription, counted; silence is arranged here."""
+        """Return the verb that an armed fault plays on this subscription; count it, arrange the silence."""
         for fault in self.faults.matching(
             "subscription", connection.product, connection=connection.id, symbol=symbol
         ):

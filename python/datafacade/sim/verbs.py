@@ -72,8 +72,8 @@ _ALL: Final = (
     Verb(
         name="corrupt",
         stage="frame",
-        summary="what=digit: one digit of a quantity among the best `within` levels changes, the JSON stays valid and "
-        "the checksum is left alone; what=byte: one byte changes so that the JSON does not parse",
+        summary="what=digit: one digit of a quantity among the best `within` levels changes; the JSON stays "
+        "valid, the checksum as it was; what=byte: one byte changes so that the JSON does not parse",
         options={"what": "digit", "within": 10},
     ),
     Verb(
@@ -86,7 +86,8 @@ _ALL: Final = (
     Verb(
         name="suppress_delete",
         stage="frame",
-        summary="the market moves up through `levels` asks and their deletions are not told: the client's book crosses",
+        summary="the market moves up through `levels` asks whose deletions are not told: the client's "
+        "book crosses",
         options={"levels": 2},
     ),
     Verb(
@@ -101,8 +102,8 @@ _ALL: Final = (
         name="unknown_message",
         stage="frame",
         kinds=("update",),
-        summary="kind=type: a message of an unknown type is sent before the frame; kind=field: the frame gets an "
-        "unknown field",
+        summary="kind=type: a message of an unknown type is sent before the frame; kind=field: the frame "
+        "gets an unknown field",
         options={"kind": "type"},
     ),
     Verb(
@@ -116,8 +117,8 @@ _ALL: Final = (
         name="huge_snapshot",
         stage="frame",
         kinds=("snapshot",),
-        summary="the snapshot is grown to `mib` MiB: Coinbase by real far levels (at most 45,000 a side), then and "
-        "elsewhere by white space",
+        summary="the snapshot is grown to `mib` MiB: Coinbase by real far levels (at most 45,000 a side), "
+        "then and elsewhere by white space",
         options={"mib": 8},
     ),
     Verb(
@@ -195,8 +196,8 @@ _ALL: Final = (
     Verb(
         name="sequence_reset",
         stage="now",
-        summary="OKX: seqId starts low again with an intact chain (legal); Coinbase Advanced: sequence_num starts at 0; "
-        "Binance: update ids jump ahead (a gap)",
+        summary="OKX: seqId starts low again with an intact chain (legal); Coinbase Advanced: sequence_num "
+        "starts at 0; Binance: update ids jump ahead (a gap)",
     ),
     Verb(name="keep_alive", stage="now", summary="OKX: an empty update whose seqId equals its prevSeqId"),
     Verb(
@@ -208,7 +209,7 @@ _ALL: Final = (
     Verb(
         name="burst",
         stage="now",
-        summary="the market of the symbol (or all) runs `factor` times as fast for duration_ms (5000 by default)",
+        summary="the market of the symbol (or all) runs `factor` times as fast for duration_ms (5000)",
         options={"factor": 20},
     ),
 )

@@ -1,4 +1,4 @@
-"""Books of limited depth: what changes in the window of the best N levels when the whole book changes. Pure."""
+"""Books of limited depth: what changes in the best N levels when the whole book changes. Pure."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ class Window:
     held: Book = field(init=False)
 
     def __post_init__(self) -> None:
+        """Derive what the fields imply."""
         self.held = self.source.copy(self.depth)
 
     def advance(self) -> list[Change]:
-        """Bring the window up to its book; return the changes that tell it, none if nothing in the window changed."""
+        """Bring the window up to its book; return the changes that tell it, if any."""
         changes: list[Change] = []
         for side in SIDES:
             changes += self._advance_side(side)
