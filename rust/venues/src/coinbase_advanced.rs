@@ -3,6 +3,7 @@
 //! Spoken: `level2` (delivered as `l2_data`), `market_trades`, `ticker` and `ticker_batch`, `heartbeats`, `status`.
 
 mod frame;
+mod market;
 mod rest;
 
 use facade_model::{Channel, Instrument};

@@ -10,12 +10,13 @@ use crate::{
     hint,
 };
 
-keys! { UpdateKey { ProductId = "product_id", Changes = "changes", Time = "time" } }
+keys! { UpdateKey { Type = "type", ProductId = "product_id", Changes = "changes", Time = "time" } }
 
-keys! { SnapshotKey { ProductId = "product_id", Asks = "asks", Bids = "bids", Time = "time" } }
+keys! { SnapshotKey { Type = "type", ProductId = "product_id", Asks = "asks", Bids = "bids", Time = "time" } }
 
 keys! {
     MatchKey {
+        Type = "type",
         TradeId = "trade_id",
         Side = "side",
         Size = "size",
@@ -27,6 +28,7 @@ keys! {
 
 keys! {
     TickerKey {
+        Type = "type",
         Sequence = "sequence",
         ProductId = "product_id",
         Price = "price",
@@ -43,13 +45,13 @@ keys! {
     }
 }
 
-keys! { SubscriptionsKey { Channels = "channels" } }
+keys! { SubscriptionsKey { Type = "type", Channels = "channels" } }
 
 keys! { SubscriptionKey { Name = "name", ProductIds = "product_ids" } }
 
-keys! { ErrorKey { Message = "message", Reason = "reason" } }
+keys! { ErrorKey { Type = "type", Message = "message", Reason = "reason" } }
 
-keys! { StatusKey { Products = "products" } }
+keys! { StatusKey { Type = "type", Products = "products" } }
 
 /// Reads one frame.
 pub(super) fn decode(scanner: &mut Scanner<'_>, out: &mut Decoded) -> Step<()> {
@@ -84,6 +86,7 @@ fn read_update(scanner: &mut Scanner<'_>, out: &mut Decoded) -> Step<()> {
     let mut frame = scanner.object()?;
     while let Some(key) = frame.next::<UpdateKey>(scanner)? {
         match key {
+            UpdateKey::Type => scanner.skip()?,
             UpdateKey::ProductId => symbol = scanner.string()?,
             UpdateKey::Changes => {
                 read_changes(scanner, out)?;
@@ -134,6 +137,7 @@ fn read_snapshot(scanner: &mut Scanner<'_>, out: &mut Decoded) -> Step<()> {
     let mut frame = scanner.object()?;
     while let Some(key) = frame.next::<SnapshotKey>(scanner)? {
         match key {
+            SnapshotKey::Type => scanner.skip()?,
             SnapshotKey::ProductId => symbol = scanner.string()?,
             SnapshotKey::Asks => {
                 push_levels(scanner, BookSide::Ask, &mut out.levels)?;
@@ -174,6 +178,7 @@ fn read_match(scanner: &mut Scanner<'_>, is_snapshot: bool, out: &mut Decoded) -
     let mut frame = scanner.object()?;
     while let Some(key) = frame.next::<MatchKey>(scanner)? {
         match key {
+            MatchKey::Type => scanner.skip()?,
             MatchKey::TradeId => id = Some(scanner.unsigned()?),
             MatchKey::Side => side = Some(scanner.word()?),
             MatchKey::Size => qty = Some(scanner.decimal()?),
@@ -207,6 +212,7 @@ fn read_ticker(scanner: &mut Scanner<'_>, out: &mut Decoded) -> Step<()> {
     let mut frame = scanner.object()?;
     while let Some(key) = frame.next::<TickerKey>(scanner)? {
         match key {
+            TickerKey::Type => scanner.skip()?,
             TickerKey::Sequence => sequence = scanner.unsigned_or_absent()?,
             TickerKey::ProductId => symbol = scanner.string()?,
             TickerKey::Price => ticker.last_px = scanner.decimal_or_absent()?,
@@ -242,10 +248,15 @@ fn read_ticker(scanner: &mut Scanner<'_>, out: &mut Decoded) -> Step<()> {
 /// Reads the whole set of subscriptions, which answers every request: what is missing in it has ended.
 fn read_subscriptions(scanner: &mut Scanner<'_>, out: &mut Decoded) -> Step<()> {
     let mut frame = scanner.object()?;
-    while let Some(SubscriptionsKey::Channels) = frame.next::<SubscriptionsKey>(scanner)? {
-        let mut channels = scanner.array()?;
-        while channels.next(scanner)? {
-            read_subscription(scanner, out)?;
+    while let Some(key) = frame.next::<SubscriptionsKey>(scanner)? {
+        match key {
+            SubscriptionsKey::Type => scanner.skip()?,
+            SubscriptionsKey::Channels => {
+                let mut channels = scanner.array()?;
+                while channels.next(scanner)? {
+                    read_subscription(scanner, out)?;
+                }
+            }
         }
     }
     if out.events.is_empty() {
@@ -284,8 +295,11 @@ fn read_subscription(scanner: &mut Scanner<'_>, out: &mut Decoded) -> Step<()> {
 
 fn read_status(scanner: &mut Scanner<'_>, out: &mut Decoded) -> Step<()> {
     let mut frame = scanner.object()?;
-    while let Some(StatusKey::Products) = frame.next::<StatusKey>(scanner)? {
-        read_products(scanner, out)?;
+    while let Some(key) = frame.next::<StatusKey>(scanner)? {
+        match key {
+            StatusKey::Type => scanner.skip()?,
+            StatusKey::Products => read_products(scanner, out)?,
+        }
     }
     if out.events.is_empty() {
         out.events.push(Event::Ignored);
@@ -299,6 +313,7 @@ fn read_error(scanner: &mut Scanner<'_>, out: &mut Decoded) -> Step<()> {
     let mut frame = scanner.object()?;
     while let Some(key) = frame.next::<ErrorKey>(scanner)? {
         match key {
+            ErrorKey::Type => scanner.skip()?,
             ErrorKey::Message => message = scanner.string()?,
             ErrorKey::Reason => reason = scanner.string()?,
         }

@@ -1,0 +1,113 @@
+//! Independent witnesses: books kept in plain maps, sums in plain integers.
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use facade_model::{BookSide, Decimal, Level, LevelChange};
+use facade_venues::{Decoded, Product};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+/// Decimals of the integers that keep exact sums and order prices.
+const PLACES: i8 = -18;
+
+/// Returns the received frames and the REST bodies of a zstd file in cf-jsonl.
+pub fn cf_jsonl(path: &Path) -> (Vec<String>, Vec<String>) {
+    let (mut frames, mut bodies, mut text) = (Vec::new(), Vec::new(), String::new());
+    zstd::stream::read::Decoder::new(File::open(path).unwrap()).unwrap().read_to_string(&mut text).unwrap();
+    for line in text.lines() {
+        let record: Value = serde_json::from_str(line).unwrap();
+        match record["t"].as_str().unwrap() {
+            "recv" => frames.push(record["data"].as_str().unwrap().to_owned()),
+            "http" => bodies.push(record["data"].as_str().unwrap().to_owned()),
+            _ => {}
+        }
+    }
+    (frames, bodies)
+}
+
+/// Reads one frame that must be readable.
+pub fn decode(product: Product, frame: &[u8]) -> Decoded {
+    let mut out = Decoded::default();
+    let result = product.decode(frame, &mut out);
+    assert_eq!(result, Ok(()), "{:.300}", String::from_utf8_lossy(frame));
+    out
+}
+
+/// Returns a number from its text.
+pub fn number(text: &str) -> Decimal {
+    Decimal::parse(text.as_bytes()).unwrap()
+}
+
+/// Returns a number from a JSON string.
+pub fn text_number(value: &Value) -> Decimal {
+    number(value.as_str().unwrap())
+}
+
+/// Returns the number as an integer of 18 decimals.
+pub fn scaled(value: Decimal) -> i128 {
+    let shift = u32::try_from(value.exponent - PLACES).unwrap();
+    i128::from(value.mantissa) * 10_i128.pow(shift)
+}
+
+/// Returns an integer of 18 decimals as plain text.
+pub fn plain(scaled: i128) -> String {
+    let unit = 10_i128.pow(18);
+    let text = format!("{}.{:018}", scaled / unit, scaled % unit);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// A book in two plain maps.
+#[derive(Debug, Default)]
+pub struct NaiveBook {
+    bids: BTreeMap<i128, Level>,
+    asks: BTreeMap<i128, Level>,
+    pub unknown_deletes: u32,
+}
+
+impl NaiveBook {
+    pub fn apply(&mut self, is_snapshot: bool, changes: &[LevelChange]) {
+        if is_snapshot {
+            *self = Self::default();
+        }
+        for change in changes {
+            let side = if change.side == BookSide::Bid { &mut self.bids } else { &mut self.asks };
+            let key = scaled(change.px);
+            if !change.qty.is_zero() {
+                side.insert(key, Level { px: change.px, qty: change.qty });
+            } else if side.remove(&key).is_none() {
+                self.unknown_deletes += 1;
+            }
+        }
+    }
+
+    pub fn bids(&self) -> impl Iterator<Item = Level> + '_ {
+        self.bids.values().rev().copied()
+    }
+
+    pub fn asks(&self) -> impl Iterator<Item = Level> + '_ {
+        self.asks.values().copied()
+    }
+
+    pub fn is_crossed(&self) -> bool {
+        matches!((self.bids.keys().next_back(), self.asks.keys().next()), (Some(bid), Some(ask)) if bid >= ask)
+    }
+
+    /// Compares counts and digest with a book of `expected.json`.
+    pub fn assert_equals(&self, expected: &Value, name: &str) {
+        assert_eq!(self.bids.len() as u64, expected["levels_bid"].as_u64().unwrap(), "{name}");
+        assert_eq!(self.asks.len() as u64, expected["levels_ask"].as_u64().unwrap(), "{name}");
+        let rows = self.bids().map(|level| ('b', level)).chain(self.asks().map(|level| ('a', level)));
+        let rows: Vec<String> =
+            rows.map(|(side, level)| format!("{side},{},{}", level.px, level.qty)).collect();
+        let digest = Sha256::digest(rows.join("\n")).iter().fold(String::new(), |mut text, byte| {
+            write!(text, "{byte:02x}").unwrap();
+            text
+        });
+        assert_eq!(digest, expected["sha256"].as_str().unwrap(), "{name}");
+    }
+}
