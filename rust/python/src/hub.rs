@@ -127,7 +127,7 @@ impl PyHub {
 #[pymethods]
 impl PyHub {
     #[new]
-    #[pyo3(signature = (*, epoch, ring_bytes = 64 << 20, ring_age_ms = 60_000, owed_bytes = 4 << 20, lag_ms = 30_000))]
+    #[pyo3(signature = (*, epoch, ring_bytes = 67_108_864, ring_age_ms = 60_000, owed_bytes = 4_194_304, lag_ms = 30_000))]
     fn py_new(
         epoch: u32,
         ring_bytes: usize,
