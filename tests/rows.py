@@ -1,7 +1,7 @@
 """Hold docs/coverage.md against the tests: every row that it lists has its test, every marked test is listed.
 
-A line of the list is ``| ROW-B01 | what it demands | tests/chaos/test_x.py::test_y | open clauses |``; several tests
-are separated by ``<br>``. Rust tests carry the row in their name: ``rust/feed/src/chain.rs::row_b03_...``.
+A line of the list is ``| ROW-B01 | what it demands | tests/chaos/test_x.py::test_y | open clauses |``; several
+tests are separated by ``<br>``. Rust tests carry the row in their name: ``row_b03_...``.
 """
 
 import ast
@@ -57,10 +57,14 @@ def main() -> int:
     wanted, found = listed(), marked()
     faults = []
     for row in sorted(wanted.keys() | found.keys()):
-        faults += [f"{row}: {test} is listed, but does not exist or does not claim it" for test in sorted(
-            wanted.get(row, set()) - found.get(row, set()))]
-        faults += [f"{row}: {test} claims it, but docs/coverage.md does not list it" for test in sorted(
-            found.get(row, set()) - wanted.get(row, set()))]
+        faults += [
+            f"{row}: {test} is listed, but does not exist or does not claim it"
+            for test in sorted(wanted.get(row, set()) - found.get(row, set()))
+        ]
+        faults += [
+            f"{row}: {test} claims it, but docs/coverage.md does not list it"
+            for test in sorted(found.get(row, set()) - wanted.get(row, set()))
+        ]
     faults += [f"{row}: listed without a test" for row, tests in sorted(wanted.items()) if not tests]
     for fault in faults:
         sys.stdout.write(fault + "\n")

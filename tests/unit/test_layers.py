@@ -18,7 +18,9 @@ LAYERS: dict[str, float] = {
     "app": 7,
 }  # fmt: skip
 BESIDE = {"client": {"client", "v1"}, "sim": {"sim"}}
-COMPOSERS = {"cli"}  # faces of a program start it: `serve` runs the app, `watch` is a client, `demo` starts both
+COMPOSERS = {
+    "cli"
+}  # faces of a program start it: `serve` runs the app, `watch` is a client, `demo` starts both
 
 
 def rooms_of(path: Path) -> set[str]:

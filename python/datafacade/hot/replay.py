@@ -1,12 +1,12 @@
 """Feed a capture through the same machine as live data, and say what came of it (CAPTURE "Replay").
 
-Timers are off, commands are not executed, time is the file's: the same file gives the same bytes out anywhere.
+Timers are off, commands are not executed, time is the file's: the same file gives the same bytes anywhere.
 """
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import Context, Decimal, ROUND_HALF_EVEN, localcontext
+from decimal import ROUND_HALF_EVEN, Context, Decimal, localcontext
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
@@ -160,7 +160,11 @@ class Replay:
         if record.conn in self._lines:
             raise ReplayError(f"connection {record.conn} is opened twice")
         line = next(
-            (old for old in self._order if (old.venue, old.product) == (public_name(venue, product), product) and not old.is_open),
+            (
+                old
+                for old in self._order
+                if (old.venue, old.product) == (public_name(venue, product), product) and not old.is_open
+            ),
             None,
         )
         if line is None:
