@@ -17,6 +17,8 @@ from datafacade.sim.market import Market
 
 GROUPS_KEPT: Final = 4_000
 VIEWS_KEPT: Final = 4
+BATCHES_KEPT: Final = 64
+GROUPS_BACK: Final = 8  # how far a lagging snapshot lags
 STALE_BY: Final = 1_000  # counts
 
 
@@ -81,6 +83,7 @@ class DepthState:
     _oldest: Book = field(init=False)
     _oldest_id: int = field(init=False)
     _groups: deque[tuple[int, list[Change]]] = field(default_factory=deque)
+    _batches: deque[Batch] = field(default_factory=lambda: deque(maxlen=BATCHES_KEPT))
 
     def __post_init__(self) -> None:
         """Derive what the fields imply."""
@@ -105,6 +108,7 @@ class DepthState:
         """Return the 100 ms batch and bring all views up to it."""
         batch = self.fast.take()
         if batch is not None:
+            self._batches.append(batch)
             for view in self.views:
                 if batch.last > view.last_update_id and not view.is_whole:
                     view.book.apply(batch.rows)
@@ -132,15 +136,15 @@ class DepthState:
         elif place == 2:
             at, book = self.book_at(self.fast.last)
         else:
-            back = self._groups[max(0, len(self._groups) - 8)][0] if self._groups else self._oldest_id
+            back = self._groups[max(0, len(self._groups) - GROUPS_BACK)][0] if self._groups else self._oldest_id
             at, book = self.book_at(back)
         cut = book.copy(limit)
         is_whole = len(book.bids) <= limit and len(book.asks) <= limit
         kept = cut if is_whole else cut.copy()
         if not is_whole:
-            for last, changes in self._groups:
-                if at < last <= self.fast.last:
-                    kept.apply(changes)
+            for batch in self._batches:  # the client applies whole batches: also what one holds from before
+                if batch.last > at or (batch.last == at and not self.is_contiguous):
+                    kept.apply(batch.rows)
         self.views.append(View(at, limit, kept, is_whole))
         return at, cut
 
