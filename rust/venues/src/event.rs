@@ -79,10 +79,6 @@ impl Decoded {
 
 /// One thing that a frame says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "events live in one reused Vec; a box would allocate per ticker"
-)]
 pub enum Event {
     /// Levels of one book.
     Book(BookEvent),

@@ -18,7 +18,14 @@ pub(crate) fn contains(frame: &[u8], bytes: &[u8]) -> bool {
 /// Returns the text of the first member of this name; `None` if it is not there whole.
 pub(crate) fn string_member(frame: &[u8], name: &str) -> Option<Span> {
     let head = head(frame);
-    let start = find(head, format!("\"{name}\":\"").as_bytes())? + name.len() + 4;
+    let mut start = find(head, format!("\"{name}\"").as_bytes())? + name.len() + 2;
+    for sign in [b':', b'"'] {
+        start += head.get(start..)?.iter().position(|byte| !byte.is_ascii_whitespace())?;
+        if *head.get(start)? != sign {
+            return None;
+        }
+        start += 1;
+    }
     let length = head.get(start..)?.iter().position(|&byte| byte == b'"')?;
     Some(Span { start: u32::try_from(start).ok()?, end: u32::try_from(start + length).ok()? })
 }
@@ -38,6 +45,9 @@ mod tests {
         assert_eq!(string_member(frame, "instId").unwrap_or_default().of(frame), b"BTC-USDT");
         assert_eq!(string_member(br#"{"instId":"BTC-US"#, "instId"), None);
         assert_eq!(string_member(b"", "instId"), None);
+        let frame = br#"{"s" : 5, "t" : "x"}"#;
+        assert_eq!(string_member(frame, "s"), None);
+        assert_eq!(string_member(frame, "t").unwrap_or_default().of(frame), b"x");
     }
 
     #[test]

@@ -52,7 +52,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Returns the next byte that is no white space, without taking it.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn peek(&mut self) -> Option<u8> {
         match self.text.get(self.at) {
             Some(&byte) if byte > b' ' => Some(byte),
@@ -73,7 +73,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Takes one structural byte.
-    #[inline(always)]
+    #[inline]
     fn take(&mut self, byte: u8) -> Step<()> {
         if self.peek() == Some(byte) {
             self.at += 1;
@@ -84,7 +84,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Takes these very bytes if they come next; they may not begin with white space.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn literal<const N: usize>(&mut self, bytes: &[u8; N]) -> bool {
         let is_next = self.begins_with(bytes);
         if is_next {
@@ -94,13 +94,13 @@ impl<'a> Scanner<'a> {
     }
 
     /// Whether these very bytes come next.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn begins_with<const N: usize>(&self, bytes: &[u8; N]) -> bool {
         self.text.get(self.at..).and_then(|rest| rest.first_chunk::<N>()) == Some(bytes)
     }
 
     /// Enters an object; the caller walks it to its end with [`Object::next`].
-    #[inline(always)]
+    #[inline]
     pub(crate) fn object(&mut self) -> Step<Object> {
         self.take(b'{')?;
         self.enter()?;
@@ -108,7 +108,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Enters an array; the caller walks it to its end with [`Array::next`].
-    #[inline(always)]
+    #[inline]
     pub(crate) fn array(&mut self) -> Step<Array> {
         self.take(b'[')?;
         self.enter()?;
@@ -116,7 +116,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Goes one level down.
-    #[inline(always)]
+    #[inline]
     fn enter(&mut self) -> Step<()> {
         if self.depth >= DEPTH_MAX {
             return Err(DecodeErrorKind::Depth);
@@ -126,7 +126,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Moves to the next member or item: false behind the closing byte. Refuses a missing or a dangling comma.
-    #[inline(always)]
+    #[inline]
     fn advance(&mut self, is_first: &mut bool, close: u8) -> Step<bool> {
         match self.peek() {
             Some(byte) if byte == close => {
@@ -273,7 +273,7 @@ impl<'a> Scanner<'a> {
 
 impl Array {
     /// Moves to the next item: false behind the end.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn next(&mut self, scanner: &mut Scanner<'_>) -> Step<bool> {
         scanner.advance(&mut self.is_first, b']')
     }

@@ -49,14 +49,14 @@ pub(crate) fn parse_rfc3339(text: &[u8]) -> Option<i64> {
 }
 
 /// Reads two digits.
-#[inline(always)]
+#[inline]
 fn pair(tens: u8, ones: u8) -> Option<i64> {
     let (tens, ones) = (tens.wrapping_sub(b'0'), ones.wrapping_sub(b'0'));
     (tens < 10 && ones < 10).then(|| i64::from(tens * 10 + ones))
 }
 
 /// Reads the optional fraction; returns it in ns with what follows it.
-#[inline(always)]
+#[inline]
 fn fraction(text: &[u8]) -> Option<(i64, &[u8])> {
     let Some((b'.', mut rest)) = text.split_first() else { return Some((0, text)) };
     let mut value_ns = 0;
@@ -73,7 +73,7 @@ fn fraction(text: &[u8]) -> Option<(i64, &[u8])> {
 }
 
 /// Reads `Z` or `+hh:mm`; returns seconds ahead of UTC.
-#[inline(always)]
+#[inline]
 fn offset_s(zone: &[u8]) -> Option<i64> {
     match *zone {
         [b'Z' | b'z'] => Some(0),
@@ -97,10 +97,73 @@ fn days_of_month(year: i64, month: i64) -> Option<i64> {
 }
 
 /// Counts the days since 1970-01-01 in the Gregorian calendar; years begin in March here, so that a leap day is the last.
-#[inline(always)]
+#[inline]
 const fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let month = if month <= 2 { month + 9 } else { month - 3 };
     let days_of_years = year * 365 + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
     days_of_years + (month * 153 + 2) / 5 + day - 1 - 719_468
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn times_of_venues_keep_every_digit() {
+        for (text, ns) in [
+            ("1970-01-01T00:00:00Z", 0),
+            ("2026-05-27T17:35:56.123456Z", 1_779_903_356_123_456_000),
+            ("2023-10-04T16:26:30.524394914Z", 1_696_436_790_524_394_914),
+            ("2026-08-09T21:05:48.6Z", 1_786_309_548_600_000_000),
+            ("2026-08-09t23:05:48.6+02:00", 1_786_309_548_600_000_000),
+            ("2026-08-09 15:35:48.6-05:30", 1_786_309_548_600_000_000),
+            ("2024-02-29T23:59:60Z", 1_709_251_200_000_000_000),
+            ("2000-02-29T00:00:00Z", 951_782_400_000_000_000),
+            ("0001-01-01T00:00:00Z", 0),
+        ] {
+            assert_eq!(parse_rfc3339(text.as_bytes()), Some(ns), "{text}");
+        }
+    }
+
+    #[test]
+    fn texts_that_are_no_time_are_refused() {
+        for text in [
+            "",
+            "2026-05-27",
+            "2026-05-27T17:35:56",
+            "2026-05-27T17:35:56.Z",
+            "2026-05-27T17:35:56.1234567890Z",
+            "2026-13-27T17:35:56Z",
+            "2026-00-27T17:35:56Z",
+            "2026-02-29T17:35:56Z",
+            "2100-02-29T17:35:56Z",
+            "2026-05-00T17:35:56Z",
+            "2026-05-27T24:35:56Z",
+            "2026-05-27T17:60:56Z",
+            "2026-05-27T17:35:61Z",
+            "2026-05-27T17:35:56ZZ",
+            "2026-05-27T17:35:56+0200",
+            "9999-05-27T17:35:56Z",
+            "2026/05/27T17:35:56Z",
+            "202x-05-27T17:35:56Z",
+        ] {
+            assert_eq!(parse_rfc3339(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    /// Counts days one month after the other.
+    fn counted_days(year: i64, month: i64, day: i64) -> i64 {
+        let months = (1970..=year).flat_map(|year| (1..=12).map(move |month| (year, month)));
+        let before = months.take_while(|&(y, m)| (y, m) < (year, month));
+        before.map(|(year, month)| days_of_month(year, month).unwrap()).sum::<i64>() + day - 1
+    }
+
+    proptest! {
+        #[test]
+        fn days_are_those_of_the_calendar(year in 1970_i64..2262, month in 1_i64..=12, day in 1_i64..=28) {
+            prop_assert_eq!(days_since_1970(year, month, day), counted_days(year, month, day));
+        }
+    }
 }

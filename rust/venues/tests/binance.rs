@@ -1,8 +1,14 @@
 //! Binance: the documents' example frames, answers, lists and requests.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking, its helpers too"
+)]
 
 use facade_model::{
-    BookSide, Channel, Decimal, InstrumentKind, InstrumentStatus, Level, LevelChange, TakerSide, Ticker, TopOfBook,
-    Trade,
+    BookSide, Channel, Decimal, InstrumentKind, InstrumentStatus, Level, LevelChange, TakerSide, Ticker,
+    TopOfBook, Trade,
 };
 use facade_venues::{Control, ControlOp, DecodeErrorKind, Decoded, Event, Product, Sequence, Span};
 
@@ -17,8 +23,8 @@ fn change(side: BookSide, px: &str, qty: &str) -> LevelChange {
     LevelChange { side, px: number(px), qty: number(qty) }
 }
 
-fn level(px: &str, qty: &str) -> Option<Level> {
-    Some(Level { px: number(px), qty: number(qty) })
+fn level(px: &str, qty: &str) -> Level {
+    Level { px: number(px), qty: number(qty) }
 }
 
 fn text(frame: &str, span: Span) -> &str {
@@ -90,7 +96,10 @@ fn book_ticker_of_spot_has_no_time_and_that_of_futures_has_one() {
     let spot = decode(Product::BinanceSpot, BINANCE_FRAMES[6]);
     let [Event::Top(top)] = &spot.events[..] else { panic!("{:?}", spot.events) };
     assert_eq!((top.ts_event, top.sequence), (0, Some(400_900_217)));
-    assert_eq!(top.top, TopOfBook { bid: level("97012", "1.219"), ask: level("97012.01", "0.4466") });
+    assert_eq!(
+        top.top,
+        TopOfBook { bid: Some(level("97012", "1.219")), ask: Some(level("97012.01", "0.4466")) }
+    );
     let futures = decode(Product::BinanceUsdm, BINANCE_FRAMES[7]);
     let [Event::Top(top)] = &futures.events[..] else { panic!("{:?}", futures.events) };
     assert_eq!((top.ts_event, top.sequence), (1_723_161_256_313_000_000, Some(5_123_107_839_020)));
@@ -114,7 +123,7 @@ fn ticker_tells_statistics_and_coin_margined_ones_no_quote_volume() {
         low_px: Some(number("95500.1")),
         volume: Some(number("18211.22")),
         quote_volume: Some(number("1761200000")),
-        top: TopOfBook { bid: level("97012", "1.219"), ask: level("97012.01", "0.4466") },
+        top: TopOfBook { bid: Some(level("97012", "1.219")), ask: Some(level("97012.01", "0.4466")) },
     };
     for (product, quote_volume) in
         [(Product::BinanceSpot, expected.quote_volume), (Product::BinanceCoinm, None)]
@@ -159,8 +168,16 @@ fn answers_carry_the_number_of_the_request() {
 
 #[test]
 fn row_b17_unknown_types_and_shapes_are_ignored() {
-    let more = [r#"{"e":"avgPrice","s":"BTCUSDT"}"#, r#"{"unheard":{"of":[1,2.5e3,null,true]}}"#, "[]", "[1,2]", "17"];
-    for frame in [BINANCE_FRAMES[9], BINANCE_FRAMES[10], BINANCE_FRAMES[11], BINANCE_FRAMES[18]].iter().chain(&more) {
+    let more = [
+        r#"{"e":"avgPrice","s":"BTCUSDT"}"#,
+        r#"{"unheard":{"of":[1,2.5e3,null,true]}}"#,
+        "[]",
+        "[1,2]",
+        "17",
+    ];
+    for frame in
+        [BINANCE_FRAMES[9], BINANCE_FRAMES[10], BINANCE_FRAMES[11], BINANCE_FRAMES[18]].iter().chain(&more)
+    {
         for product in [Product::BinanceSpot, Product::BinanceUsdm, Product::BinanceCoinm] {
             assert_eq!(decode(product, frame).events, [Event::Ignored], "{frame}");
         }
@@ -170,9 +187,21 @@ fn row_b17_unknown_types_and_shapes_are_ignored() {
 #[test]
 fn snapshot_of_rest_has_the_last_id_and_no_symbol() {
     for (product, body, ts_event) in [
-        (Product::BinanceSpot, r#"{"lastUpdateId":1027024,"bids":[["97012.00000000","1.21900000"]],"asks":[["97012.01000000","0.44660000"]]}"#, 0),
-        (Product::BinanceUsdm, r#"{"lastUpdateId":1027024,"E":1723161256501,"T":1723161256493,"bids":[["97012","1.219"]],"asks":[["97012.01","0.4466"]]}"#, 1_723_161_256_501_000_000),
-        (Product::BinanceCoinm, r#"{"lastUpdateId":1027024,"symbol":"BTCUSD_PERP","pair":"BTCUSD","E":1,"T":1,"bids":[["97012","1.219"]],"asks":[["97012.01","0.4466"]]}"#, 1_000_000),
+        (
+            Product::BinanceSpot,
+            r#"{"lastUpdateId":1027024,"bids":[["97012.00000000","1.21900000"]],"asks":[["97012.01000000","0.44660000"]]}"#,
+            0,
+        ),
+        (
+            Product::BinanceUsdm,
+            r#"{"lastUpdateId":1027024,"E":1723161256501,"T":1723161256493,"bids":[["97012","1.219"]],"asks":[["97012.01","0.4466"]]}"#,
+            1_723_161_256_501_000_000,
+        ),
+        (
+            Product::BinanceCoinm,
+            r#"{"lastUpdateId":1027024,"symbol":"BTCUSD_PERP","pair":"BTCUSD","E":1,"T":1,"bids":[["97012","1.219"]],"asks":[["97012.01","0.4466"]]}"#,
+            1_000_000,
+        ),
     ] {
         let mut out = Decoded::default();
         product.decode_snapshot(body.as_bytes(), &mut out).unwrap();
@@ -211,7 +240,10 @@ fn coin_margined_contracts_carry_their_date_in_the_symbol() {
     assert_eq!((perpetual.kind, perpetual.status), (InstrumentKind::Perpetual, InstrumentStatus::Trading));
     assert_eq!((perpetual.tick_size, perpetual.lot_size), (number("0.1"), number("1")));
     assert_eq!((perpetual.price_precision, perpetual.quantity_precision), (1, 0));
-    assert_eq!((perpetual.contract_size, &perpetual.aliases), (Some(number("100")), &vec!["BTCUSD".to_owned()]));
+    assert_eq!(
+        (perpetual.contract_size, &perpetual.aliases),
+        (Some(number("100")), &vec!["BTCUSD".to_owned()])
+    );
     assert_eq!((dated.symbol.as_str(), dated.kind), ("BTC-USD-211231", InstrumentKind::Future));
     assert_eq!(dated.status, InstrumentStatus::Delisted);
 }
@@ -242,8 +274,7 @@ fn control_names_the_streams_in_lower_case() {
     let items = [("BTCUSDT", Channel::Trades), ("BTCUSDT", Channel::BookL2), ("ETHUSDT", Channel::TopOfBook)];
     let mut out = Vec::new();
     Product::BinanceSpot.control(ControlOp::Subscribe, 1, &items, 1_000, &mut out);
-    let expected =
-        r#"{"method":"SUBSCRIBE","params":["btcusdt@trade","btcusdt@depth@100ms","ethusdt@bookTicker"],"id":1}"#;
+    let expected = r#"{"method":"SUBSCRIBE","params":["btcusdt@trade","btcusdt@depth@100ms","ethusdt@bookTicker"],"id":1}"#;
     assert_eq!(out, [expected]);
     out.clear();
     Product::BinanceSpot.control(ControlOp::Unsubscribe, 2, &[("BTCUSDT", Channel::Ticker)], 0, &mut out);

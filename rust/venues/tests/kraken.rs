@@ -1,4 +1,10 @@
 //! Kraken: the documents' example frames, answers, lists and requests.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking, its helpers too"
+)]
 
 use facade_model::{
     BookSide, Channel, Decimal, InstrumentStatus, Level, LevelChange, TakerSide, Ticker, TopOfBook, Trade,
@@ -16,8 +22,8 @@ fn change(side: BookSide, px: &str, qty: &str) -> LevelChange {
     LevelChange { side, px: number(px), qty: number(qty) }
 }
 
-fn level(px: &str, qty: &str) -> Option<Level> {
-    Some(Level { px: number(px), qty: number(qty) })
+fn level(px: &str, qty: &str) -> Level {
+    Level { px: number(px), qty: number(qty) }
 }
 
 fn text(frame: &str, span: Span) -> &str {
@@ -95,7 +101,7 @@ fn ticker_is_a_top_and_a_ticker() {
     let frame = KRAKEN_FRAMES[4];
     let out = decode(Product::Kraken, frame);
     let [Event::Top(top), Event::Ticker(ticker)] = &out.events[..] else { panic!("{:?}", out.events) };
-    let best = TopOfBook { bid: level("0.10025", "740"), ask: level("0.10036", "1361.44813783") };
+    let best = TopOfBook { bid: Some(level("0.10025", "740")), ask: Some(level("0.10036", "1361.44813783")) };
     assert_eq!((top.top, top.ts_event), (best, 1_779_872_671_742_648_000));
     let expected = Ticker {
         last_px: Some(number("0.10035")),
@@ -229,7 +235,9 @@ fn control_has_one_message_a_channel_and_best_prices_come_from_the_ticker() {
     Product::Kraken.control(ControlOp::Unsubscribe, 2, &items[..1], 10, &mut out);
     assert_eq!(
         out,
-        [r#"{"method":"unsubscribe","params":{"channel":"book","symbol":["BTC/USD"],"depth":10},"req_id":2}"#]
+        [
+            r#"{"method":"unsubscribe","params":{"channel":"book","symbol":["BTC/USD"],"depth":10},"req_id":2}"#
+        ]
     );
     assert_eq!(Product::Kraken.stream_of(Channel::TopOfBook), Product::Kraken.stream_of(Channel::Ticker));
     assert_eq!(Product::Kraken.stream_of(Channel::Klines), None);

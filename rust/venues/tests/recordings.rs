@@ -1,4 +1,10 @@
 //! The recordings decode whole, and a naive book of what was decoded ends in the verified state.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking, its helpers too"
+)]
 
 use std::collections::BTreeMap;
 
@@ -48,7 +54,7 @@ impl NaiveBook {
         };
         let bids = self.bids.iter().rev().map(|level| line("b", level));
         let text = bids.chain(self.asks.iter().map(|level| line("a", level))).collect::<Vec<_>>().join("\n");
-        Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+        format!("{:x}", Sha256::digest(text))
     }
 }
 
@@ -226,13 +232,19 @@ fn binance_exchange_info_of_2021_lists_its_instruments() {
         assert_eq!(instrument.status == InstrumentStatus::Trading, is_trading);
         let filter = |kind: &str, name: &str| {
             let filters = row["filters"].as_array().unwrap();
-            filters.iter().find(|filter| filter["filterType"] == kind).unwrap()[name].as_str().unwrap().to_owned()
+            filters.iter().find(|filter| filter["filterType"] == kind).unwrap()[name]
+                .as_str()
+                .unwrap()
+                .to_owned()
         };
         let tick = filter("PRICE_FILTER", "tickSize");
         assert_eq!(instrument.tick_size, Decimal::parse(tick.as_bytes()).unwrap());
         let lot = filter("LOT_SIZE", "stepSize");
         assert_eq!(instrument.lot_size, Decimal::parse(lot.as_bytes()).unwrap());
-        assert_eq!(usize::from(instrument.price_precision), tick.trim_end_matches('0').split('.').nth(1).unwrap().len());
+        assert_eq!(
+            usize::from(instrument.price_precision),
+            tick.trim_end_matches('0').split('.').nth(1).unwrap().len()
+        );
         assert_eq!((instrument.kind, instrument.contract_size), (InstrumentKind::Spot, None));
     }
 }
@@ -260,7 +272,8 @@ fn kraken_v2_recording_ends_in_the_verified_book() {
                 book.apply(out.levels_of(event));
                 book.truncate(25);
                 assert_eq!(event.symbol.of(&frame), b"BTC/USD");
-                for checkpoint in checkpoints.iter().filter(|facts| facts["after_book_messages"] == messages) {
+                for checkpoint in checkpoints.iter().filter(|facts| facts["after_book_messages"] == messages)
+                {
                     assert_eq!(event.checksum.map(u64::from), checkpoint["checksum"].as_u64());
                     assert_eq!(book.sha256(), checkpoint["sha256"]);
                     checked += 1;
@@ -297,14 +310,23 @@ fn kraken_asset_pairs_of_2021_carry_todays_names() {
     let mut count = 0;
     for (key, row) in named {
         count += 1;
-        let instrument = instruments.iter().find(|instrument| instrument.aliases.contains(key)).or_else(|| {
-            instruments.iter().find(|instrument| instrument.venue_symbol == *key)
-        });
+        let instrument = instruments
+            .iter()
+            .find(|instrument| instrument.aliases.contains(key))
+            .or_else(|| instruments.iter().find(|instrument| instrument.venue_symbol == *key));
         let instrument = instrument.unwrap();
         let old_name = row["wsname"].as_str().unwrap();
         let new_name = old_name
             .split('/')
-            .map(|asset| if asset == "XBT" { "BTC" } else if asset == "XDG" { "DOGE" } else { asset })
+            .map(|asset| {
+                if asset == "XBT" {
+                    "BTC"
+                } else if asset == "XDG" {
+                    "DOGE"
+                } else {
+                    asset
+                }
+            })
             .collect::<Vec<_>>();
         assert_eq!(instrument.venue_symbol, new_name.join("/"));
         assert_eq!(instrument.symbol, new_name.join("-"));

@@ -1,5 +1,7 @@
 //! What Binance is asked for: stream names and REST paths.
 
+use std::fmt::Write as _;
+
 use facade_model::Channel;
 
 use super::Binance;
@@ -54,7 +56,7 @@ impl Binance {
                 }
                 push_json_string(&mut text, stream);
             }
-            text.push_str(&format!("],\"id\":{request_id}}}"));
+            let _ = write!(text, "],\"id\":{request_id}}}");
             out.push(text);
         }
     }
@@ -81,7 +83,7 @@ impl Binance {
             Self::Coinm => "/dapi/v1/depth?symbol=",
         });
         push_percent_encoded(&mut path, venue_symbol);
-        path.push_str(&format!("&limit={}", self.depth_limit(levels).0));
+        let _ = write!(path, "&limit={}", self.depth_limit(levels).0);
         path
     }
 }

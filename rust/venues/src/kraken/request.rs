@@ -1,5 +1,7 @@
 //! What Kraken is asked for: control messages and REST paths.
 
+use std::fmt::Write as _;
+
 use facade_model::Channel;
 
 use crate::ControlOp;
@@ -70,7 +72,7 @@ fn push_channel(
             }
             push_json_string(&mut text, symbol);
         }
-        text.push_str(&format!("]{parameters}}},\"req_id\":{request_id}}}"));
+        let _ = write!(text, "]{parameters}}},\"req_id\":{request_id}}}");
         out.push(text);
     }
 }
@@ -92,6 +94,6 @@ pub(super) fn depth_path(venue_symbol: &str, levels: u32) -> String {
         };
         push_percent_encoded(&mut path, old_name);
     }
-    path.push_str(&format!("&count={}", levels.clamp(1, REST_LEVELS_MAX)));
+    let _ = write!(path, "&count={}", levels.clamp(1, REST_LEVELS_MAX));
     path
 }

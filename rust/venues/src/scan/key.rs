@@ -46,7 +46,7 @@ impl Name {
     }
 
     /// Bytes of the name with its quotes and colon.
-    #[inline(always)]
+    #[inline]
     const fn quoted_length(&self) -> usize {
         self.text.len() + 3
     }
@@ -79,7 +79,7 @@ pub(crate) struct Object {
 
 impl Object {
     /// Starts behind the opening brace.
-    #[inline(always)]
+    #[inline]
     pub(super) const fn new() -> Self {
         Self { is_first: true, expected: 0, seen: 0 }
     }
@@ -87,7 +87,7 @@ impl Object {
     /// Moves to the value of the next member that `K` names: `None` behind the end.
     ///
     /// Members that `K` does not name are passed over; one that comes twice is refused.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn next<K: Key>(&mut self, scanner: &mut Scanner<'_>) -> Step<Option<K>> {
         loop {
             if !scanner.advance(&mut self.is_first, b'}')? {
@@ -130,7 +130,7 @@ impl Object {
     }
 
     /// Notes that a name was seen.
-    #[inline(always)]
+    #[inline]
     fn mark(&mut self, index: usize) -> Step<()> {
         let bit = 1_u64 << (index & 63);
         if self.seen & bit != 0 {
@@ -144,7 +144,7 @@ impl Object {
 
 impl Scanner<'_> {
     /// Takes `"name":` if it comes next, in just this spelling.
-    #[inline(always)]
+    #[inline]
     fn pass_name(&mut self, name: &Name) -> bool {
         let Some(chunk) = self.text.get(self.at..).and_then(|rest| rest.first_chunk::<16>()) else {
             return false;

@@ -8,6 +8,9 @@ use crate::DecodeErrorKind;
 /// Longest text of a number (FAULTS S19).
 const NUMBER_LENGTH_MAX: usize = 40;
 
+/// Most digits of a power of ten; `1e999` is no number of this world.
+const POWER_DIGITS_MAX: usize = 2;
+
 /// Largest whole part to which eight decimals can be appended within 64 bits.
 const WHOLE_MAX: u64 = (i64::MAX as u64) / 100_000_000 - 1;
 
@@ -22,7 +25,7 @@ struct Digits {
 
 impl Digits {
     /// Reads the digits that `chunk` begins with.
-    #[inline(always)]
+    #[inline]
     const fn leading(chunk: u64) -> Self {
         let values = chunk ^ 0x3030_3030_3030_3030;
         // A byte above 9 gets its high bit; a carry only reaches the bytes behind the first such one.
@@ -32,13 +35,13 @@ impl Digits {
     }
 
     /// Drops the zeros at the end.
-    #[inline(always)]
+    #[inline]
     const fn without_trailing_zeros(self) -> Self {
         Self { values: self.values, count: 8 - self.values.leading_zeros() / 8 }
     }
 
     /// Returns the number that the digits spell.
-    #[inline(always)]
+    #[inline]
     const fn value(self) -> u64 {
         if self.count == 0 {
             return 0;
@@ -52,13 +55,13 @@ impl Digits {
 }
 
 /// Returns the mask of the lowest `count` bytes.
-#[inline(always)]
+#[inline]
 const fn low_bytes(count: u32) -> u64 {
     if count >= 8 { u64::MAX } else { (1 << (count * 8)) - 1 }
 }
 
 /// Returns 10 to the `count`, 0 beyond 18.
-#[inline(always)]
+#[inline]
 fn power_of_ten(count: u32) -> u64 {
     POW10.get(count as usize).map_or(0, |power| power.unsigned_abs())
 }
@@ -86,7 +89,7 @@ impl Scanner<'_> {
     }
 
     /// Reads a number as venues usually print it: digits, and at most eight of them behind a point.
-    #[inline(always)]
+    #[inline]
     fn plain_decimal(&self, start: usize) -> Option<(Decimal, usize)> {
         let (whole, count) = self.digits_at(start)?;
         let point = start + count;
@@ -108,7 +111,7 @@ impl Scanner<'_> {
     }
 
     /// Reads the run of digits at `start`: its value and its length. `None`: no digit, or beyond 18 of them.
-    #[inline(always)]
+    #[inline]
     fn digits_at(&self, start: usize) -> Option<(u64, usize)> {
         let Some(chunk) = self.chunk(start) else { return self.few_digits_at(start) };
         let first = Digits::leading(chunk);
@@ -198,7 +201,9 @@ impl Scanner<'_> {
             if matches!(self.text.get(self.at), Some(b'+' | b'-')) {
                 self.at += 1;
             }
-            self.pass_digits()?;
+            if self.pass_digits()? > POWER_DIGITS_MAX {
+                return Err(DecodeErrorKind::Number(NumberError::Range));
+            }
         }
         let text = self.text.get(start..self.at).unwrap_or_default();
         if text.len() > NUMBER_LENGTH_MAX { Err(DecodeErrorKind::TooLong) } else { Ok(text) }
@@ -214,5 +219,90 @@ impl Scanner<'_> {
             1..=NUMBER_LENGTH_MAX => Ok(count),
             _ => Err(DecodeErrorKind::TooLong),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// What the scanner makes of a value that stands in an array.
+    fn read(value: &str) -> Step<Decimal> {
+        let text = format!("[{value}]");
+        let mut scanner = Scanner::new(text.as_bytes());
+        let mut items = scanner.array()?;
+        if !items.next(&mut scanner)? {
+            return Err(DecodeErrorKind::Syntax);
+        }
+        let number = scanner.decimal()?;
+        if items.next(&mut scanner)? {
+            return Err(DecodeErrorKind::Syntax);
+        }
+        scanner.end()?;
+        Ok(number)
+    }
+
+    fn digits() -> impl Strategy<Value = String> {
+        "[0-9]{0,21}(\\.[0-9]{1,20})?(e-?[0-9]{1,2})?"
+    }
+
+    proptest! {
+        #[test]
+        fn row_b28_the_fast_way_reads_what_the_exact_way_reads(text in digits(), tail in "[ \t]{0,3}") {
+            let exact = Decimal::parse(text.as_bytes());
+            prop_assert_eq!(read(&format!("\"{text}\"")).ok(), exact.ok(), "quoted {}", text);
+            let digits = text.trim_start_matches('-');
+            let has_extra_zero = digits.len() > 1 && digits.starts_with('0') && digits.as_bytes()[1].is_ascii_digit();
+            if !has_extra_zero {
+                prop_assert_eq!(read(&format!("{text}{tail}")).ok(), exact.ok(), "bare {}", text);
+            }
+        }
+
+        #[test]
+        fn integers_of_any_length_are_exact(value in any::<u64>(), cut in 0_u32..20) {
+            let value = value.checked_div(10_u64.pow(cut)).unwrap_or_default();
+            for text in [format!("{value}"), format!("\"{value}\""), format!("{value} ,"), format!("{value},        ")] {
+                prop_assert_eq!(Scanner::new(text.as_bytes()).magnitude(), Ok(value), "{}", text);
+            }
+        }
+    }
+
+    #[test]
+    fn integers_beyond_64_bits_are_refused() {
+        for text in ["18446744073709551616", "99999999999999999999999"] {
+            let error = Scanner::new(text.as_bytes()).magnitude();
+            assert_eq!(error, Err(DecodeErrorKind::Number(NumberError::Range)), "{text}");
+        }
+        assert_eq!(Scanner::new(b"18446744073709551615").magnitude(), Ok(u64::MAX));
+        for text in ["-1", "1.0", "\"\"", "1e3", "0123", "", "x"] {
+            assert!(Scanner::new(text.as_bytes()).magnitude().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn signed_checksums_keep_their_bits() {
+        for (text, bits) in
+            [("-1", u32::MAX), ("\"-2147483648\"", 1 << 31), ("4294967295", u32::MAX), ("0", 0)]
+        {
+            assert_eq!(Scanner::new(text.as_bytes()).bits32(), Ok(bits));
+        }
+        assert!(Scanner::new(b"4294967296").bits32().is_err());
+        assert!(Scanner::new(b"1.5").bits32().is_err());
+    }
+
+    #[test]
+    fn units_of_a_unix_time_are_told_by_its_size() {
+        for (text, ns) in [
+            ("0", 0),
+            ("1784620800512", 1_784_620_800_512_000_000),
+            ("\"1784620800512\"", 1_784_620_800_512_000_000),
+            ("1784620800512123", 1_784_620_800_512_123_000),
+            ("1784620800512123456", 1_784_620_800_512_123_456),
+        ] {
+            assert_eq!(Scanner::new(text.as_bytes()).epoch(), Ok(ns), "{text}");
+        }
+        assert!(Scanner::new(b"18446744073709551615").epoch().is_err());
+        assert!(Scanner::new(b"-1").epoch().is_err());
     }
 }

@@ -12,7 +12,7 @@ const fn every(byte: u8) -> u64 {
 }
 
 /// Returns the high bit of each byte that is a quote, a backslash or a control sign; the lowest one is exact.
-#[inline(always)]
+#[inline]
 const fn special_bytes(chunk: u64) -> u64 {
     let quotes = chunk ^ every(b'"');
     let escapes = chunk ^ every(b'\\');
@@ -24,7 +24,7 @@ const fn special_bytes(chunk: u64) -> u64 {
 
 impl Scanner<'_> {
     /// Returns the next eight bytes as a little-endian number, or `None` near the end.
-    #[inline(always)]
+    #[inline]
     pub(super) fn chunk(&self, at: usize) -> Option<u64> {
         self.text.get(at..)?.first_chunk::<8>().map(|bytes| u64::from_le_bytes(*bytes))
     }
@@ -121,4 +121,38 @@ fn push_code_unit<'a>(text: &mut String, digits: &'a str) -> Option<&'a str> {
 fn code_unit(digits: &str) -> Option<(u32, &str)> {
     let (unit, rest) = digits.split_at_checked(4)?;
     Some((u32::from_str_radix(unit, 16).ok()?, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_text_written_as_json_comes_back(text in any::<String>(), ending in "[ \",:x]{0,9}") {
+            let json = serde_json::to_string(&text).unwrap();
+            let whole = format!("{json}{ending}");
+            let mut scanner = Scanner::new(whole.as_bytes());
+            prop_assert_eq!(scanner.owned_text(), Ok(text));
+            prop_assert_eq!(scanner.position() as usize, json.len());
+        }
+
+        #[test]
+        fn a_text_that_we_write_is_json(text in any::<String>()) {
+            let mut json = String::new();
+            crate::request::push_json_string(&mut json, &text);
+            prop_assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn escapes_of_all_kinds_are_resolved() {
+        let mut scanner = Scanner::new(br#""AAVE\/USD \"\\\b\f\n\r\t\u00e9\ud83d\ude00""#);
+        let expected = "AAVE/USD \"\\\u{8}\u{c}\n\r\té\u{1f600}";
+        assert_eq!(scanner.owned_text().as_deref(), Ok(expected));
+        for text in [r#""\ud83d""#, r#""\ud83dx""#, r#""\ud83d\u0041""#, r#""\udc00""#] {
+            assert!(Scanner::new(text.as_bytes()).owned_text().is_err(), "{text}");
+        }
+    }
 }

@@ -71,7 +71,9 @@ pub fn told(frame: &str, decoded: &Decoded) -> Vec<String> {
             format!("trades {} {} {:?}", text(trades.symbol), trades.is_snapshot, decoded.trades_of(trades))
         }
         Event::Top(top) => format!("top {} {:?}", text(top.symbol), (top.ts_event, top.sequence, top.top)),
-        Event::Ticker(ticker) => format!("ticker {} {:?}", text(ticker.symbol), (ticker.ts_event, ticker.ticker)),
+        Event::Ticker(ticker) => {
+            format!("ticker {} {:?}", text(ticker.symbol), (ticker.ts_event, ticker.ticker))
+        }
         Event::Acked(control) | Event::Refused(control) => {
             let is_acked = matches!(event, Event::Acked(_));
             let head = (is_acked, control.request_id, control.channel, control.is_subscribe);
@@ -102,7 +104,9 @@ impl Tree {
         match text.as_bytes()[0] {
             b'{' => {
                 let members: BTreeMap<String, Box<RawValue>> = serde_json::from_str(text).unwrap();
-                Self::Object(members.into_iter().map(|(name, value)| (name, Self::parse(value.get()))).collect())
+                Self::Object(
+                    members.into_iter().map(|(name, value)| (name, Self::parse(value.get()))).collect(),
+                )
             }
             b'[' => {
                 let items: Vec<Box<RawValue>> = serde_json::from_str(text).unwrap();
@@ -116,9 +120,15 @@ impl Tree {
     pub fn objects(&mut self, visit: &mut impl FnMut(&mut Vec<(String, Tree)>)) {
         match self {
             Self::Scalar(_) => {}
-            Self::Array(items) => items.iter_mut().for_each(|item| item.objects(visit)),
+            Self::Array(items) => {
+                for item in items {
+                    item.objects(visit);
+                }
+            }
             Self::Object(members) => {
-                members.iter_mut().for_each(|(_, value)| value.objects(visit));
+                for (_, value) in members.iter_mut() {
+                    value.objects(visit);
+                }
                 visit(members);
             }
         }
@@ -133,7 +143,9 @@ impl Tree {
                 format!("[{}]", if items.is_empty() { space.to_owned() } else { items.join(",") })
             }
             Self::Object(members) => {
-                let one = |(name, value): &(String, Self)| format!("{space}\"{name}\"{space}:{}", value.render(space));
+                let one = |(name, value): &(String, Self)| {
+                    format!("{space}\"{name}\"{space}:{}", value.render(space))
+                };
                 let members: Vec<String> = members.iter().map(one).collect();
                 format!("{{{}}}", if members.is_empty() { space.to_owned() } else { members.join(",") })
             }
