@@ -1,7 +1,7 @@
 """Hold docs/coverage.md against the tests: every row that it lists has its test, every marked test is listed.
 
-A line of the list is ``| ROW-B01 | what it demands | tests/chaos/test_x.py::test_y | open clauses |``; several
-tests are separated by ``<br>``. Rust tests carry the row in their name: ``row_b03_...``.
+A line of the list is ``| ROW-B01 | what it demands | tests/chaos/test_x.py::test_y | open clauses |``;
+several tests are separated by ``<br>``. Rust tests carry the row in their name: ``row_b03_...``.
 """
 
 import ast
