@@ -1,0 +1,252 @@
+"""The checker catches what it is there for: forged logs with one lie each, and one without."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from google.protobuf.message import Message
+
+from datafacade.v1 import stream_pb2, types_pb2
+from tests.chaos.checker import Verdict, judge
+from tests.chaos.checker.book import NaiveBook, plain, whole
+from tests.chaos.forge import BOOK, STEP_NS, TRADES, Forgery, clean
+from tests.chaos.probe import ProbeFile, ProbeReader
+
+VENUES = ("binance", "kraken")
+
+
+def verdicts(run: Forgery) -> dict[str, Verdict]:
+    return {verdict.invariant: verdict for verdict in judge(run.read_truth(), run.control, run.read_story())}
+
+
+def broken(run: Forgery) -> set[str]:
+    return {name for name, verdict in verdicts(run).items() if not verdict.holds}
+
+
+def pick(run: Forgery, payload: str, nth: int = -1) -> Message:
+    return [update for _, update in run.updates if update.WhichOneof("payload") == payload][nth]
+
+
+@pytest.mark.parametrize("venue", VENUES)
+@pytest.mark.parametrize("seed", range(5))
+def test_clean_run_passes_and_nothing_is_vacuous(venue: str, seed: int) -> None:
+    found = verdicts(clean(venue, seed=seed))
+    assert list(found) == ["I1", "I2", "I3", "I4", "I5", "I8", "I10"]
+    assert not [str(verdict) for verdict in found.values() if not verdict.holds]
+    assert not [name for name, verdict in found.items() if verdict.is_vacuous]
+
+
+def test_canonical_text_is_that_of_the_contract() -> None:
+    book = NaiveBook()
+    book.set(book.bids, [(whole(6_160_201, -2), whole(167_177, -5)), (whole(61_602, 0), whole(5, -1))])
+    book.set(
+        book.asks,
+        [(whole(61_602_020, -3), whole(266_795, -5)), (whole(7, 4), whole(1, 0)), (whole(70_000, 0), 0)],
+    )
+    assert book.text() == "b,61602.01,1.67177\nb,61602,0.5\na,61602.02,2.66795"
+    assert book.sha256() == "ca17416e9010662095b9158f0323a6446cdfa1fa385097617cd356a57e077c2b"
+    assert NaiveBook().sha256() == hashlib.sha256(b"").hexdigest()
+    assert [plain(whole(*number)) for number in ((0, -3), (-12_300, -4), (12, 3), (1, -18))] == [
+        "0",
+        "-1.23",
+        "12000",
+        "0.000000000000000001",
+    ]
+
+
+# One lie each
+
+
+def lost_trade(run: Forgery) -> None:
+    run.trade("binance", is_told=False)
+    run.trade("binance")
+
+
+def lost_trade_that_nobody_was_sent(run: Forgery) -> None:
+    run.trade_id += 5
+    run.trade("binance")
+
+
+def lost_delta(run: Forgery) -> None:
+    run.change("binance", is_told=False)
+    behind = run.change("binance")
+    assert behind is not None
+    behind.venue_sequence_previous -= 3  # a product that papers over the hole
+    run.change("binance")
+
+
+def gap_too_small(run: Forgery) -> None:
+    gap = pick(run, "gap").gap  # type: ignore[attr-defined]
+    gap.venue_sequence_first += 3
+
+
+def doubled_trade(run: Forgery) -> None:
+    run.trade_id -= 1
+    run.trade("binance")
+
+
+def doubled_delta(run: Forgery) -> None:
+    twin = run.update("binance", BOOK)
+    seq = twin.seq
+    twin.CopyFrom(pick(run, "book_delta"))  # type: ignore[arg-type]
+    twin.seq = seq
+    twin.ts_recv += STEP_NS
+
+
+def hole_in_our_numbers(run: Forgery) -> None:
+    run.seqs["binance", BOOK] += 1
+    run.change("binance")
+
+
+def checkpoint_of_another_seq(run: Forgery) -> None:
+    run.checkpoint("binance").seq -= 1
+
+
+def swapped_updates(run: Forgery) -> None:
+    run.updates[-1], run.updates[-2] = run.updates[-2], run.updates[-1]
+
+
+def first_record_is_not_the_seam(run: Forgery) -> None:
+    run.accepted("binance", TRADES)
+    run.seqs["binance", TRADES] += 1
+    run.trade("binance")
+
+
+def wrong_quantity(run: Forgery) -> None:
+    delta = run.change("binance")
+    assert delta is not None
+    for quantities in (delta.book_delta.bid_quantities, delta.book_delta.ask_quantities):
+        if quantities:
+            quantities[0] += 1
+
+
+def ghost_level_far_away(run: Forgery) -> None:
+    delta = run.change("binance")
+    assert delta is not None
+    delta.book_delta.bid_prices.append(1)
+    delta.book_delta.bid_quantities.append(5)
+
+
+def checkpoint_of_another_book(run: Forgery) -> None:
+    run.checkpoint("binance").checkpoint.sha256 = bytes(32)
+
+
+def live_all_the_way_over_a_hole(run: Forgery) -> None:
+    run.change("binance", is_sent=False)
+    run.change("binance")
+
+
+def live_again_without_a_snapshot(run: Forgery) -> None:
+    run.change("binance", is_sent=False)
+    run.change("binance", is_told=False)
+    run.state("binance", BOOK, types_pb2.STATE_RESYNC)
+    run.state("binance", BOOK, types_pb2.STATE_LIVE)
+
+
+def live_and_crossed(run: Forgery) -> None:
+    run.asks[min(run.asks) - 30] = 5
+    run.heal("binance", run.number + 1, run.now)
+
+
+def kept_threads(run: Forgery) -> None:
+    run.resources("leak", threads=9)
+    run.now += 51 * STEP_NS
+    run.resources("leak")  # too late
+
+
+def kept_descriptors(run: Forgery) -> None:
+    run.resources("leak", fds=31)
+
+
+def another_process(run: Forgery) -> None:
+    run.resources("later", pid=4_712)
+
+
+LIES: list[tuple[Callable[[Forgery], None], str]] = [
+    (lost_trade, "I1"),
+    (lost_trade_that_nobody_was_sent, "I1"),
+    (lost_delta, "I1"),
+    (gap_too_small, "I1"),
+    (doubled_trade, "I2"),
+    (doubled_delta, "I2"),
+    (hole_in_our_numbers, "I3"),
+    (checkpoint_of_another_seq, "I3"),
+    (swapped_updates, "I3"),
+    (first_record_is_not_the_seam, "I3"),
+    (wrong_quantity, "I4"),
+    (ghost_level_far_away, "I4"),
+    (checkpoint_of_another_book, "I4"),
+    (live_all_the_way_over_a_hole, "I5"),
+    (live_again_without_a_snapshot, "I5"),
+    (live_and_crossed, "I5"),
+    (kept_threads, "I8"),
+    (kept_descriptors, "I8"),
+    (another_process, "I10"),
+]
+
+
+@pytest.mark.parametrize(("lie", "invariant"), LIES, ids=lambda part: getattr(part, "__name__", part))
+def test_each_lie_breaks_its_invariant(lie: Callable[[Forgery], None], invariant: str) -> None:
+    run = clean("binance")
+    assert not broken(run)
+    lie(run)
+    found = verdicts(run)
+    assert invariant in broken(run)
+    assert found[invariant].evidence
+    assert invariant in str(found[invariant])
+
+
+def test_wrong_quantity_is_caught_without_venue_numbers_too() -> None:
+    run = clean("kraken")
+    delta = run.change("kraken")
+    assert delta is not None
+    delta.book_delta.ask_prices.append(max(run.asks) - 30)
+    delta.book_delta.ask_quantities.append(77)
+    run.change("kraken")
+    run.change("kraken")
+    assert "I4" in broken(run)
+
+
+def test_change_behind_a_checksum_failure_is_caught() -> None:
+    run = clean("kraken")
+    run.now += STEP_NS
+    run.fault("kraken", "corrupt", None, what="digit")
+    assert not broken(run)
+    run.change("kraken")
+    assert "I5" in broken(run)
+
+
+def test_hole_of_delivery_that_is_told_is_no_disorder() -> None:
+    run = clean("binance")
+    gap = run.update("binance", BOOK, takes_seq=False)
+    head = gap.seq
+    gap.seq = 0
+    gap.gap.scope = stream_pb2.GAP_SCOPE_DELIVERY
+    gap.gap.seq_first, gap.gap.seq_last = head + 1, head + 4
+    run.seqs["binance", BOOK] += 4
+    run.checkpoint("binance")
+    assert "I3" not in broken(run)
+
+
+def test_harness_may_end_the_process_itself() -> None:
+    run = clean("binance")
+    run.control.append({"t_mono_ns": 0, "action": "kill"})
+    run.resources("control", pid=4_712)
+    run.resources("later", pid=4_712)
+    assert not broken(run)
+
+
+def test_probe_file_is_read_while_it_grows(tmp_path: Path) -> None:
+    path = tmp_path / "probe"
+    file, reader = ProbeFile(path), ProbeReader(path)
+    assert reader.news() == []
+    file.write(b"r", b"one")
+    file.write(b"e", b"")
+    file.close()
+    assert [(record.kind, record.payload) for record in reader.news()] == [("r", b"one"), ("e", b"")]
+    with path.open("ab") as torn:
+        torn.write(b"\x01\x02")
+    assert reader.news() == []
