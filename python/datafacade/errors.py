@@ -352,3 +352,17 @@ class AddressTaken(FacadeError):
     def message(self) -> str:
         """Name the address."""
         return f"cannot listen on {self.address}: address in use"
+
+
+@dataclass(eq=False)
+class RecordingFailed(FacadeError):
+    """A capture could not be written."""
+
+    recovery: ClassVar[str] = "free space on the disk or choose another file"
+
+    problem: str
+
+    @property
+    def message(self) -> str:
+        """Name the problem."""
+        return f"capture cannot be written: {self.problem}"

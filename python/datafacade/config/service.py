@@ -94,14 +94,13 @@ class Server:
     host: Text = "127.0.0.1"
     port: Port = 50_051  # 0: any free one
     request_bytes_max: Bytes = 64 * 2**10
-    response_bytes_max: Bytes = 3 * 2**20
+    response_bytes_max: Bytes = 64 * 2**10  # of one streamed response, unless one update alone is larger
     metadata_bytes_max: Bytes = 16 * 2**10
     calls_queued_max: Count = 4_096
     streams_per_connection_max: Count = 128
     instruments_max: Count = 500  # topics of one stream
     unary_timeout_sec: Seconds = 10.0
     first_message_sec: Seconds = 5.0  # of a stream
-    flush_bytes_max: Bytes = 64 * 2**10  # written to a client that does not read
     blocked_write_sec_max: Seconds = 10.0
     keepalive_sec: Seconds = 10.0
     keepalive_timeout_sec: Seconds = 5.0

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal, Protocol
 
-from datafacade.types import InstrumentRow
-
 Send = tuple[Literal["send"], str]  # text frame
 Fetch = tuple[Literal["fetch"], int, str, int]  # request id, path with query, weight
 Close = tuple[Literal["close"], int, str]  # close code, reason
@@ -16,7 +14,6 @@ Commands = Sequence[Command] | None
 
 DialCause = Literal["dial_failed", "tls", "upgrade_refused", "rate_limited"]
 Start = Literal["next", "newest", "cut"]  # where a new subscriber of a topic begins
-End = Literal["slow_reader", "draining", "closed"]
 
 
 class Feed(Protocol):
@@ -34,8 +31,8 @@ class Feed(Protocol):
         """
         ...
 
-    def instruments(self) -> Sequence[InstrumentRow]:
-        """Return all instruments that were added."""
+    def instruments(self) -> list[dict[str, Any]]:
+        """Return all instruments that were added, each an ``InstrumentRow``."""
         ...
 
     def subscribe(self, venue_symbol: str, channel: int) -> Commands:
@@ -167,8 +164,10 @@ class Hub(Protocol):
         """Detach from a topic and queue ENDED; return whether it was attached."""
         ...
 
-    def take(self, subscriber: int, bytes_max: int) -> tuple[bytes, int, End | None]:
+    def take(self, subscriber: int, bytes_max: int) -> tuple[bytes, int, str | None]:
         """Return entries of field 4, the watermark (wall ns) and the end of the stream, if it has ended.
+
+        An end is ``slow_reader``, ``draining`` or ``closed``.
 
         With nothing waiting, ``ready_fd`` rings once something does.
         """

@@ -18,7 +18,7 @@ SPOT: Final = VenueSpec(
     tell_limit=no_hint,
 )
 
-# Since 2026-04-23 USD-M streams live on two routes; on the wrong one they are acknowledged and stay silent.
+# 24 hour statistics of USD-M live on another route (/market) since 2026-04-23; they are not streamed yet.
 USDM: Final = VenueSpec(
     name="binance-usdm",
     feeds=(
@@ -26,12 +26,6 @@ USDM: Final = VenueSpec(
             name="usdm",
             product="usdm",
             channels=STREAMED - {Channel.TICKER},
-            instrument_paths=("/fapi/v1/exchangeInfo",),
-        ),
-        FeedSpec(
-            name="usdm-market",
-            product="usdm",
-            channels=frozenset({Channel.TICKER}),
             instrument_paths=("/fapi/v1/exchangeInfo",),
         ),
     ),

@@ -21,7 +21,8 @@ def test_the_packaged_endpoints_are_those_of_the_catalog() -> None:
 @pytest.mark.parametrize("venue", sorted(VENUES))
 def test_each_channel_comes_from_exactly_one_feed(venue: str) -> None:
     channels = [channel for feed in VENUES[venue].feeds for channel in feed.channels]
-    assert sorted(channels) == sorted(STREAMED)
+    unserved = {Channel.TICKER} if venue == "binance-usdm" else set()
+    assert sorted(channels) == sorted(STREAMED - unserved)
 
 
 def test_coinbase_books_come_from_the_feed_that_can_be_proven() -> None:

@@ -1,0 +1,244 @@
+"""Make and join all objects of one configuration."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from functools import partial
+from random import Random, SystemRandom
+from typing import Final
+
+from datafacade._core import Clock, Feed, Hub
+from datafacade.config import Config, FeedEndpoint, Venue
+from datafacade.errors import ConfigError
+from datafacade.facade import DataFacade
+from datafacade.guard.breaker import Breaker
+from datafacade.guard.budget import Budget, RestBudgets
+from datafacade.hot.feed import FeedRunner, Line
+from datafacade.hot.fetch import Fetcher
+from datafacade.hot.instruments import InstrumentList
+from datafacade.hot.reader import HubReader
+from datafacade.hot.recorder import CaptureFile, ConnectionRecorder
+from datafacade.hot.tier import HotTier, VenueLine
+from datafacade.observe.latency import FailureRatio, Latency
+from datafacade.types import FeedKey
+from datafacade.venues.catalog import VENUES
+from datafacade.venues.dial import dial, tls_context
+from datafacade.venues.rest import RestClient, RestGuards
+from datafacade.venues.socket import SocketLimits
+from datafacade.venues.spec import FeedSpec, VenueSpec
+
+NS_PER_S: Final = 1_000_000_000
+_RECONNECT_FACTOR: Final = 3  # the longest wait in hot.reconnect_sec (FAULTS 1.3)
+
+
+class Factory:
+    """Makes facades of one configuration."""
+
+    def __init__(self, config: Config, *, seed: int | None = None) -> None:
+        self._config = config
+        self._random = SystemRandom() if seed is None else Random(seed)  # noqa: S311  jitter, no secrets
+
+    def create_data_facade(
+        self, *, epoch: int | None = None, capture: CaptureFile | None = None
+    ) -> DataFacade:
+        """Return a facade that is not started yet; make it inside a running event loop.
+
+        Args:
+            epoch: Number of this start of the publisher, unix seconds; None: now.
+            capture: Where the sessions are recorded; None: nowhere.
+
+        Raises:
+            ConfigError: A streaming venue is not one that we speak, or lacks an endpoint.
+        """
+        config = self._config
+        clock = Clock.real()
+        epoch = epoch or clock.wall_ns() // NS_PER_S
+        bounds = config.service.hub
+        hub = Hub(
+            epoch=epoch,
+            ring_bytes=bounds.ring_bytes,
+            ring_age_ms=int(bounds.ring_sec * 1000),
+            owed_bytes=bounds.owed_bytes_max,
+            lag_ms=int(bounds.lag_sec_max * 1000),
+        )
+        builder = _Builder(config, hub=hub, clock=clock, epoch=epoch, random=self._random, capture=capture)
+        venues = {name: builder.venue(name, venue) for name, venue in config.hot_venues().items()}
+        tier = HotTier(venues, hub=hub, clock=clock, config=config)
+        return DataFacade(config=config, tier=tier, hub=hub, reader=HubReader(hub), clock=clock, epoch=epoch)
+
+
+class _Builder:
+    """Builds one venue after another with what they share."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        hub: Hub,
+        clock: Clock,
+        epoch: int,
+        random: Random,
+        capture: CaptureFile | None,
+    ) -> None:
+        self._config = config
+        self._hub = hub
+        self._clock = clock
+        self._epoch = epoch
+        self._random = random
+        self._capture = capture
+        self._tls = tls_context()
+
+    def venue(self, name: str, venue: Venue) -> VenueLine:
+        """Build one venue."""
+        spec = VENUES.get(name)
+        if spec is None:
+            raise ConfigError("venues.yaml", 0, f"venues.{name}", f"expected one of {', '.join(VENUES)}")
+        limits = self._config.rate_limits.venues[name]
+        dials = Budget(limits.connections, clock=self._clock, venue=name)
+        circuits = self._config.circuits.of(name)
+        breaker = Breaker(
+            circuits.websocket,
+            clock=self._clock,
+            random=self._random,
+            scale=self._config.service.timers.scale,
+        )
+        runners: dict[str, FeedRunner] = {}
+        lists: list[InstrumentList] = []
+        rests: dict[str, RestClient] = {}
+        for feed in spec.feeds:
+            endpoint = _endpoint(name, venue, feed)
+            recorder = None if self._capture is None else ConnectionRecorder(self._capture, clock=self._clock)
+            rest = rests[feed.name] = self._rest(spec, endpoint)
+            line = self._line(venue, feed, endpoint, dials=dials, breaker=breaker)
+            runner = runners[feed.name] = self._runner(
+                name, venue, feed, line=line, rest=rest, recorder=recorder
+            )
+            lists.append(self._list(runner, rest, feed, recorder))
+        return VenueLine(spec, runners=runners, lists=lists, rests=rests, dials=dials)
+
+    def _rest(self, spec: VenueSpec, endpoint: FeedEndpoint) -> RestClient:
+        config, hot = self._config, self._config.service.hot
+        limits = config.rate_limits
+        guards = RestGuards(
+            budgets=RestBudgets(
+                limits.venues[spec.name].rest,
+                share_ratio=limits.share_ratio,
+                clock=self._clock,
+                venue=spec.name,
+            ),
+            breaker=Breaker(
+                config.circuits.of(spec.name).http,
+                clock=self._clock,
+                random=self._random,
+                scale=config.service.timers.scale,
+            ),
+            latency=Latency(),
+            failures=FailureRatio(),
+            tell_limit=spec.tell_limit,
+        )
+        return RestClient(
+            spec.name,
+            str(endpoint.base_url),
+            guards=guards,
+            clock=self._clock,
+            tls=self._tls,
+            user_agent=config.venues.user_agent,
+            timeout_s=config.scaled(hot.timeout_sec),
+            body_bytes_max=hot.rest_body_bytes_max,
+            allow_private=config.venues.allow_private_upstream,
+        )
+
+    def _line(
+        self, venue: Venue, feed: FeedSpec, endpoint: FeedEndpoint, *, dials: Budget, breaker: Breaker
+    ) -> Line:
+        config, hot = self._config, self._config.service.hot
+        limits = SocketLimits(
+            message_bytes_max=venue.message_bytes_max,
+            read_buffer_bytes=hot.read_buffer_bytes,
+            write_buffer_bytes=hot.write_buffer_bytes,
+            dial_timeout_s=config.scaled(hot.dial_timeout_sec),
+            write_timeout_s=config.scaled(hot.write_timeout_sec),
+        )
+        url = str(endpoint.ws_url)
+        return Line(
+            dial=partial(
+                dial,
+                url,
+                limits=limits,
+                clock=self._clock,
+                user_agent=config.venues.user_agent,
+                allow_private=config.venues.allow_private_upstream,
+                tls=self._tls,
+            ),
+            url=url,
+            product=feed.product,
+            dials=dials,
+            breaker=breaker,
+            large_frame_bytes=hot.large_frame_bytes,
+        )
+
+    def _runner(
+        self,
+        name: str,
+        venue: Venue,
+        feed: FeedSpec,
+        *,
+        line: Line,
+        rest: RestClient,
+        recorder: ConnectionRecorder | None,
+    ) -> FeedRunner:
+        machine = Feed(
+            venue=name,
+            product=feed.product,
+            hub=self._hub,
+            clock=self._clock,
+            epoch=self._epoch,
+            seed=self._random.getrandbits(63),
+            figures=sorted(figures(self._config, venue).items()),
+        )
+        return FeedRunner(
+            FeedKey(name, feed.name),
+            feed=machine,
+            line=line,
+            fetcher=Fetcher(rest, venue=name, clock=self._clock, recorder=recorder),
+            clock=self._clock,
+            random=self._random,
+            recorder=recorder,
+        )
+
+    def _list(
+        self, runner: FeedRunner, rest: RestClient, feed: FeedSpec, recorder: ConnectionRecorder | None
+    ) -> InstrumentList:
+        return InstrumentList(
+            runner=runner,
+            rest=rest,
+            paths=feed.instrument_paths,
+            clock=self._clock,
+            random=self._random,
+            refresh_s=self._config.service.hot.instruments_refresh_sec,
+            scale=self._config.service.timers.scale,
+            recorder=recorder,
+        )
+
+
+def figures(config: Config, venue: Venue) -> dict[str, int]:
+    """Return the Feed's figures by its own names; times in this run's milliseconds."""
+    hot = config.service.hot
+    named: dict[str, int] = asdict(hot.feed) | {
+        "liveness_ms": venue.liveness_ms,
+        "ping_ms": venue.ping_ms,
+        "send_ms": venue.send_ms,
+        "reconnect_max_ms": int(hot.reconnect_sec * 1000) * _RECONNECT_FACTOR,
+        "breaker_ms": int(config.circuits.defaults.websocket.open_sec * 1000),
+    }
+    scale = config.service.timers.scale
+    return {
+        name: (max(1, round(value * scale)) if value and name.endswith("_ms") else value)
+        for name, value in named.items()
+    }
+
+
+def _endpoint(name: str, venue: Venue, feed: FeedSpec) -> FeedEndpoint:
+    if feed.name not in venue.feeds:
+        raise ConfigError("venues.yaml", 0, f"venues.{name}.feeds", f"feed {feed.name} is missing")
+    return venue.feeds[feed.name]

@@ -1,0 +1,219 @@
+"""Run the service, or record a session, until the system says stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib.resources
+import ipaddress
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Final, Literal, cast
+
+import uvloop
+
+from datafacade._core import Edge, Hub
+from datafacade.app.build import Factory
+from datafacade.clock import SystemClock
+from datafacade.config import Config
+from datafacade.errors import ConfigError
+from datafacade.facade import DataFacade
+from datafacade.hot.recorder import CaptureFile
+from datafacade.observe.log import configure
+from datafacade.serve.edge import EdgeServer
+from datafacade.serve.grpcio_edge import GrpcioServer
+from datafacade.serve.handlers import Handlers
+from datafacade.serve.handlers import path as method_path
+from datafacade.serve.lifecycle import Lifecycle, Ready, Server
+from datafacade.serve.subscriptions import Subscriptions
+from datafacade.types import Channel, Topic
+
+LISTED_WITHIN_S: Final = 5.0  # then the service is ready, with the venues that are
+SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+
+EdgeName = Literal["rust", "grpcio"]
+
+
+def serve(
+    config: Config,
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    edge: EdgeName = "rust",
+    dev: bool = False,
+    insecure_public: bool = False,
+    ready: Ready | None = None,
+) -> None:
+    """Do what ``run_service`` does, with an event loop and JSON logs on stderr of its own."""
+    writer = configure(config.service.log)
+    try:
+        uvloop.run(
+            run_service(
+                config,
+                host=host,
+                port=port,
+                edge=edge,
+                dev=dev,
+                insecure_public=insecure_public,
+                ready=ready,
+            )
+        )
+    finally:
+        writer.close()
+
+
+async def run_service(
+    config: Config,
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    edge: EdgeName = "rust",
+    dev: bool = False,
+    insecure_public: bool = False,
+    ready: Ready | None = None,
+) -> None:
+    """Serve until SIGTERM or SIGINT, then drain; a second signal stops at once.
+
+    Args:
+        config: What ``load_config`` returned.
+        host: Address to listen on; None: as configured.
+        port: Its port, 0: a free one; None: as configured.
+        edge: ``rust``, or ``grpcio`` for the reference server (loopback only).
+        dev: Serve reflection too (loopback only).
+        insecure_public: Accept an address that others can reach although there is no TLS, no authentication.
+        ready: Called with the addresses once requests are answered.
+
+    Raises:
+        AddressTaken: Another program listens there.
+        ConfigError: The configuration names what does not exist, or an address that may not be listened on.
+    """
+    server = config.service.server
+    address = (host or server.host, server.port if port is None else port)
+    facade = Factory(config).create_data_facade()
+    subscriptions = Subscriptions(
+        facade.tier, hub=facade.hub, clock=facade.clock, instruments_max=server.instruments_max
+    )
+    handlers = Handlers(facade, subscriptions)
+    made: Server = (
+        _rust_edge(facade, handlers, address, dev=dev, insecure_public=insecure_public)
+        if edge == "rust"
+        else _grpcio_edge(facade, handlers, address)
+    )
+    lifecycle = Lifecycle(
+        facade, made, listed_within_s=config.scaled(LISTED_WITHIN_S), drain_s=server.drain_sec
+    )
+    with _on_signals(lifecycle.request_stop):
+        await lifecycle.run(ready)
+
+
+async def record(
+    config: Config,
+    path: Path,
+    *,
+    topics: Sequence[tuple[str, str, Channel]],
+    seconds: float | None = None,
+    note: str = "",
+    started: Callable[[], None] | None = None,
+) -> None:
+    """Record what the venues send for some topics into a new capture, until SIGTERM, SIGINT or ``seconds``.
+
+    Args:
+        config: What ``load_config`` returned.
+        path: ``NAME.dfcap.zst``; must not exist.
+        topics: Venue, symbol in any spelling, channel.
+        seconds: How long; None: until a signal.
+        note: Stands in the first line of the capture.
+        started: Called once everything is subscribed.
+
+    Raises:
+        FileExistsError: ``path`` exists.
+        InvalidRequest, UnknownSymbol, NotSupported, QuotaExceeded, VenueFailed: A topic cannot be had.
+    """
+    stop = asyncio.Event()
+    with (
+        contextlib.closing(CaptureFile(path, clock=SystemClock(), note=note)) as capture,
+        _on_signals(stop.set),
+    ):
+        facade = Factory(config).create_data_facade(capture=capture)
+        try:
+            await facade.start(listed_within_s=config.service.hot.timeout_sec)
+            for venue, symbol, channel in topics:
+                row = facade.tier.resolve(venue, symbol)
+                facade.tier.follow(Topic(venue, row["symbol"], channel))
+            if started is not None:
+                started()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await stop.wait()
+        finally:
+            await facade.shutdown()
+
+
+@contextlib.contextmanager
+def _on_signals(stop: Callable[[], None]) -> Iterator[None]:
+    """Call ``stop`` on SIGTERM and SIGINT meanwhile."""
+    loop = asyncio.get_running_loop()
+    for number in SIGNALS:
+        loop.add_signal_handler(number, stop)
+    try:
+        yield
+    finally:
+        for number in SIGNALS:
+            loop.remove_signal_handler(number)
+
+
+def _rust_edge(
+    facade: DataFacade, handlers: Handlers, address: tuple[str, int], *, dev: bool, insecure_public: bool
+) -> EdgeServer:
+    server = facade.config.service.server
+    limits = {
+        "request_bytes_max": server.request_bytes_max,
+        "response_bytes_max": server.response_bytes_max,
+        "metadata_bytes_hard_max": server.metadata_bytes_max,
+        "calls_max": server.calls_queued_max,
+        "connection_streams_max": server.streams_per_connection_max,
+        "unary_ms_max": int(server.unary_timeout_sec * 1000),
+        "first_request_ms_max": int(server.first_message_sec * 1000),
+        "blocked_ms_max": int(server.blocked_write_sec_max * 1000),
+        "ping_interval_ms": int(server.keepalive_sec * 1000),
+        "ping_timeout_ms": int(server.keepalive_timeout_sec * 1000),
+    }
+    descriptor = importlib.resources.files("datafacade.v1") / "descriptor.bin"
+    try:
+        edge = Edge(
+            cast("Hub", facade.hub),
+            epoch=facade.epoch,
+            hosts=[address[0]],
+            port=address[1],
+            descriptor=descriptor.read_bytes() if dev else b"",
+            served_methods=[method_path(name) for name in handlers.unary_methods],
+            dev=dev,
+            insecure_public=insecure_public,
+            limits=limits,
+        )
+    except ValueError as error:
+        raise ConfigError("service.yaml", 0, "server", str(error)) from error
+    return EdgeServer(edge, handlers)
+
+
+def _grpcio_edge(facade: DataFacade, handlers: Handlers, address: tuple[str, int]) -> Server:
+    if not _is_loopback(address[0]):
+        problem = f"the reference server listens on loopback only, received {address[0]}"
+        raise ConfigError("service.yaml", 0, "server.host", problem)
+    return GrpcioServer(
+        handlers,
+        address=address,
+        settings=facade.config.service.server,
+        hub=facade.hub,
+        reader=facade.reader,
+        clock=facade.clock,
+        epoch=facade.epoch,
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,211 @@
+"""Offer the use cases: one method each, whatever face they are reached by."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Final
+
+from datafacade.clock import Clock
+from datafacade.config import Config
+from datafacade.hot.book import Books
+from datafacade.hot.health import venue_health
+from datafacade.hot.listing import list_instruments
+from datafacade.hot.ports import Hub
+from datafacade.hot.reader import HubReader
+from datafacade.hot.tier import STARTS, HotTier
+from datafacade.types import Channel, Topic
+from datafacade.v1 import book_pb2, health_pb2, hot_pb2, reference_pb2
+
+VERSION: Final = "0.1.0"
+
+EdgeFigures = Callable[[], health_pb2.EdgeHealth | None]
+
+
+class DataFacade:
+    """Market data that can be trusted, in this process. ``start`` it, ``shutdown`` it.
+
+    Example:
+        >>> from datafacade.app import Factory
+        >>> from datafacade.config import load_config
+        >>> facade = Factory(load_config()).create_data_facade()
+    """
+
+    def __init__(
+        self, *, config: Config, tier: HotTier, hub: Hub, reader: HubReader, clock: Clock, epoch: int
+    ) -> None:
+        self.config = config
+        self.tier = tier
+        self.hub = hub
+        self.reader = reader
+        self.clock = clock
+        self.epoch = epoch
+        self.is_draining = False
+        self._started_at = clock.monotonic_ns()
+        self._books = Books(tier, hub=hub, reader=reader, clock=clock, scale=config.service.timers.scale)
+        self._running: asyncio.Task[None] | None = None
+        self._is_ready = asyncio.Event()
+        self.edge_figures: EdgeFigures = lambda: None
+
+    # Lifecycle
+
+    async def start(self, *, listed_within_s: float | None = None) -> None:
+        """Start all venues and wait until their instrument lists are known.
+
+        Args:
+            listed_within_s: Wait no longer than this, seconds; venues that are not known then go on trying.
+        """
+        self.reader.start()
+        self._running = asyncio.create_task(self.tier.run(), name="hot tier")
+        listed = asyncio.ensure_future(self.tier.wait_listed())
+        try:
+            await asyncio.wait(
+                {listed, self._running}, timeout=listed_within_s, return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            listed.cancel()
+        if self._running.done():
+            self._running.result()
+        self._is_ready.set()
+
+    async def wait_ready(self) -> None:
+        """Wait until ``start`` is through: requests that come early need not be refused."""
+        await self._is_ready.wait()
+
+    async def shutdown(self) -> None:
+        """Stop everything and wait for it."""
+        if self._running is not None:
+            self._running.cancel()
+            await asyncio.wait([self._running])
+            self.reader.stop()
+            self._running = None
+
+    async def wait_failed(self) -> None:
+        """Wait until a part of the service fails as it never should.
+
+        Raises:
+            Exception: What went wrong.
+        """
+        if self._running is not None:
+            await asyncio.shield(self._running)
+
+    # Use cases
+
+    async def l2_book(
+        self, venue: str, symbol: str, *, depth: int = 0, allow_unverified: bool = False
+    ) -> book_pb2.L2BookResponse:
+        """Return one book from the live one; a book that nobody follows yet is followed first.
+
+        Args:
+            venue: As ``kraken``.
+            symbol: Any known spelling.
+            depth: Levels a side; 0: the whole book.
+            allow_unverified: Whether a book without proof may be given.
+
+        Raises:
+            InvalidRequest, UnknownSymbol, BookNotReady, BookUnverified, QuotaExceeded, VenueFailed.
+        """
+        row = self.tier.resolve(venue, symbol)
+        return await self._books.read(venue, row["symbol"], depth=depth, allow_unverified=allow_unverified)
+
+    def venue_health(self, venue: str, *, summary_only: bool = False) -> health_pb2.VenueHealth:
+        """Return how one venue is.
+
+        Raises:
+            InvalidRequest: There is no such venue.
+        """
+        return venue_health(self.tier.venue(venue), hub=self.hub, clock=self.clock, summary_only=summary_only)
+
+    def health(self, venues: Sequence[str] = (), *, summary_only: bool = False) -> health_pb2.HealthResponse:
+        """Return how every part of the service is.
+
+        Raises:
+            InvalidRequest: There is no such venue.
+        """
+        names = sorted(set(venues) or self.tier.venues)
+        rows = [self.venue_health(name, summary_only=summary_only) for name in names]
+        answer = health_pb2.HealthResponse(
+            version=VERSION,
+            epoch=self.epoch,
+            ts_measured=self.clock.wall_ns(),
+            uptime_ns=self.clock.monotonic_ns() - self._started_at,
+            status=_whole([row.status for row in rows]),
+            is_draining=self.is_draining,
+            venues=rows,
+            edge=self.edge_figures(),
+        )
+        limits = answer.limits
+        service = self.config.service
+        limits.pairs_max, limits.pairs = service.hot.max_pairs, len(self.tier.interest.symbols())
+        limits.request_bytes_max = service.server.request_bytes_max
+        limits.owed_bytes_max = service.hub.owed_bytes_max
+        return answer
+
+    def list_instruments(
+        self,
+        *,
+        venues: Sequence[str] = (),
+        symbols: Sequence[str] = (),
+        types: Sequence[int] = (),
+        page_size: int = 0,
+        page_token: str = "",
+    ) -> reference_pb2.ListInstrumentsResponse:
+        """Return what can be traded where, sorted by venue and symbol.
+
+        Raises:
+            InvalidRequest, UnknownSymbol.
+        """
+        return list_instruments(
+            self.tier,
+            venues=venues,
+            symbols=symbols,
+            types=types,
+            page_size=page_size,
+            page_token=page_token,
+        )
+
+    # In process, without a server
+
+    async def subscribe_trades(self, venue: str, symbol: str) -> AsyncIterator[hot_pb2.Update]:
+        """Yield every record of a symbol's trades: trades, states and gaps, in order."""
+        async for update in self.updates(venue, symbol, Channel.TRADES):
+            yield update
+
+    async def subscribe_book_l2(self, venue: str, symbol: str) -> AsyncIterator[hot_pb2.Update]:
+        """Yield every record of a symbol's book, a snapshot first."""
+        async for update in self.updates(venue, symbol, Channel.BOOK_L2):
+            yield update
+
+    async def updates(self, venue: str, symbol: str, channel: Channel) -> AsyncIterator[hot_pb2.Update]:
+        """Yield every record of one topic; leaving the iterator detaches."""
+        topic = Topic(venue, self.tier.resolve(venue, symbol)["symbol"], channel)
+        self.tier.follow(topic)
+        try:
+            async with self.reader.subscriber() as subscriber:
+                self.hub.attach(
+                    subscriber,
+                    *topic,
+                    start=STARTS[channel],
+                    wall_ns=self.clock.wall_ns(),
+                    request_id=0,
+                    subscription_id=0,
+                    requested_symbol=symbol,
+                )
+                end = None
+                while end is None:
+                    entries, _, end = await self.reader.take(subscriber)
+                    for update in hot_pb2.HotSubscribeResponse.FromString(entries).updates:
+                        yield update
+        finally:
+            self.tier.leave(topic)
+
+
+def _whole(
+    statuses: Sequence[health_pb2.HealthStatus.ValueType],
+) -> health_pb2.HealthStatus.ValueType:
+    """Return the worst status; OFFLINE only if all are."""
+    if not statuses or all(status == health_pb2.HEALTH_STATUS_OFFLINE for status in statuses):
+        return health_pb2.HEALTH_STATUS_OFFLINE
+    if all(status == health_pb2.HEALTH_STATUS_HEALTHY for status in statuses):
+        return health_pb2.HEALTH_STATUS_HEALTHY
+    return health_pb2.HEALTH_STATUS_DEGRADED

@@ -1,0 +1,234 @@
+"""Say how the venues are, in real numbers: what the Feeds, budgets and breakers themselves count."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from datafacade.clock import Clock
+from datafacade.guard.breaker import Breaker, BreakerState
+from datafacade.guard.budget import Budget
+from datafacade.hot.feed import FeedRunner
+from datafacade.hot.ports import Hub
+from datafacade.hot.tier import VenueLine
+from datafacade.observe.latency import Latency
+from datafacade.types import Channel
+from datafacade.v1 import health_pb2, types_pb2
+
+SILENT_NS: Final = 10 * 10**9  # nothing for so long: look at the connection
+SLOW_NS: Final = 2 * 10**9  # venue to socket: halve the size
+ERRORS_SOME: Final = 0.1
+ERRORS_MANY: Final = 0.5
+
+_H = health_pb2
+_STAGES: Final = (
+    ("venue_to_recv", _H.LATENCY_STAGE_VENUE_TO_RECV),
+    ("recv_to_publish", _H.LATENCY_STAGE_RECV_TO_PUBLISH),
+)
+_BREAKERS: Final = {
+    BreakerState.CLOSED: _H.BREAKER_STATE_CLOSED,
+    BreakerState.OPEN: _H.BREAKER_STATE_OPEN,
+    BreakerState.HALF_OPEN: _H.BREAKER_STATE_HALF_OPEN,
+}
+
+
+def venue_health(venue: VenueLine, *, hub: Hub, clock: Clock, summary_only: bool) -> _H.VenueHealth:
+    """Return one venue's row."""
+    stats = {name: runner.feed.stats() for name, runner in venue.runners.items()}
+    health = _H.VenueHealth(venue=venue.spec.name)
+    health.ts_last_seen = max(int(one["ts_frame_last"]) for one in stats.values())
+    health.ws_connected = all(run.is_open for run in venue.runners.values() if run.is_needed)
+    for name, runner in venue.runners.items():
+        streams = [_stream(row, runner, hub, stats[name]) for row in runner.feed.topics()]
+        if not summary_only:
+            health.streams.extend(streams)
+        _count(health.counts, stats[name], streams)
+        if runner.is_needed or runner.is_open:
+            health.connections.append(_connection(runner, stats[name], len(streams), clock))
+    health.streams.sort(key=lambda stream: (stream.symbol, stream.channel, stream.variant))
+    health.latencies.extend(_stages(stats.values(), venue))
+    _rest(health, venue, clock)
+    _guards(health, venue, clock)
+    p99 = [row.quantiles.p99_ns for row in health.latencies if row.stage == _H.LATENCY_STAGE_RECV_TO_PUBLISH]
+    if p99:
+        health.latency_ns_p99 = max(p99)
+    health.status = _status(health, venue)
+    health.recommendation = _recommendation(health, venue, clock)
+    return health
+
+
+def _stream(
+    row: Mapping[str, Any], runner: FeedRunner, hub: Hub, stats: Mapping[str, Any]
+) -> _H.StreamHealth:
+    venue = runner.key.venue
+    stream = _H.StreamHealth(
+        symbol=row["symbol"],
+        channel=row["channel"],
+        state=row["state"],
+        reason=row["reason"],
+        ts_since_event=row["ts_since_event"],
+        ts_since_recv=row["ts_since_recv"],
+        connection=stats["connection"],
+        attempt=row["attempt"],
+        ts_next_attempt=row["ts_next_attempt"],
+        integrity=row["integrity"],
+        seq_head=row["seq"],
+        ts_recv_last=row["ts_recv_last"],
+        subscribers=hub.subscribers(venue, row["symbol"], row["channel"], ""),
+    )
+    if stats["close_code"] is not None:
+        stream.close_code = stats["close_code"]
+    counts = stream.counts
+    counts.messages = row["records"]
+    counts.gaps, counts.duplicates = row["gaps"], row["duplicates"]
+    if row["channel"] == Channel.TRADES:
+        counts.trades = row["records"]
+    book = row["book"]
+    if book is not None:
+        counts.book_updates, counts.resyncs = book["updates"], book["resyncs"]
+        counts.proofs_checked = book["proofs"]["checked"]
+        counts.proofs_failed = book["proofs"]["failed"]
+        if book["venue_sequence"] is not None:
+            stream.venue_sequence_last_good = book["venue_sequence"]
+    return stream
+
+
+def _count(sums: _H.StreamCounts, stats: Mapping[str, Any], streams: Iterable[_H.StreamHealth]) -> None:
+    """Add one feed to its venue's sums."""
+    sums.messages += stats["frames"]
+    sums.trades += stats["trades"]
+    sums.reconnects += stats["reconnects"]
+    sums.unknown_messages += stats["unknown"]
+    sums.undecodable_messages += stats["errors"]
+    sums.duplicates += stats["duplicates"]
+    for stream in streams:
+        sums.book_updates += stream.counts.book_updates
+        sums.gaps += stream.counts.gaps
+        sums.resyncs += stream.counts.resyncs
+        sums.proofs_checked += stream.counts.proofs_checked
+        sums.proofs_failed += stream.counts.proofs_failed
+
+
+def _connection(
+    runner: FeedRunner, stats: Mapping[str, Any], topics: int, clock: Clock
+) -> _H.ConnectionHealth:
+    to_wall = clock.wall_ns() - clock.monotonic_ns()
+    connection = _H.ConnectionHealth(
+        connection=max(1, stats["connection"]),
+        host=urlsplit(runner.url).netloc,
+        connected=runner.is_open,
+        ts_frame_last=stats["ts_frame_last"],
+        topics=topics,
+    )
+    if stats["connection"]:
+        connection.ts_opened = stats["opened_at_ns"] + to_wall
+    if not runner.is_open:
+        connection.attempt = max(1, stats["attempt"])
+        connection.ts_next_attempt = runner.dial_at_ns + to_wall
+    return connection
+
+
+def _stages(stats: Iterable[Mapping[str, Any]], venue: VenueLine) -> list[_H.StageLatency]:
+    """Return the stages that were measured; of several feeds the busiest speaks for the venue."""
+    rows = []
+    everything = list(stats)
+    for name, stage in _STAGES:
+        count, quantiles, negative = max((one[name] for one in everything), key=lambda one: one[0])
+        if count or negative:
+            row = _H.StageLatency(stage=stage, negative_count=negative)
+            row.quantiles.count = count
+            p50, p90, p99, p999 = (max(0, int(value)) for value in quantiles)
+            row.quantiles.p50_ns, row.quantiles.p90_ns = p50, p90
+            row.quantiles.p99_ns, row.quantiles.p999_ns = p99, p999
+            rows.append(row)
+    busiest = max((rest.guards.latency for rest in venue.rests.values()), key=lambda one: one.count)
+    rows.extend(stage_latency(_H.LATENCY_STAGE_REST, busiest))
+    return rows
+
+
+def stage_latency(stage: _H.LatencyStage.ValueType, latency: Latency) -> list[_H.StageLatency]:
+    """Return a row of what was measured, or none."""
+    quantiles = latency.quantiles()
+    if quantiles is None:
+        return []
+    found = types_pb2.LatencyQuantiles(
+        count=quantiles.count,
+        p50_ns=quantiles.p50_ns,
+        p90_ns=quantiles.p90_ns,
+        p99_ns=quantiles.p99_ns,
+        p999_ns=quantiles.p999_ns,
+    )
+    return [_H.StageLatency(stage=stage, quantiles=found)]
+
+
+def _rest(health: _H.VenueHealth, venue: VenueLine, clock: Clock) -> None:
+    now = clock.monotonic_ns()
+    ratios = [rest.guards.failures.ratio(now) for rest in venue.rests.values()]
+    known = [ratio for ratio in ratios if ratio is not None]
+    if known:
+        health.error_ratio = max(known)
+    if known or any(rest.guards.latency.count for rest in venue.rests.values()):
+        breakers = (rest.guards.breaker.state() for rest in venue.rests.values())
+        is_closed = all(state is BreakerState.CLOSED for state in breakers)
+        health.rest_healthy = is_closed and max(known, default=0.0) <= ERRORS_MANY
+
+
+def _guards(health: _H.VenueHealth, venue: VenueLine, clock: Clock) -> None:
+    """Show budgets and breakers."""
+    limits = [_limit("connections", venue.dials, clock)]
+    for name, rest in venue.rests.items():
+        for path, budget in rest.guards.budgets.budgets().items():
+            limits.append(_limit(f"rest:{name}{path}", budget, clock))
+    health.rate_limits.extend(sorted(limits, key=lambda limit: limit.budget))
+    breakers = [_breaker("websocket", next(iter(venue.runners.values())).breaker, clock)]
+    breakers += [_breaker(f"http:{name}", rest.guards.breaker, clock) for name, rest in venue.rests.items()]
+    health.breakers.extend(sorted(breakers, key=lambda breaker: breaker.transport))
+
+
+def _limit(name: str, budget: Budget, clock: Clock) -> _H.RateLimitHealth:
+    now = clock.wall_ns()
+    full_again, blocked = budget.full_again_ns(), budget.blocked_ns()
+    return _H.RateLimitHealth(
+        budget=name,
+        limit=budget.limit,
+        remaining=budget.check()[1],
+        window_ms=budget.span_ms,
+        ts_reset=now + full_again if full_again else 0,
+        ts_backoff_until=now + blocked if blocked else 0,
+    )
+
+
+def _breaker(name: str, breaker: Breaker, clock: Clock) -> _H.BreakerHealth:
+    wait_ns = breaker.wait_ms() * 1_000_000
+    return _H.BreakerHealth(
+        transport=name,
+        state=_BREAKERS[breaker.state()],
+        failures=breaker.failures,
+        ts_retry=clock.wall_ns() + wait_ns if wait_ns else 0,
+    )
+
+
+def _status(health: _H.VenueHealth, venue: VenueLine) -> _H.HealthStatus.ValueType:
+    if not venue.is_up:
+        return _H.HEALTH_STATUS_OFFLINE
+    needed = [runner for runner in venue.runners.values() if runner.is_needed]
+    states = [int(row["state"]) for runner in needed for row in runner.feed.topics()]
+    is_whole = health.ws_connected and (health.rest_healthy or not health.HasField("rest_healthy"))
+    is_live = all(state == types_pb2.STATE_LIVE for state in states)
+    return _H.HEALTH_STATUS_HEALTHY if is_whole and is_live else _H.HEALTH_STATUS_DEGRADED
+
+
+def _recommendation(health: _H.VenueHealth, venue: VenueLine, clock: Clock) -> _H.Recommendation.ValueType:
+    if health.status == _H.HEALTH_STATUS_OFFLINE or health.error_ratio > ERRORS_MANY:
+        return _H.RECOMMENDATION_AVOID
+    is_rest_down = health.HasField("rest_healthy") and not health.rest_healthy
+    if health.error_ratio > ERRORS_SOME or not health.ws_connected or is_rest_down:
+        return _H.RECOMMENDATION_USE_FALLBACK
+    slow = (row for row in health.latencies if row.stage == _H.LATENCY_STAGE_VENUE_TO_RECV)
+    if any(row.quantiles.p99_ns > SLOW_NS for row in slow):
+        return _H.RECOMMENDATION_HALVE_SIZE
+    is_needed = any(runner.is_needed for runner in venue.runners.values())
+    if is_needed and clock.wall_ns() - health.ts_last_seen > SILENT_NS:
+        return _H.RECOMMENDATION_CHECK_CONNECTION
+    return _H.RECOMMENDATION_USE_PRIMARY

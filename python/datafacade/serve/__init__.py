@@ -1,0 +1,1 @@
+"""Show the use cases to the network. Faces translate, they never decide."""

@@ -1,0 +1,203 @@
+"""Connect the Rust edge to the handlers: calls come over its queue, answers go back as bytes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Final, Protocol
+
+from datafacade.serve.handlers import Handlers
+from datafacade.serve.status import Refusal
+from datafacade.v1 import health_pb2, types_pb2
+
+log = logging.getLogger(__name__)
+
+IDLE_CHECK_S: Final = 0.02
+
+
+class Call(Protocol):
+    """One message that waits for an answer (``datafacade._core.Call``)."""
+
+    @property
+    def id(self) -> int:
+        """Number of the call, unique in this process."""
+        ...
+
+    @property
+    def method(self) -> str:
+        """Path of the method."""
+        ...
+
+    @property
+    def request(self) -> bytes:
+        """The request message."""
+        ...
+
+    @property
+    def subscriber(self) -> int | None:
+        """Handle of the stream's subscriber in the Hub; None: a unary call."""
+        ...
+
+    def reply(self, message: bytes = b"", *, cache_tier: int = 1) -> bool:
+        """Answer, or accept a request of a stream."""
+        ...
+
+    def fail(self, code: int, message: str, details: bytes = b"") -> bool:
+        """Refuse; a stream ends."""
+        ...
+
+
+class Edge(Protocol):
+    """The gRPC server in Rust (``datafacade._core.Edge``)."""
+
+    def start(self) -> int:
+        """Listen and start the thread; return the port.
+
+        Raises:
+            AddressTaken: Another program listens there.
+        """
+        ...
+
+    def addresses(self) -> list[str]:
+        """Return the addresses that clients can connect to."""
+        ...
+
+    def fd(self) -> int:
+        """Return the descriptor that is readable while there is something to fetch."""
+        ...
+
+    def calls(self) -> Sequence[Call]:
+        """Return the calls that came, oldest first."""
+        ...
+
+    def cancelled(self) -> list[int]:
+        """Return the calls that nobody waits for any more."""
+        ...
+
+    def closed(self) -> list[int]:
+        """Return the subscribers whose stream has ended."""
+        ...
+
+    def set_health(self, service: str, is_serving: bool) -> None:
+        """Tell ``grpc.health.v1``."""
+        ...
+
+    def drain(self, grace_ms: int) -> None:
+        """Refuse new calls, and end the streams that are left after the grace; return at once."""
+        ...
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no call and no stream is open."""
+        ...
+
+    def stop(self) -> None:
+        """End what still runs and wait for the thread, less than a second."""
+        ...
+
+    def stats(self) -> dict[str, int]:
+        """Return the figures of the edge."""
+        ...
+
+
+class EdgeServer:
+    """The edge with its handlers. ``run`` it as a task."""
+
+    def __init__(self, edge: Edge, handlers: Handlers) -> None:
+        self._edge = edge
+        self._handlers = handlers
+        self._calls: dict[int, asyncio.Task[None]] = {}
+
+    async def start(self) -> list[str]:
+        """Listen; return the addresses.
+
+        Raises:
+            AddressTaken: Another program listens there.
+        """
+        self._edge.start()
+        return self._edge.addresses()
+
+    async def run(self) -> None:
+        """Hand calls to the handlers until cancelled."""
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                loop.add_reader(self._edge.fd(), self._fetch, tasks)
+                await loop.create_future()  # for ever
+        finally:
+            loop.remove_reader(self._edge.fd())
+
+    def set_health(self, service: str, is_serving: bool) -> None:
+        """Tell ``grpc.health.v1`` how a part is."""
+        self._edge.set_health(service, is_serving)
+
+    async def drain(self, grace_s: float, end_streams: Callable[[], None]) -> None:
+        """Refuse what is new, end the streams in order, wait for what runs."""
+        self._edge.drain(int(grace_s * 1000))
+        end_streams()
+        try:
+            async with asyncio.timeout(grace_s):
+                while not self._edge.is_idle:  # noqa: ASYNC110  the edge rings for calls, not for their end
+                    await asyncio.sleep(IDLE_CHECK_S)
+        except TimeoutError:
+            log.warning("edge.cut", extra={"grace_s": grace_s})
+
+    async def stop(self) -> None:
+        """End what still runs."""
+        await asyncio.to_thread(self._edge.stop)
+
+    def figures(self) -> health_pb2.EdgeHealth:
+        """Return the edge's part of Health."""
+        stats = self._edge.stats()
+        figures = health_pb2.EdgeHealth(
+            subscribers=stats["streams_open"],
+            connections=stats["connections_open"],
+            updates_sent=stats["records_sent"],
+            bytes_sent=stats["bytes_sent"],
+            responses_sent=stats["responses_sent"],
+            slow_readers=stats["streams_cut_slow"] + stats["streams_cut_blocked"],
+            unary_calls=stats["unary_total"],
+            calls_queued=stats["calls_open"],
+        )
+        if stats["latency_count"]:
+            quantiles = types_pb2.LatencyQuantiles(
+                count=stats["latency_count"],
+                p50_ns=stats["latency_p50_ns"],
+                p90_ns=stats["latency_p90_ns"],
+                p99_ns=stats["latency_p99_ns"],
+                p999_ns=stats["latency_p999_ns"],
+            )
+            stage = health_pb2.LATENCY_STAGE_PUBLISH_TO_SEND
+            figures.latencies.add(stage=stage, quantiles=quantiles)
+        return figures
+
+    def _fetch(self, tasks: asyncio.TaskGroup) -> None:
+        for call in self._edge.calls():
+            task = tasks.create_task(self._answer(call), name=call.method)
+            self._calls[call.id] = task
+            task.add_done_callback(partial(self._done, call.id))
+        for call_id in self._edge.cancelled():
+            waiting = self._calls.get(call_id)
+            if waiting is not None:
+                waiting.cancel()
+        for subscriber in self._edge.closed():
+            self._handlers.stream_closed(subscriber)
+
+    def _done(self, call_id: int, _: asyncio.Task[None]) -> None:
+        self._calls.pop(call_id, None)
+
+    async def _answer(self, call: Call) -> None:
+        if call.subscriber is not None:
+            refusal = await self._handlers.stream_request(call.subscriber, call.request)
+            if refusal is None:
+                call.reply()
+                return
+        else:
+            answer = await self._handlers.unary(call.method.rpartition("/")[2], call.request)
+            if not isinstance(answer, Refusal):
+                call.reply(answer.message, cache_tier=answer.cache_tier)
+                return
+            refusal = answer
+        call.fail(refusal.code, refusal.message, refusal.details)
