@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from functools import partial
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TypeAlias
 
 import grpc
 
@@ -26,8 +26,8 @@ _NOT_SERVING: Final = b"\x08\x02"
 _UNKNOWN: Final = b"\x08\x03"
 _CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
 
-Context = grpc.aio.ServicerContext[bytes, bytes]
-Method = grpc.RpcMethodHandler[Any, Any]
+Context: TypeAlias = "grpc.aio.ServicerContext[bytes, bytes]"
+Method: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 
 
 class GrpcioServer(grpc.GenericRpcHandler):
