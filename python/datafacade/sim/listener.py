@@ -135,6 +135,8 @@ class Listener:
             self._forget(connection)
 
     def _receive(self, connection: Connection, message: str | bytes) -> None:
+        if not connection.is_open:
+            return
         counts = self.stats.of(self.venue.product)
         counts.messages_received += 1
         connection.received_ns = time.monotonic_ns()

@@ -36,7 +36,7 @@ BOOK_NS: Final = 100_000_000
 KEEP_ALIVE_NS: Final = 60_000_000_000
 OPERATIONS_PER_HOUR: Final = 480
 ARGS_BYTES_MAX: Final = 65_536
-RESET_TO: Final = 3  # the number after a maintenance reset
+RESET_TO: Final = 1_000  # the number after a maintenance reset
 RULES: Final = ConnectionRules(attempts=3, attempts_span_s=1, idle_s=30, lifetime_s=None)
 
 
@@ -347,7 +347,7 @@ class Okx:
         for chain in chains:
             changes = chain.window.advance()
             chain.is_dirty = False
-            chain.sequence = RESET_TO if chain.last != RESET_TO else RESET_TO - 1
+            chain.sequence = max(1, min(RESET_TO, chain.last - 1))
             self._send_book(chain, changes, chain.sequence)
         return len(chains)
 
