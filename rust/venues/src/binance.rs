@@ -45,7 +45,7 @@ impl Protocol for Binance {
             let mut members = scanner.object()?;
             while let Some(key) = members.next::<Envelope>(scanner)? {
                 match key {
-                    Envelope::Stream => scanner.skip()?,
+                    Envelope::Stream => scanner.pass_text()?,
                     Envelope::Data => self.decode_payload(scanner, out)?,
                 }
             }

@@ -14,6 +14,11 @@ pub(crate) fn push_levels(
 ) -> Step<()> {
     let mut rows = scanner.array()?;
     while rows.next(scanner)? {
+        if let Some((px, qty)) = scanner.pair(b"[\"", b"\",\"", b"\"") {
+            levels.push(LevelChange { side, px, qty });
+            scanner.skip_rest_of_array()?;
+            continue;
+        }
         let mut row = scanner.array()?;
         if !row.next(scanner)? {
             return Err(DecodeErrorKind::Missing("price"));

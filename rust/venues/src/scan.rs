@@ -4,6 +4,7 @@
 //! with the method of its type. Members may come in any order; in the expected order a key costs one comparison.
 //! Unknown members are skipped and checked, known ones may not stand twice. Nothing recurses.
 
+mod digits;
 mod key;
 mod number;
 mod skip;
@@ -146,6 +147,20 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    /// Passes over the rest of an array behind one of its items.
+    #[inline]
+    pub(crate) fn skip_rest_of_array(&mut self) -> Step<()> {
+        if self.literal(b"]") {
+            return Ok(());
+        }
+        self.enter()?;
+        let mut is_first = false;
+        while self.advance(&mut is_first, b']')? {
+            self.skip()?;
+        }
+        Ok(())
+    }
+
     /// Refuses anything but white space behind the value.
     pub(crate) fn end(&mut self) -> Step<()> {
         if self.peek().is_none() && self.at >= self.text.len() {
@@ -181,6 +196,13 @@ impl<'a> Scanner<'a> {
         let start = self.position();
         self.pass_string()?;
         Ok(Span { start, end: self.position() - 1 })
+    }
+
+    /// Passes over a string.
+    #[inline]
+    pub(crate) fn pass_text(&mut self) -> Step<()> {
+        self.take(b'"')?;
+        self.pass_string()
     }
 
     /// Takes a string and returns its bytes, escape sequences unresolved.
@@ -235,15 +257,15 @@ impl<'a> Scanner<'a> {
         self.magnitude().map(Some)
     }
 
-    /// Takes a signed integer of 32 bits, bare or in quotes, and returns its bits (OKX checksums).
+    /// Takes a checksum of 32 bits, bare or in quotes; a signed one (OKX) gives its bits.
     #[inline]
     pub(crate) fn bits32(&mut self) -> Step<u32> {
-        const RANGE: DecodeErrorKind = DecodeErrorKind::Number(NumberError::Range);
-        let value = self.decimal()?.rescale(0).ok_or(RANGE)?;
-        match i32::try_from(value) {
-            Ok(value) => Ok(value.cast_unsigned()),
-            Err(_) => u32::try_from(value).map_err(|_| RANGE),
+        let is_quoted = self.peek() == Some(b'"');
+        if self.text.get(self.at + usize::from(is_quoted)) != Some(&b'-') {
+            return u32::try_from(self.magnitude()?).map_err(|_| DecodeErrorKind::Number(NumberError::Range));
         }
+        let value = self.decimal()?.rescale(0).and_then(|value| i32::try_from(value).ok());
+        value.map(i32::cast_unsigned).ok_or(DecodeErrorKind::Number(NumberError::Range))
     }
 
     /// Takes a Unix time in whole milliseconds, microseconds or nanoseconds, told apart by their size.

@@ -24,7 +24,7 @@ fn frames() -> Vec<(Product, &'static str)> {
 }
 
 /// Puts members into an order that the numbers choose.
-fn shuffle(members: &mut Vec<(String, Tree)>, numbers: &mut impl Iterator<Item = usize>) {
+fn shuffle(members: &mut [(String, Tree)], numbers: &mut impl Iterator<Item = usize>) {
     for last in (1..members.len()).rev() {
         members.swap(last, numbers.next().unwrap() % (last + 1));
     }

@@ -16,7 +16,7 @@ keys! {
 keys! {
     /// `trade`; `X` on futures only, where the time stands before the symbol.
     Execution { Type = "e", Time = "E", Symbol = "s", Id = "t", Price = "p", Quantity = "q", Kind = "X",
-                Matched = "T", IsBuyerMaker = "m" }
+                Matched = "T", IsBuyerMaker = "m", Ignore = "M" }
 }
 
 keys! {
@@ -38,6 +38,12 @@ impl Binance {
     pub(super) fn decode_payload(self, scanner: &mut Scanner<'_>, out: &mut Decoded) -> Step<()> {
         if scanner.begins_with(b"{\"e\":\"depthUpdate\"") {
             return push_diff(scanner, out);
+        }
+        if scanner.begins_with(b"{\"e\":\"trade\"") {
+            return push_trade(scanner, out);
+        }
+        if scanner.begins_with(b"{\"e\":\"bookTicker\"") {
+            return push_top(scanner, out);
         }
         if scanner.begins_with(b"{\"u\":") {
             let start = *scanner;
@@ -81,7 +87,7 @@ impl Binance {
         let mut members = scanner.object()?;
         while let Some(key) = members.next::<Statistics>(scanner)? {
             match key {
-                Statistics::Type => scanner.skip()?,
+                Statistics::Type => scanner.pass_text()?,
                 Statistics::Time => ts_event = scanner.epoch()?,
                 Statistics::Symbol => symbol = scanner.string()?,
                 Statistics::Last => ticker.last_px = scanner.decimal_or_absent()?,
@@ -125,7 +131,8 @@ fn push_diff(scanner: &mut Scanner<'_>, out: &mut Decoded) -> Step<()> {
     let mut members = scanner.object()?;
     while let Some(key) = members.next::<Diff>(scanner)? {
         match key {
-            Diff::Type | Diff::Matched => scanner.skip()?,
+            Diff::Type => scanner.pass_text()?,
+            Diff::Matched => _ = scanner.epoch()?,
             Diff::Time => ts_event = scanner.epoch()?,
             Diff::Symbol => symbol = scanner.string()?,
             Diff::First => sequence.first = Some(scanner.unsigned()?),
@@ -158,7 +165,7 @@ fn push_trade(scanner: &mut Scanner<'_>, out: &mut Decoded) -> Step<()> {
     let mut members = scanner.object()?;
     while let Some(key) = members.next::<Execution>(scanner)? {
         match key {
-            Execution::Type => scanner.skip()?,
+            Execution::Type => scanner.pass_text()?,
             Execution::Time => ts_event = scanner.epoch()?,
             Execution::Symbol => symbol = scanner.string()?,
             Execution::Id => id = Some(scanner.unsigned()?),
@@ -166,6 +173,7 @@ fn push_trade(scanner: &mut Scanner<'_>, out: &mut Decoded) -> Step<()> {
             Execution::Quantity => qty = Some(scanner.decimal()?),
             Execution::Kind => is_market = scanner.word()? == b"MARKET",
             Execution::Matched => ts_matched = Some(scanner.epoch()?),
+            Execution::Ignore => _ = scanner.boolean()?,
             Execution::IsBuyerMaker => {
                 side = Some(if scanner.boolean()? { TakerSide::Sell } else { TakerSide::Buy });
             }
@@ -190,7 +198,7 @@ fn push_top(scanner: &mut Scanner<'_>, out: &mut Decoded) -> Step<()> {
         match key {
             Best::Type if scanner.word()? != b"bookTicker" => return Err(DecodeErrorKind::Syntax),
             Best::Type => {}
-            Best::Matched => scanner.skip()?,
+            Best::Matched => _ = scanner.epoch()?,
             Best::Update => sequence = Some(scanner.unsigned()?),
             Best::Symbol => symbol = scanner.string()?,
             Best::BidPrice => bid_px = scanner.decimal_or_absent()?,

@@ -70,7 +70,7 @@ pub(super) fn push_data(channel: &[u8], scanner: &mut Scanner<'_>, out: &mut Dec
     let mut members = scanner.object()?;
     while let Some(key) = members.next::<Envelope>(scanner)? {
         match key {
-            Envelope::Channel => scanner.skip()?,
+            Envelope::Channel => scanner.pass_text()?,
             Envelope::Type => is_snapshot = Some(scanner.word()? == b"snapshot"),
             Envelope::Data => {
                 let mut items = scanner.array()?;
@@ -155,6 +155,10 @@ fn push_book(scanner: &mut Scanner<'_>, out: &mut Decoded) -> Step<()> {
 fn push_entries(scanner: &mut Scanner<'_>, side: BookSide, levels: &mut Vec<LevelChange>) -> Step<()> {
     let mut entries = scanner.array()?;
     while entries.next(scanner)? {
+        if let Some((px, qty)) = scanner.pair(b"{\"price\":", b",\"qty\":", b"}") {
+            levels.push(LevelChange { side, px, qty });
+            continue;
+        }
         let (mut px, mut qty) = (None, None);
         let mut members = scanner.object()?;
         while let Some(key) = members.next::<Entry>(scanner)? {

@@ -6,8 +6,8 @@ use crate::DecodeErrorKind;
 /// Longest string (FAULTS S19).
 const STRING_BYTES_MAX: usize = 1 << 20;
 
-/// One byte, eight times.
-const fn every(byte: u8) -> u64 {
+/// Returns one byte eight times.
+pub(super) const fn every(byte: u8) -> u64 {
     u64::from_le_bytes([byte; 8])
 }
 
