@@ -22,9 +22,12 @@ from websockets.uri import parse_uri
 from datafacade.clock import Clock
 from datafacade.errors import DialFailed
 from datafacade.types import Closed, CloseReason
+from datafacade.venues.framing import FrameSplitter
 from datafacade.venues.retry_after import retry_after_s
 
 FRAGMENTS_MAX: Final = 4_096
+HEAD_BYTES_MAX: Final = 64 * 1024
+_HEAD_END: Final = b"\r\n\r\n"
 ABNORMAL: Final = 1006
 _PROTOCOL_ERROR: Final = 1002
 _INVALID_TEXT: Final = 1007
@@ -51,10 +54,13 @@ class VenueSocket(asyncio.Protocol):
         self._limits = limits
         self._clock = clock
         self._wire = ClientProtocol(parse_uri(url), max_size=limits.message_bytes_max)
+        self._head = bytearray()  # of the answer to the upgrade
+        self._splitter: FrameSplitter | None = None  # made when the upgrade is answered
         self._user_agent = user_agent
         self._transport: asyncio.Transport | None = None
         self._frames: deque[tuple[bytes, int]] = deque()
         self._queued_bytes = 0
+        self._ts_recv = 0  # wall ns of the read in hand
         self._is_paused = False
         self._fragments: list[bytes] = []
         self._is_text = False
@@ -124,19 +130,13 @@ class VenueSocket(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes; all frames that they complete share one time."""
-        ts_recv = self._clock.wall_ns()
-        self._wire.receive_data(data)
-        for event in self._wire.events_received():
-            if isinstance(event, Frame):
-                self._take(event, ts_recv)
-            elif isinstance(event, Response):
-                self._answered(event)
-        self._flush()
-        if self._wire.parser_exc is not None and self._verdict is None:
-            self._broken(self._wire.parser_exc)
-        elif self._wire.close_expected():
-            self._expect_close()
-        self._wake()
+        self._ts_recv = self._clock.wall_ns()
+        if self._splitter is not None:
+            self._splitter.feed(data)
+        else:
+            self._parse_head(data)
+        if self._frames:
+            self._wake()
 
     def eof_received(self) -> None:
         """Take the end of the stream; returning None closes the transport."""
@@ -168,12 +168,41 @@ class VenueSocket(asyncio.Protocol):
 
     # Inside
 
-    def _take(self, frame: Frame, ts_recv: int) -> None:
+    def _parse_head(self, data: bytes) -> None:
+        """Give the full parser the answer to the upgrade and not a byte of what follows."""
+        self._head += data
+        end = self._head.find(_HEAD_END) + len(_HEAD_END)
+        if end < len(_HEAD_END) and len(self._head) < HEAD_BYTES_MAX:
+            return
+        head, rest = bytes(self._head[:end]), bytes(self._head[end:])
+        self._head.clear()
+        self._parse(head)
+        if self._splitter is not None:
+            self._splitter.feed(rest)
+        else:
+            self._parse(rest)  # the body of a refusal
+
+    def _parse(self, data: bytes) -> bool:
+        """Give bytes to the full parser; return whether it is between two messages."""
+        self._wire.receive_data(data)
+        for event in self._wire.events_received():
+            if isinstance(event, Frame):
+                self._take(event)
+            elif isinstance(event, Response):
+                self._answered(event)
+        self._flush()
+        if self._wire.parser_exc is not None and self._verdict is None:
+            self._broken(self._wire.parser_exc)
+        elif self._wire.close_expected():
+            self._expect_close()
+        return not self._fragments
+
+    def _take(self, frame: Frame) -> None:
         """Collect a data frame; control frames were answered by the wire."""
         if frame.opcode is Opcode.TEXT or frame.opcode is Opcode.BINARY:
             self._is_text = frame.opcode is Opcode.TEXT
             if frame.fin:
-                self._deliver(bytes(frame.data), ts_recv)
+                self._deliver(bytes(frame.data))
                 return
         elif frame.opcode is not Opcode.CONT:
             return
@@ -181,11 +210,15 @@ class VenueSocket(asyncio.Protocol):
         if frame.fin:
             message = b"".join(self._fragments)
             self._fragments.clear()
-            self._deliver(message, ts_recv)
+            self._deliver(message)
         elif len(self._fragments) >= FRAGMENTS_MAX:
             self._end(_TOO_BIG, "too many fragments")
 
-    def _deliver(self, message: bytes, ts_recv: int) -> None:
+    def _text(self, message: bytes) -> None:
+        self._is_text = True
+        self._deliver(message)
+
+    def _deliver(self, message: bytes) -> None:
         if self._verdict is not None:
             return
         if self._is_text and not message.isascii():
@@ -194,7 +227,7 @@ class VenueSocket(asyncio.Protocol):
             except UnicodeDecodeError:
                 self._end(_INVALID_TEXT, "text is not UTF-8")
                 return
-        self._frames.append((message, ts_recv))
+        self._frames.append((message, self._ts_recv))
         self._queued_bytes += len(message)
         if self._queued_bytes > self._limits.read_buffer_bytes and not self._is_paused:
             self._is_paused = True
@@ -203,6 +236,9 @@ class VenueSocket(asyncio.Protocol):
 
     def _answered(self, response: Response) -> None:
         if self._wire.handshake_exc is None:
+            self._splitter = FrameSplitter(
+                message_bytes_max=self._limits.message_bytes_max, on_text=self._text, on_other=self._parse
+            )
             if not self._opened.done():
                 self._opened.set_result(None)
             return
