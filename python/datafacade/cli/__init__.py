@@ -1,0 +1,1 @@
+"""The command line: one verb per use case; faces translate, never decide."""

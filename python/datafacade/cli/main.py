@@ -1,0 +1,46 @@
+"""The program ``datafacade``: all verbs, and what every verb does with errors and interrupts."""
+
+import sys
+
+import click
+import typer
+
+from datafacade.cli import replay
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+
+app = typer.Typer(
+    name="datafacade",
+    help="Crypto market data that proves itself: live order books, trades and tickers over one gRPC service.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode="markdown",
+)
+app.command("replay")(replay.replay)
+
+
+@app.callback()
+def main() -> None:
+    """Crypto market data that proves itself: live order books, trades and tickers over one gRPC service."""
+
+
+def run() -> None:
+    """Run the program; no traceback ever reaches the user."""
+    try:
+        code = app(standalone_mode=False)
+    except click.exceptions.Abort:
+        code = EXIT_INTERRUPTED
+    except KeyboardInterrupt:
+        code = EXIT_INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+if __name__ == "__main__":
+    run()
