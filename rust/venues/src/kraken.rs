@@ -101,6 +101,11 @@ impl Protocol for Kraken {
     fn ping(&self, request_id: u64) -> Option<String> {
         Some(format!("{{\"method\":\"ping\",\"req_id\":{request_id}}}"))
     }
+
+    fn opening(&self) -> &'static [&'static str] {
+        // Halts and new precisions of every pair come only here; without a number its answer concerns no item.
+        &[r#"{"method":"subscribe","params":{"channel":"instrument","snapshot":true}}"#]
+    }
 }
 
 /// Walks a REST answer `{"error": [], "result": {..}}`; a filled `error` refuses it.

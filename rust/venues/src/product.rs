@@ -122,6 +122,19 @@ impl Product {
     /// # Errors
     /// [`DecodeError`] if the frame is no JSON or a message that we know lacks what it needs; then `out` is empty.
     /// Messages and members that we do not know are no error.
+    ///
+    /// # Examples
+    /// ```
+    /// use facade_venues::{Decoded, Event, Product};
+    ///
+    /// let frame = br#"{"u":400900217,"s":"BTCUSDT","b":"97012.00","B":"1.2","a":"97012.01","A":"0.4"}"#;
+    /// let mut out = Decoded::default();
+    /// Product::BinanceSpot.decode(frame, &mut out)?;
+    /// let Some(Event::Top(top)) = out.events.first() else { unreachable!() };
+    /// assert_eq!(top.symbol.of(frame), b"BTCUSDT");
+    /// assert_eq!(top.top.bid.map(|bid| bid.px.to_string()), Some("97012".to_owned()));
+    /// # Ok::<(), facade_venues::DecodeError>(())
+    /// ```
     #[inline]
     pub fn decode(self, frame: &[u8], out: &mut Decoded) -> Result<(), DecodeError> {
         self.read(frame, out, |protocol, scanner, out| protocol.decode(scanner, out))

@@ -249,3 +249,11 @@ fn rest_is_asked_by_the_old_names() {
     assert_eq!(path("BTC/USD", 100), "/0/public/Depth?pair=XBTUSD&count=100");
     assert_eq!(path("DOGE/EUR", 9_999), "/0/public/Depth?pair=XDGEUR&count=500");
 }
+
+#[test]
+fn opening_asks_for_the_state_of_all_pairs() {
+    let [text] = Product::Kraken.opening() else { panic!("one message") };
+    let message: serde_json::Value = serde_json::from_str(text).unwrap();
+    assert_eq!(message["params"]["channel"], "instrument");
+    assert!(message["req_id"].is_null());
+}

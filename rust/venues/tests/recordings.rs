@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use facade_model::{BookSide, Decimal, InstrumentKind, InstrumentStatus, LevelChange, TakerSide};
 use facade_venues::{BookEvent, Decoded, Event, Product};
 use serde_json::Value;
+use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 mod recording;
@@ -172,6 +173,74 @@ fn binance_usdm_recording_ends_in_the_verified_book() {
     }
     let facts = &recording::expected("binance")["binance_usdm_btcusdt"];
     replay_binance(Product::BinanceUsdm, &["binance/usdm/btcusdt_20240808.gz"], facts);
+}
+
+/// Ways to bids and asks.
+type Paths = [&'static [&'static str]; 2];
+
+/// What an independent JSON reader finds at `path`: rows of price and quantity, as plain text.
+fn rows(frame: &[u8], path: &[&str], names: [&str; 2]) -> Vec<(String, String)> {
+    let mut value = serde_json::from_slice::<&RawValue>(frame).unwrap();
+    for name in path {
+        value = match name.parse::<usize>() {
+            Ok(index) => serde_json::from_str::<Vec<&RawValue>>(value.get()).unwrap()[index],
+            Err(_) => serde_json::from_str::<BTreeMap<&str, &RawValue>>(value.get()).unwrap()[name],
+        };
+    }
+    let plain = |value: &RawValue| {
+        let text = value.get().trim_matches('"');
+        let is_fraction = text.contains('.');
+        let text = if is_fraction { text.trim_end_matches('0').trim_end_matches('.') } else { text };
+        text.to_owned()
+    };
+    let items: Vec<&RawValue> = serde_json::from_str(value.get()).unwrap();
+    let row = |item: &&RawValue| {
+        if item.get().starts_with('[') {
+            let cells: Vec<&RawValue> = serde_json::from_str(item.get()).unwrap();
+            (plain(cells[0]), plain(cells[1]))
+        } else {
+            let cells: BTreeMap<&str, &RawValue> = serde_json::from_str(item.get()).unwrap();
+            (plain(cells[names[0]]), plain(cells[names[1]]))
+        }
+    };
+    items.iter().map(row).collect()
+}
+
+/// Book frames of each recording that are compared.
+const BOOKS: usize = 1_000;
+
+#[test]
+fn an_independent_reader_finds_the_same_levels() {
+    let Some(spot) = recording::unpacked("binance/spot/btcusdt_20240809.gz") else { return };
+    let usdm = recording::unpacked("binance/usdm/btcusdt_20240808.gz").unwrap();
+    let kraken = recording::unpacked("kraken/v2/btcusd_d25_20260802.cbcap.gz").unwrap();
+    let binance: Paths = [&["data", "b"], &["data", "a"]];
+    let sources = [
+        (Product::BinanceSpot, recording::lines(&spot, b" "), binance),
+        (Product::BinanceUsdm, recording::lines(&usdm, b" "), binance),
+        (Product::Kraken, recording::cbcap(&kraken), [&["data", "0", "bids"], &["data", "0", "asks"]]),
+    ];
+    for (product, frames, [bids, asks]) in sources {
+        let mut books = 0;
+        for frame in frames {
+            let mut out = Decoded::default();
+            product.decode(&frame, &mut out).unwrap();
+            if !matches!(&out.events[..], [Event::Book(_)]) {
+                continue;
+            }
+            if books == BOOKS {
+                break;
+            }
+            books += 1;
+            for (side, path) in [(BookSide::Bid, bids), (BookSide::Ask, asks)] {
+                let levels = out.levels.iter().filter(|level| level.side == side);
+                let told: Vec<_> =
+                    levels.map(|level| (level.px.to_string(), level.qty.to_string())).collect();
+                assert_eq!(told, rows(&frame, path, ["price", "qty"]));
+            }
+        }
+        assert_eq!(books, BOOKS, "{product:?}");
+    }
 }
 
 #[test]

@@ -78,10 +78,11 @@ fn read_row(scanner: &mut Scanner<'_>, key: String) -> Step<Instrument> {
         return Err(DecodeErrorKind::Missing("wsname, pair_decimals, lot_decimals"));
     };
     let (base, quote) = (today(base).to_owned(), today(quote).to_owned());
-    let mut instrument = Instrument {
+    let venue_symbol = format!("{base}/{quote}");
+    Ok(Instrument {
         symbol: format!("{base}-{quote}"),
-        venue_symbol: format!("{base}/{quote}"),
-        aliases: Vec::new(),
+        aliases: aliases([alt_name, ws_name, key], &venue_symbol),
+        venue_symbol,
         base,
         quote,
         kind: InstrumentKind::Spot,
@@ -91,14 +92,18 @@ fn read_row(scanner: &mut Scanner<'_>, key: String) -> Step<Instrument> {
         price_precision,
         quantity_precision,
         contract_size: None,
-    };
-    for alias in [alt_name, ws_name, key] {
-        let is_new = alias != instrument.venue_symbol && !instrument.aliases.contains(&alias);
-        if is_new && !alias.is_empty() {
-            instrument.aliases.push(alias);
+    })
+}
+
+/// Returns the old names, each once, without today's.
+fn aliases(names: [String; 3], venue_symbol: &str) -> Vec<String> {
+    let mut aliases = Vec::new();
+    for name in names {
+        if !name.is_empty() && name != venue_symbol && !aliases.contains(&name) {
+            aliases.push(name);
         }
     }
-    Ok(instrument)
+    aliases
 }
 
 /// Returns the name that the socket uses for an asset of `wsname`.
