@@ -2,13 +2,10 @@
 
 import sys
 
-import click
 import typer
 
 from datafacade.cli import replay
 
-EXIT_FAILED = 1
-EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 
 app = typer.Typer(
@@ -31,15 +28,9 @@ def main() -> None:
 def run() -> None:
     """Run the program; no traceback ever reaches the user."""
     try:
-        code = app(standalone_mode=False)
-    except click.exceptions.Abort:
-        code = EXIT_INTERRUPTED
+        app()
     except KeyboardInterrupt:
-        code = EXIT_INTERRUPTED
-    except click.ClickException as error:
-        error.show()
-        code = error.exit_code
-    sys.exit(code if isinstance(code, int) else 0)
+        sys.exit(EXIT_INTERRUPTED)
 
 
 if __name__ == "__main__":
