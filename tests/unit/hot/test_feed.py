@@ -1,0 +1,239 @@
+"""The runner carries out what its Feed decides, whatever socket and venue do."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from random import Random
+
+import pytest
+
+from datafacade.clock import SystemClock
+from datafacade.config import Breaker as Figures
+from datafacade.config import Window
+from datafacade.errors import DialFailed
+from datafacade.guard.breaker import Breaker, BreakerState
+from datafacade.guard.budget import Budget
+from datafacade.hot.feed import FeedRunner, Line, dial_cause
+from datafacade.hot.fetch import Fetcher
+from datafacade.hot.ports import Command
+from datafacade.types import Channel, FeedKey
+from tests.unit.hot.fakes import FakeFeed, FakeRest, FakeSocket, answer, until
+
+NOW: Command = ("connect", 0)
+
+
+class Bench:
+    """One runner with fakes around it."""
+
+    def __init__(self) -> None:
+        self.feed = FakeFeed()
+        self.rest = FakeRest()
+        self.sockets: list[FakeSocket] = []
+        self.refusals: list[DialFailed] = []
+        self.dials = 0
+        clock = SystemClock()
+        self.breaker = Breaker(Figures(), clock=clock, random=Random(1))
+        self.runner = FeedRunner(
+            FeedKey("kraken", "spot"),
+            feed=self.feed,
+            line=Line(
+                dial=self.dial,
+                url="wss://venue/ws",
+                product="spot",
+                dials=Budget([Window(limit=100, seconds=1)], clock=clock),
+                breaker=self.breaker,
+                large_frame_bytes=100,
+            ),
+            fetcher=Fetcher(self.rest, venue="kraken", clock=clock),
+            clock=clock,
+            random=Random(1),
+        )
+
+    async def dial(self) -> FakeSocket:
+        self.dials += 1
+        if self.refusals:
+            raise self.refusals.pop(0)
+        self.sockets.append(FakeSocket())
+        return self.sockets[-1]
+
+    async def open(self) -> FakeSocket:
+        """Follow something and wait for the connection."""
+        self.feed.plan("start", NOW)
+        self.runner.subscribe("BTC/USD", Channel.BOOK_L2)
+        await until(lambda: self.runner.is_open)
+        return self.sockets[-1]
+
+
+@contextlib.asynccontextmanager
+async def running() -> AsyncIterator[Bench]:
+    bench = Bench()
+    task = asyncio.ensure_future(bench.runner.run())
+    try:
+        yield bench
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
+
+
+async def test_nothing_is_dialled_until_something_is_followed() -> None:
+    async with running() as bench:
+        await asyncio.sleep(0.01)
+        assert bench.dials == 0
+        await bench.open()
+        assert bench.feed.names()[:2] == ["subscribe", "start"]
+
+
+async def test_frames_reach_the_feed_in_order_with_their_time() -> None:
+    async with running() as bench:
+        socket = await bench.open()
+        for number in range(600):
+            socket.receive(b"%d" % number, number)
+        await until(lambda: len(bench.feed.frames) == 600)
+        frames = [call for call in bench.feed.calls if call[0] == "on_frame"]
+        assert frames == [("on_frame", b"%d" % number, number) for number in range(600)]
+
+
+async def test_large_frames_go_to_the_worker_and_keep_their_place() -> None:
+    async with running() as bench:
+        socket = await bench.open()
+        for frame in (b"a", b"large" * 100, b"b", b"LARGE" * 100, b"c"):
+            socket.receive(frame)
+        await until(lambda: len(bench.feed.frames) == 5)
+        assert [frame[:1] for frame in bench.feed.frames] == [b"a", b"l", b"b", b"L", b"c"]
+        assert bench.feed.names().count("on_large_frame") == 2
+
+
+async def test_commands_are_carried_out() -> None:
+    async with running() as bench:
+        bench.feed.plan("on_opened", ("send", "subscribe"))
+        bench.feed.plan("on_frame", ("fetch", 7, "/depth?x=1", 50), ("send", "ping"))
+        bench.rest.answers.put_nowait(answer(b"book", ts_recv=3))
+        socket = await bench.open()
+        socket.receive(b"x")
+        await until(lambda: "on_response" in bench.feed.names())
+        assert socket.sent == ["subscribe", "ping"]
+        assert bench.rest.asked[0][0] == "/depth?x=1"
+        assert ("on_response", 7, 200, b"book", 3) in bench.feed.calls
+
+
+async def test_a_close_command_ends_the_connection_and_the_feed_hears_of_it() -> None:
+    async with running() as bench:
+        bench.feed.plan("on_frame", ("close", 1000, "sequence gap on the connection"))
+        bench.feed.plan("on_closed", NOW)
+        socket = await bench.open()
+        socket.receive(b"x")
+        await until(lambda: len(bench.sockets) == 2)
+        assert socket.closes[0] == (1000, "sequence gap on the connection")
+        assert ("on_closed", 1000, "sequence gap on the connection") in bench.feed.calls
+
+
+@pytest.mark.proves("ROW-A02")
+async def test_the_venues_close_reaches_the_feed_and_its_delay_is_kept() -> None:
+    async with running() as bench:
+        bench.feed.plan("on_closed", ("connect", 50_000_000))
+        socket = await bench.open()
+        started = asyncio.get_running_loop().time()
+        socket.end(1012, "restart")
+        await until(lambda: len(bench.sockets) == 2)
+        assert ("on_closed", 1012, "restart") in bench.feed.calls
+        assert asyncio.get_running_loop().time() - started >= 0.05
+
+
+async def test_without_followers_the_connection_is_closed_and_not_made_again() -> None:
+    async with running() as bench:
+        bench.feed.plan("on_closed", NOW)
+        socket = await bench.open()
+        bench.runner.unsubscribe("BTC/USD", Channel.BOOK_L2)
+        await until(lambda: "on_closed" in bench.feed.names())
+        await asyncio.sleep(0.02)
+        assert socket.closes
+        assert bench.dials == 1
+        bench.runner.subscribe("BTC/USD", Channel.TRADES)
+        await until(lambda: bench.dials == 2)
+
+
+@pytest.mark.proves("ROW-A05")
+async def test_a_failed_dial_is_told_and_tried_again_when_the_feed_says() -> None:
+    async with running() as bench:
+        bench.refusals = [DialFailed("TIMEOUT", "no connection within 5 s"), DialFailed("DNS", "x")]
+        bench.feed.plan("on_dial_failed", NOW)
+        bench.feed.plan("on_dial_failed", NOW)
+        await bench.open()
+        told = [call for call in bench.feed.calls if call[0] == "on_dial_failed"]
+        assert [call[1] for call in told] == ["dial_failed", "dial_failed"]
+        assert bench.breaker.failures == 0  # the network's doing: backoff is enough
+
+
+@pytest.mark.proves("ROW-A08")
+async def test_a_venue_that_names_a_time_is_not_dialled_before_it() -> None:
+    async with running() as bench:
+        bench.refusals = [DialFailed("HTTP", "HTTP status 429", http_status=429, retry_after_s=0.1)]
+        bench.feed.plan("on_dial_failed", NOW)
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        await bench.open()
+        assert 0.1 <= loop.time() - started <= 0.1 * 1.1 + 0.1
+        assert bench.feed.calls[2][:2] == ("on_dial_failed", "rate_limited")
+
+
+@pytest.mark.proves("ROW-A06")
+async def test_five_refusals_open_the_breaker() -> None:
+    async with running() as bench:
+        bench.refusals = [DialFailed("TLS", "certificate verify failed") for _ in range(9)]
+        for _ in range(9):
+            bench.feed.plan("on_dial_failed", NOW)
+        bench.feed.plan("start", NOW)
+        bench.runner.subscribe("BTC/USD", Channel.BOOK_L2)
+        await until(lambda: bench.breaker.state() is BreakerState.OPEN)
+        await asyncio.sleep(0.02)
+        assert bench.dials == 5
+
+
+async def test_broken_protocol_counts_against_the_venue_although_each_dial_succeeds() -> None:
+    async with running() as bench:
+        await bench.open()
+        for number in range(5):
+            bench.feed.plan("on_closed", NOW)
+            await until(lambda count=number: len(bench.sockets) == count + 1)  # type: ignore[misc]
+            bench.sockets[-1].end(1002, "reserved bits must be 0")
+        await until(lambda: bench.breaker.state() is BreakerState.OPEN)
+
+
+@pytest.mark.proves("ROW-H01")
+async def test_a_fault_of_ours_restarts_this_connection_only() -> None:
+    async with running() as bench:
+        socket = await bench.open()
+
+        def fail(name: str) -> None:
+            if name == "on_frame":
+                raise RuntimeError("planted")
+
+        bench.feed.on_call = fail
+        bench.feed.plan("on_closed", NOW)
+        socket.receive(b"x")
+        await until(lambda: len(bench.sockets) == 2)
+        assert ("on_closed", 1011, "internal fault") in bench.feed.calls
+
+
+async def test_the_feed_is_ticked_when_it_says() -> None:
+    async with running() as bench:
+        bench.feed.deadline = 0
+        await bench.open()
+        await until(lambda: bench.feed.names().count("on_tick") > 3)
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (DialFailed("TLS", ""), "tls"),
+        (DialFailed("HTTP", "", http_status=429), "rate_limited"),
+        (DialFailed("HTTP", "", http_status=503, retry_after_s=1.0), "rate_limited"),
+        (DialFailed("HTTP", "", http_status=403), "upgrade_refused"),
+        (DialFailed("TCP", ""), "dial_failed"),
+    ],
+)
+def test_the_core_is_told_why_in_its_own_words(error: DialFailed, cause: str) -> None:
+    assert dial_cause(error) == cause
