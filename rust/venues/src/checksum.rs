@@ -1,7 +1,8 @@
-//! CRC-32 of the best levels of a book, over the digits that Kraken and OKX define. Pure, allocates nothing.
+//! CRC-32 of the best levels of a book, over the digits that Kraken and OKX define. Pure; allocates nothing
+//! for prices and quantities of up to eight decimals.
 //!
 //! Both venues hash text, so the text is rebuilt here from exact numbers. Quantities of a book are above 0 and
-//! prices are not negative; signs are therefore not printed.
+//! prices are not negative, so no sign is printed.
 
 use facade_model::{Decimal, Level, POW10};
 
@@ -11,11 +12,11 @@ const KRAKEN_LEVELS: usize = 10;
 /// Levels a side that OKX's checksum covered until 2026-06-23. Source: OKX order book channel, 2026-08-22.
 const OKX_LEVELS: usize = 25;
 
-/// Bytes gathered before they are hashed: a whole checksum text of usual numbers fits.
-const BUFFER_BYTES: usize = 2_048;
+/// Bytes gathered before they are hashed: a Kraken text of usual numbers fits, an OKX text takes two rounds.
+const BUFFER_BYTES: usize = 1_024;
 
-/// Zeros of one write, long enough for what precisions below 256 and exponents below 31 ask for in few writes.
-const ZEROS: [u8; 32] = [b'0'; 32];
+/// Longest text of one level in its usual form, two numbers with a sign behind each, and what the last copy adds.
+const LEVEL_BYTES_MAX: usize = 96;
 
 /// Returns Kraken's checksum: the best 10 asks, then the best 10 bids, each as price digits and quantity digits.
 ///
@@ -28,10 +29,18 @@ pub fn kraken_checksum(
     price_precision: u8,
     quantity_precision: u8,
 ) -> u32 {
-    let mut text = Text::new();
+    let mut text = Text::new(0);
     for level in asks.take(KRAKEN_LEVELS).chain(bids.take(KRAKEN_LEVELS)) {
-        text.push_scaled(level.px, price_precision);
-        text.push_scaled(level.qty, quantity_precision);
+        text.push_level(
+            |slot| {
+                let end = write_scaled(slot, 0, level.px, price_precision)?;
+                write_scaled(slot, end, level.qty, quantity_precision)
+            },
+            |out| {
+                write_odd_scaled(out, level.px, price_precision);
+                write_odd_scaled(out, level.qty, quantity_precision);
+            },
+        );
     }
     text.checksum()
 }
@@ -42,24 +51,32 @@ pub fn kraken_checksum(
 /// Both sides come best first. OKX prints numbers without trailing zeros, and so does this.
 #[must_use]
 pub fn okx_checksum(bids: impl Iterator<Item = Level>, asks: impl Iterator<Item = Level>) -> u32 {
-    let mut text = Text::new();
+    let mut text = Text::new(1); // the first colon joins nothing
     let mut bids = bids.take(OKX_LEVELS).fuse();
     let mut asks = asks.take(OKX_LEVELS).fuse();
-    let mut is_first = true;
     loop {
         let pair = [bids.next(), asks.next()];
         if pair == [None, None] {
-            return text.checksum();
+            break;
         }
         for level in pair.into_iter().flatten() {
-            if !std::mem::take(&mut is_first) {
-                text.push(b":");
-            }
-            text.push_plain(level.px);
-            text.push(b":");
-            text.push_plain(level.qty);
+            text.push_level(
+                |slot| {
+                    let end = write_sign(slot, 0, b':')?;
+                    let end = write_plain(slot, end, level.px)?;
+                    let end = write_sign(slot, end, b':')?;
+                    write_plain(slot, end, level.qty)
+                },
+                |out| {
+                    out.push(b':');
+                    level.px.write_plain(out);
+                    out.push(b':');
+                    level.qty.write_plain(out);
+                },
+            );
         }
     }
+    text.checksum()
 }
 
 /// Text on its way into a CRC-32.
@@ -67,11 +84,13 @@ struct Text {
     hasher: crc32fast::Hasher,
     bytes: [u8; BUFFER_BYTES],
     length: usize,
+    /// Bytes at the start that are not hashed.
+    skipped: usize,
 }
 
 impl Text {
-    fn new() -> Self {
-        Self { hasher: crc32fast::Hasher::new(), bytes: [0; BUFFER_BYTES], length: 0 }
+    fn new(skipped: usize) -> Self {
+        Self { hasher: crc32fast::Hasher::new(), bytes: [0; BUFFER_BYTES], length: 0, skipped }
     }
 
     fn checksum(mut self) -> u32 {
@@ -80,95 +99,118 @@ impl Text {
     }
 
     fn flush(&mut self) {
-        self.hasher.update(self.bytes.get(..self.length).unwrap_or_default());
-        self.length = 0;
+        if self.length > 0 {
+            self.hasher.update(self.bytes.get(self.skipped..self.length).unwrap_or_default());
+            (self.length, self.skipped) = (0, 0);
+        }
     }
 
-    /// Appends at most 32 bytes.
+    /// Appends what `usual` writes, or `odd` if that gives up. `usual` returns the end of what it wrote.
     #[inline]
-    fn push(&mut self, bytes: &[u8]) {
-        if self.length + bytes.len() > BUFFER_BYTES {
+    fn push_level(&mut self, usual: impl FnOnce(&mut Slot) -> Option<usize>, odd: impl FnOnce(&mut Vec<u8>)) {
+        if self.length > BUFFER_BYTES - LEVEL_BYTES_MAX {
             self.flush();
         }
-        if let Some(slot) = self.bytes.get_mut(self.length..self.length + bytes.len()) {
-            slot.copy_from_slice(bytes);
-            self.length += bytes.len();
+        let slot = self.bytes.get_mut(self.length..).and_then(|rest| rest.first_chunk_mut());
+        match slot.and_then(usual) {
+            Some(count) => self.length += count,
+            None => self.push_odd(odd),
         }
     }
 
-    fn push_zeros(&mut self, mut count: usize) {
-        while count > 0 {
-            let now = count.min(ZEROS.len());
-            self.push(ZEROS.get(..now).unwrap_or_default());
-            count -= now;
+    /// Appends a level whose numbers venues hardly send. Allocates.
+    #[cold]
+    fn push_odd(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        let mut text = Vec::with_capacity(LEVEL_BYTES_MAX);
+        write(&mut text);
+        self.flush();
+        self.hasher.update(text.get(self.skipped..).unwrap_or_default());
+        self.skipped = 0;
+    }
+}
+
+/// Where one level is written.
+type Slot = [u8; LEVEL_BYTES_MAX];
+
+/// Copies eight signs to `at`; those that do not count are overwritten by the next copy.
+///
+/// A copy of fixed length costs two instructions.
+#[inline]
+fn copy(slot: &mut Slot, at: usize, signs: u64) -> Option<()> {
+    *slot.get_mut(at..)?.first_chunk_mut()? = signs.to_le_bytes();
+    Some(())
+}
+
+#[inline]
+fn write_sign(slot: &mut Slot, at: usize, sign: u8) -> Option<usize> {
+    *slot.get_mut(at)? = sign;
+    Some(at.wrapping_add(1))
+}
+
+/// Writes a positive integer without leading zeros, nothing for 0; returns its end.
+#[inline]
+fn write_digits(slot: &mut Slot, at: usize, digits: u64) -> Option<usize> {
+    if digits >= EIGHT_DIGITS {
+        return write_many_digits(slot, at, digits);
+    }
+    let text = eight_digits(digits);
+    let zeros = (text ^ ASCII_ZEROS).trailing_zeros() / 8;
+    if zeros == 8 {
+        return Some(at);
+    }
+    copy(slot, at, text >> (zeros * 8))?;
+    Some(at.wrapping_add(8 - zeros as usize))
+}
+
+/// [`write_digits`] beyond eight digits.
+#[inline(never)]
+fn write_many_digits(slot: &mut Slot, at: usize, digits: u64) -> Option<usize> {
+    let at = write_digits(slot, at, digits / EIGHT_DIGITS)?;
+    copy(slot, at, eight_digits(digits % EIGHT_DIGITS))?;
+    Some(at.wrapping_add(8))
+}
+
+/// Writes the digits of `value * 10^precision` without leading zeros; `None` if that is no 64-bit integer.
+#[inline]
+fn write_scaled(slot: &mut Slot, at: usize, value: Decimal, precision: u8) -> Option<usize> {
+    let shift = i32::from(precision) + i32::from(value.exponent);
+    let scaled = value.mantissa.unsigned_abs().checked_mul(power(usize::try_from(shift).ok()?)?)?;
+    write_digits(slot, at, scaled)
+}
+
+/// [`write_scaled`] of any number: a finer one keeps its digits, a huge one gets its zeros.
+fn write_odd_scaled(out: &mut Vec<u8>, value: Decimal, precision: u8) {
+    let shift = i32::from(precision) + i32::from(value.exponent);
+    let mut digits = value.mantissa.unsigned_abs();
+    for _ in shift..0 {
+        if digits.is_multiple_of(10) {
+            digits /= 10;
         }
     }
-
-    /// Appends the digits of `value * 10^precision` without leading zeros.
-    #[inline]
-    fn push_scaled(&mut self, value: Decimal, precision: u8) {
-        let shift = i32::from(precision) + i32::from(value.exponent);
-        let mut digits = value.mantissa.unsigned_abs();
-        let Ok(zeros) = usize::try_from(shift) else {
-            for _ in shift..0 {
-                if digits.is_multiple_of(10) {
-                    digits /= 10;
-                }
-            }
-            return self.push_digits(digits);
-        };
-        if let Some(scaled) = power(zeros).and_then(|power| digits.checked_mul(power)) {
-            self.push_digits(scaled);
-        } else {
-            self.push_digits(digits);
-            self.push_zeros(zeros);
-        }
+    if digits > 0 {
+        out.extend_from_slice(digits.to_string().as_bytes());
+        out.extend(std::iter::repeat_n(b'0', usize::try_from(shift).unwrap_or_default()));
     }
+}
 
-    /// Appends the plain decimal text without trailing zeros behind the point.
-    #[inline]
-    fn push_plain(&mut self, value: Decimal) {
-        let digits = value.mantissa.unsigned_abs();
-        let places = usize::from(value.exponent.unsigned_abs());
-        if value.exponent >= 0 {
-            self.push_whole(digits);
-            return self.push_zeros(if digits == 0 { 0 } else { places });
-        }
-        let (whole, fraction) = match power(places) {
-            Some(power) => (digits / power, digits % power),
-            None => (0, digits),
-        };
-        self.push_whole(whole);
-        if fraction > 0 {
-            self.push(b".");
-            self.push_fraction(fraction, places);
-        }
+/// Writes the plain decimal text without trailing zeros behind the point; `None` for 0 and beyond eight decimals.
+#[inline]
+fn write_plain(slot: &mut Slot, at: usize, value: Decimal) -> Option<usize> {
+    let digits = value.mantissa.unsigned_abs();
+    let places = usize::from(value.exponent.unsigned_abs());
+    if value.exponent > 0 || digits == 0 || places > 8 {
+        return None;
     }
-
-    /// Appends `digits`, not 0, as `places` signs behind the point, without trailing zeros.
-    fn push_fraction(&mut self, digits: u64, places: usize) {
-        let text = twenty_four_digits(digits);
-        self.push_zeros(places.saturating_sub(text.len()));
-        let start = text.len().saturating_sub(places);
-        let end = text.iter().rposition(|&sign| sign != b'0').map_or(start, |last| last + 1);
-        self.push(text.get(start..end).unwrap_or_default());
+    let (unit, fill) = (power(places)?, power(8 - places)?);
+    let (whole, fraction) = (digits / unit, digits % unit);
+    let mut end = if whole == 0 { write_sign(slot, at, b'0')? } else { write_digits(slot, at, whole)? };
+    if fraction > 0 {
+        end = write_sign(slot, end, b'.')?;
+        let text = eight_digits(fraction.wrapping_mul(fill)); // below 10^places * 10^(8 - places)
+        copy(slot, end, text)?;
+        end = end.wrapping_add(8 - (text ^ ASCII_ZEROS).leading_zeros() as usize / 8);
     }
-
-    fn push_whole(&mut self, digits: u64) {
-        if digits == 0 { self.push(b"0") } else { self.push_digits(digits) }
-    }
-
-    /// Appends an integer without leading zeros; nothing for 0.
-    #[inline]
-    fn push_digits(&mut self, digits: u64) {
-        if digits < EIGHT_DIGITS {
-            let text = eight_digits(digits);
-            let start = leading_zeros(text);
-            return self.push(text.to_le_bytes().get(start..).unwrap_or_default());
-        }
-        self.push_digits(digits / EIGHT_DIGITS);
-        self.push(&eight_digits(digits % EIGHT_DIGITS).to_le_bytes());
-    }
+    Some(end)
 }
 
 /// One above the largest number of eight digits.
@@ -178,8 +220,9 @@ const EIGHT_DIGITS: u64 = 100_000_000;
 const ASCII_ZEROS: u64 = u64::from_le_bytes([b'0'; 8]);
 
 /// Returns 10 to the `exponent` if a mantissa can hold it.
+#[inline]
 fn power(exponent: usize) -> Option<u64> {
-    POW10.get(exponent).and_then(|&power| u64::try_from(power).ok())
+    POW10.get(exponent).map(|power| power.unsigned_abs())
 }
 
 /// Returns the eight decimal signs of a number below 10^8, the first sign in the lowest byte.
@@ -187,29 +230,12 @@ fn power(exponent: usize) -> Option<u64> {
 /// The number is split into halves, quarters and digits in lanes of one word: 10,486 / 2^20 is 1 / 100 for lanes below
 /// 10,000 and 103 / 2^10 is 1 / 10 for lanes below 100, both exact after the shift.
 #[inline]
-fn eight_digits(value: u64) -> u64 {
+const fn eight_digits(value: u64) -> u64 {
     let halves = (value / 10_000) | ((value % 10_000) << 32);
-    let hundreds = ((halves * 10_486) >> 20) & 0x0000_007f_0000_007f;
-    let pairs = hundreds | ((halves - hundreds * 100) << 16);
-    let tens = ((pairs * 103) >> 10) & 0x000f_000f_000f_000f;
-    (tens | ((pairs - tens * 10) << 8)) | ASCII_ZEROS
-}
-
-/// Returns how many of eight signs are zeros before the first other digit.
-#[inline]
-fn leading_zeros(text: u64) -> usize {
-    ((text ^ ASCII_ZEROS).trailing_zeros() / 8) as usize
-}
-
-/// Returns a number as 24 signs, zeros in front.
-fn twenty_four_digits(value: u64) -> [u8; 24] {
-    let mut text = [b'0'; 24];
-    let mut rest = value;
-    for lane in text.rchunks_exact_mut(8) {
-        lane.copy_from_slice(&eight_digits(rest % EIGHT_DIGITS).to_le_bytes());
-        rest /= EIGHT_DIGITS;
-    }
-    text
+    let hundreds = (halves.wrapping_mul(10_486) >> 20) & 0x0000_007f_0000_007f;
+    let pairs = hundreds | (halves.wrapping_sub(hundreds.wrapping_mul(100)) << 16);
+    let tens = (pairs.wrapping_mul(103) >> 10) & 0x000f_000f_000f_000f;
+    (tens | (pairs.wrapping_sub(tens.wrapping_mul(10)) << 8)) | ASCII_ZEROS
 }
 
 #[cfg(test)]
@@ -379,7 +405,13 @@ mod tests {
         }
 
         #[test]
-        fn okx_text_equals_the_plain_text_of_the_model(mantissa in 0_i64.., exponent in -30_i8..=30) {
+        fn okx_text_equals_the_plain_text_of_the_model(
+            (mantissa, exponent) in prop_oneof![
+                (0_i64.., -30_i8..=30),
+                (0..2_000_000_000_000_000_i64, -15_i8..=0),
+                (0..1_000_i64, -15_i8..=1).prop_map(|(mantissa, exponent)| (mantissa * 1_000, exponent)),
+            ],
+        ) {
             let level = Level { px: Decimal::new(mantissa, exponent), qty: Decimal::new(mantissa % 1_000, exponent) };
             let expected = crc_bitwise(format!("{}:{}", level.px, level.qty).as_bytes());
             prop_assert_eq!(okx_checksum(std::iter::once(level), std::iter::empty()), expected);
