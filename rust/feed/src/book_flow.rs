@@ -33,8 +33,10 @@ impl Feed {
         };
         let Some(entry) = self.streams.get_mut(stream) else { return };
         let Some(machine) = &mut entry.machine else { return };
+        let duplicates = machine.duplicates();
         let outcome =
             if event.is_snapshot { machine.on_snapshot(&message) } else { machine.on_delta(&message) };
+        self.stats.duplicates += machine.duplicates() - duplicates;
         if outcome == Outcome::Applied {
             self.publish_delta(stream, &message, times);
         } else {

@@ -129,7 +129,7 @@ fn topic_report(stream: &Stream, topic: &Topic) -> TopicReport {
         ts_recv_last: topic.ts_recv_last,
         records: topic.counts.records,
         gaps: topic.counts.gaps,
-        duplicates: topic.counts.duplicates,
+        duplicates: book.as_ref().map_or(topic.counts.duplicates, |book| book.duplicates),
         book,
     }
 }
