@@ -141,7 +141,7 @@ fn is_wrapped(scanner: &mut Scanner<'_>) -> Step<bool> {
     if scanner.begins_with(b"{\"e\":") || scanner.begins_with(b"{\"u\":") || scanner.peek() != Some(b'{') {
         return Ok(false);
     }
-    Ok(scanner.find(b"data")?.is_some())
+    Ok(matches!(scanner.find_any([b"data", b"e"])?, Some((0, _))))
 }
 
 /// Reads an answer to a request of ours: an acknowledgement, an error, or an object that we do not know.

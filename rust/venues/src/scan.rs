@@ -100,6 +100,16 @@ impl<'a> Scanner<'a> {
         self.text.get(self.at..).and_then(|rest| rest.first_chunk::<N>()) == Some(bytes)
     }
 
+    /// Takes these bytes if they come next; they may not begin with white space.
+    #[inline]
+    pub(crate) fn same(&mut self, bytes: &[u8]) -> bool {
+        let is_next = self.text.get(self.at..).is_some_and(|rest| rest.starts_with(bytes));
+        if is_next {
+            self.at += bytes.len();
+        }
+        is_next
+    }
+
     /// Enters an object; the caller walks it to its end with [`Object::next`].
     #[inline]
     pub(crate) fn object(&mut self) -> Step<Object> {
@@ -153,6 +163,10 @@ impl<'a> Scanner<'a> {
         if self.literal(b"]") {
             return Ok(());
         }
+        while self.pass_digits_item() {}
+        if self.literal(b"]") {
+            return Ok(());
+        }
         self.enter()?;
         let mut is_first = false;
         while self.advance(&mut is_first, b']')? {
@@ -174,6 +188,11 @@ impl<'a> Scanner<'a> {
     ///
     /// Cheap if it is the first member; else it passes over those before.
     pub(crate) fn find(&self, name: &[u8]) -> Step<Option<Self>> {
+        Ok(self.find_any([name])?.map(|(_, probe)| probe))
+    }
+
+    /// [`Self::find`] of the first member that has one of these names: the name's index, and the cursor.
+    pub(crate) fn find_any<const N: usize>(&self, names: [&[u8]; N]) -> Step<Option<(usize, Self)>> {
         let mut probe = *self;
         probe.take(b'{')?;
         probe.enter()?;
@@ -181,8 +200,8 @@ impl<'a> Scanner<'a> {
         while probe.advance(&mut is_first, b'}')? {
             let key = probe.string()?;
             probe.take(b':')?;
-            if probe.of(key) == name {
-                return Ok(Some(probe));
+            if let Some(index) = names.iter().position(|name| probe.of(key) == *name) {
+                return Ok(Some((index, probe)));
             }
             probe.skip()?;
         }

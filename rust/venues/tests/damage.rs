@@ -118,11 +118,13 @@ fn ctl_s19_32_levels_are_the_deepest() {
 
 #[test]
 fn row_b18_string_of_10_megabytes_is_refused_after_its_first() {
-    let long = format!("\"{}\"", "x".repeat(10 << 20));
-    for product in Product::ALL {
-        let error = refused(product, format!("{{\"e\":{long}}}").as_bytes());
-        assert_eq!(error.kind, DecodeErrorKind::TooLong, "{product:?}");
-        assert!(error.at < (1 << 20) + 64, "stopped at {}", error.at);
+    for sign in ["x", "\\n", "é"] {
+        let long = format!("\"{}\"", sign.repeat(10 << 20));
+        for product in Product::ALL {
+            let error = refused(product, format!("{{\"e\":{long}}}").as_bytes());
+            assert_eq!(error.kind, DecodeErrorKind::TooLong, "{product:?}");
+            assert!(error.at < (1 << 20) + 64, "stopped at {}", error.at);
+        }
     }
     let short = format!("{{\"e\":\"{}\"}}", "x".repeat(1 << 20));
     decode(Product::BinanceSpot, &short);

@@ -61,10 +61,11 @@ impl Binance {
             return ignore(scanner, out);
         }
         let Some(mut probe) = scanner.find(b"e")? else {
-            if scanner.find(b"B")?.is_some() {
-                return push_top(scanner, out);
-            }
-            return push_answer(scanner, out);
+            return match scanner.find_any([b"B", b"result", b"code", b"error"])? {
+                Some((0, _)) => push_top(scanner, out),
+                Some(_) => push_answer(scanner, out),
+                None => ignore(scanner, out),
+            };
         };
         match probe.word()? {
             b"depthUpdate" => push_diff(scanner, out),

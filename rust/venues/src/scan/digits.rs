@@ -99,7 +99,7 @@ impl Digits {
 
 /// Returns the high bit of each byte of eight that is no digit.
 #[inline]
-const fn others(chunk: u64) -> u64 {
+pub(super) const fn others(chunk: u64) -> u64 {
     let values = chunk ^ every(b'0');
     (values.wrapping_add(every(0x76)) | values) & every(0x80)
 }

@@ -1,5 +1,6 @@
 //! Strings: eight bytes at a time to the closing quote.
 
+use super::digits::others;
 use super::{Scanner, Step};
 use crate::DecodeErrorKind;
 
@@ -32,15 +33,15 @@ impl Scanner<'_> {
     /// Passes over the rest of a string, its closing quote included.
     #[inline]
     pub(super) fn pass_string(&mut self) -> Step<()> {
-        let start = self.at;
+        let end_max = self.at + STRING_BYTES_MAX;
         loop {
+            if self.at > end_max {
+                return Err(DecodeErrorKind::TooLong);
+            }
             if let Some(chunk) = self.chunk(self.at) {
                 let marks = special_bytes(chunk);
                 if marks == 0 {
                     self.at += 8;
-                    if self.at - start > STRING_BYTES_MAX {
-                        return Err(DecodeErrorKind::TooLong);
-                    }
                     continue;
                 }
                 self.at += (marks.trailing_zeros() / 8) as usize;
@@ -73,6 +74,20 @@ impl Scanner<'_> {
         };
         self.at += length;
         Ok(())
+    }
+
+    /// Takes `,"13"`, a comma and a text of at most five digits, if it comes next in just this form.
+    #[inline]
+    pub(super) fn pass_digits_item(&mut self) -> bool {
+        let Some(chunk) = self.chunk(self.at) else { return false };
+        let text = chunk >> 16; // behind the comma and the quote; two zero bytes fill up, which are no digits
+        let bits = others(text).trailing_zeros() & !7;
+        let is_item = chunk & 0xffff == u64::from_le_bytes(*b",\"\0\0\0\0\0\0")
+            && (text >> bits) & 0xff == u64::from(b'"');
+        if is_item {
+            self.at += 3 + (bits / 8) as usize;
+        }
+        is_item
     }
 
     /// Takes a string and returns it with its escape sequences resolved. Allocates: for lists, not for frames.
