@@ -1,0 +1,1 @@
+"""Measurements; figures are kept in RESULTS.md."""

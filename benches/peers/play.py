@@ -1,8 +1,8 @@
 """Play frames through one peer and print what it did: one JSON line. Runs in the peers' own environment.
 
-``play.py PEER WORK.json``: the work holds the venue, the snapshot, the frames and the number of rounds. Each round
-starts from the snapshot; the best round counts. The best bid and ask at the end go out with the figure: a fast figure
-can be a broken feed.
+``play.py PEER WORK.json``: the work holds the venue, the snapshot, the frames and the number of rounds. Each
+round starts from the snapshot; the best round counts. The best bid and ask at the end go out with the figure:
+a fast figure can be a broken feed.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ Result = tuple[float, list[str]]
 
 
 def order_book(work: dict[str, Any]) -> Result:
-    """Parse with msgspec, keep levels in the C order book: no proof of any kind, the best price only at the end."""
+    """Parse with msgspec, keep levels in the C order book: nothing proven, the best price only at the end."""
     import msgspec
     from order_book import OrderBook
 
@@ -152,6 +152,7 @@ def ccxt(work: dict[str, Any]) -> Result:
         exchange.orderbooks[symbol] = book
     else:
         exchange.handle_order_book(client, json.loads(work["snapshot"]))
+    is_wrapped = work["venue"] == "binance"
     start = time.perf_counter()
     for frame in work["frames"]:
         message = json.loads(frame)

@@ -180,7 +180,7 @@ def coinbase_recorded() -> Work:
 
 
 def renumber(frames: list[str]) -> list[bytes]:
-    """Number the frames of one product as a connection would: derived from the recording."""
+    """Give the frames of one product the numbers of a connection: derived from the recording."""
     numbered = []
     for number, frame in enumerate(frames):
         head, found, tail = frame.partition('"sequence_num":')
@@ -190,7 +190,7 @@ def renumber(frames: list[str]) -> list[bytes]:
 
 
 def okx_recorded() -> Work:
-    """OKX BTC-USDT frames of 25 levels, numbered and without checksum as today: derived from the recording."""
+    """OKX BTC-USDT frames of 25 levels, numbered and without checksum as today (derived)."""
     with gzip.open(RECORDINGS / "okx/v5/books_tickers_trades_3inst_20220513.txt.gz", "rt") as file:
         lines = [line.partition(": ")[2].strip() for line in file if not line.startswith("wss")]
     books = [
@@ -206,8 +206,8 @@ def okx_recorded() -> Work:
         listing = next(line.partition(": ")[2] for line in file if '"BTC-USDT"' in line and "SPOT" in line)
     sha256 = expected("okx")["okx_v5"]["final"]["BTC-USDT"]["sha256"]
     return Work(
-        "okx_books_25_levels", "okx", "public", "BTC-USDT", "BTC-USDT", listing.encode(), frames[0], frames[1:], sha256,
-        0, 30,
+        "okx_books_25_levels", "okx", "public", "BTC-USDT", "BTC-USDT", listing.encode(), frames[0], frames[1:],
+        sha256, 0, 30,
     )  # fmt: skip
 
 
