@@ -1,6 +1,6 @@
 //! Frames of Advanced Trade: one envelope, numbered over all channels of the connection, around several events.
 
-use facade_model::{BookSide, Channel};
+use facade_model::{BookSide, Channel, LevelChange};
 
 use super::market::{read_tickers, read_trades};
 use crate::coinbase::read_products;
@@ -194,6 +194,10 @@ fn read_updates(scanner: &mut Scanner<'_>, out: &mut Decoded) -> Step<i64> {
     let mut ts_text: &[u8] = b"";
     let mut updates = scanner.array()?;
     while updates.next(scanner)? {
+        if let Some(level) = usual_update(scanner, ts_text) {
+            out.levels.push(level);
+            continue;
+        }
         let (mut side, mut px, mut qty) = (None, None, None);
         let mut update = scanner.object()?;
         while let Some(key) = update.next::<UpdateKey>(scanner)? {
@@ -217,6 +221,25 @@ fn read_updates(scanner: &mut Scanner<'_>, out: &mut Decoded) -> Step<i64> {
         )?);
     }
     Ok(ts_newest)
+}
+
+/// Takes one level in few steps if it stands in the venue's usual form, with the time of the level before it.
+#[inline]
+fn usual_update(scanner: &mut Scanner<'_>, ts_text: &[u8]) -> Option<LevelChange> {
+    let mut probe = *scanner;
+    let side = if probe.literal(br#"{"side":"bid","event_time":""#) {
+        BookSide::Bid
+    } else if probe.literal(br#"{"side":"offer","event_time":""#) {
+        BookSide::Ask
+    } else {
+        return None;
+    };
+    if ts_text.is_empty() || !probe.same(ts_text) {
+        return None;
+    }
+    let (px, qty) = probe.pair(br#"","price_level":""#, br#"","new_quantity":""#, br#""}"#)?;
+    *scanner = probe;
+    Some(LevelChange { side, px, qty })
 }
 
 #[inline]

@@ -1,6 +1,6 @@
 //! Frames of Coinbase Exchange: flat objects, told apart by their `type`.
 
-use facade_model::{BookSide, Channel, Ticker, TopOfBook, Trade};
+use facade_model::{BookSide, Channel, LevelChange, Ticker, TopOfBook, Trade};
 
 use crate::coinbase::{read_products, taker_of_maker};
 use crate::levels::{best_level, change, push_levels};
@@ -105,6 +105,14 @@ fn read_update(scanner: &mut Scanner<'_>, out: &mut Decoded) -> Step<()> {
 fn read_changes(scanner: &mut Scanner<'_>, out: &mut Decoded) -> Step<()> {
     let mut changes = scanner.array()?;
     while changes.next(scanner)? {
+        if let Some((px, qty)) = scanner.pair(br#"["buy",""#, br#"",""#, br#""]"#) {
+            out.levels.push(LevelChange { side: BookSide::Bid, px, qty });
+            continue;
+        }
+        if let Some((px, qty)) = scanner.pair(br#"["sell",""#, br#"",""#, br#""]"#) {
+            out.levels.push(LevelChange { side: BookSide::Ask, px, qty });
+            continue;
+        }
         let mut row = scanner.array()?;
         if !row.next(scanner)? {
             return Err(DecodeErrorKind::Missing("side"));
