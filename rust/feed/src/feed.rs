@@ -293,7 +293,7 @@ impl Feed {
             }
         }
         if !self.config.is_replay && self.line.malformed(self.publisher.now, &self.config) {
-            self.line.strike(self.publisher.now);
+            // The strike is counted when the close is done, as for every close for this cause.
             self.commands.push(Command::Close { code: 1007, reason: "too many malformed frames" });
         }
     }
