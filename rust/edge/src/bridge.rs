@@ -60,6 +60,11 @@ impl Subscription {
     pub fn new(id: u64) -> Self {
         Self { id, is_known: AtomicBool::new(false), is_closed: AtomicBool::new(false) }
     }
+
+    /// Ends the stream for its handlers: requests of it that still wait concern nobody.
+    pub(crate) fn close(&self) {
+        self.is_closed.store(true, Ordering::Release);
+    }
 }
 
 #[derive(Debug, Default)]
@@ -255,7 +260,6 @@ impl Bridge {
     }
 
     pub(crate) fn post_closed(&self, subscription: &Subscription) {
-        subscription.is_closed.store(true, Ordering::Release);
         let mut inbox = lock(&self.inbox);
         if subscription.is_known.load(Ordering::Acquire) {
             inbox.closed.push(subscription.id);
@@ -373,8 +377,10 @@ mod tests {
         let _first = bridge.post(question(Some(Arc::clone(&seen)))).unwrap();
         fetch(&bridge);
         let _second = bridge.post(question(Some(Arc::clone(&unseen)))).unwrap();
-        bridge.post_closed(&seen);
-        bridge.post_closed(&unseen);
+        for stream in [&seen, &unseen] {
+            stream.close();
+            bridge.post_closed(stream);
+        }
         assert_eq!(bridge.closed(), [1]);
         assert!(fetch(&bridge).is_empty(), "a request of a stream that has ended concerns nobody");
     }

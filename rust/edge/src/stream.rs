@@ -69,6 +69,13 @@ impl Subscriber {
     }
 }
 
+/// Both halves are gone: a call in a handler's hands has been cancelled, so its end is told before the stream's.
+impl Drop for Subscriber {
+    fn drop(&mut self) {
+        self.shared.bridge.post_closed(&self.subscription);
+    }
+}
+
 /// The body of a `HotSubscribe` response.
 pub(crate) struct StreamBody {
     subscriber: Arc<Subscriber>,
@@ -219,9 +226,9 @@ impl StreamBody {
 
 impl Drop for StreamBody {
     fn drop(&mut self) {
-        self.receiving.abort();
+        self.subscriber.subscription.close();
         self.subscriber.shared.hub.close(self.subscriber.id);
-        self.subscriber.shared.bridge.post_closed(&self.subscriber.subscription);
+        self.receiving.abort();
     }
 }
 

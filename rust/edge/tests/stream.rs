@@ -295,6 +295,29 @@ fn row_e04_a_client_that_dies_is_forgotten() {
 }
 
 #[test]
+fn the_end_of_a_request_in_a_handler_s_hands_is_told_before_the_end_of_its_stream() {
+    let service = Service::start(quiet(), |_, call| Some(call));
+    run(async {
+        let mut client = Client::connect(service.port).await;
+        for number in 1..=20u64 {
+            let mut call = client.open(HOT_SUBSCRIBE, &[]).await;
+            call.send(SUBSCRIBE, false);
+            eventually("the request", || service.held.lock().unwrap().len() == 1).await;
+            call.reset();
+            let bridge = service.edge.bridge();
+            let mut closed = Vec::new();
+            eventually("the end of the stream", || {
+                closed = bridge.closed();
+                !closed.is_empty()
+            })
+            .await;
+            let held = service.held.lock().unwrap().pop().unwrap();
+            assert_eq!((bridge.cancelled(), held.is_cancelled()), (vec![held.id()], true), "{number}");
+        }
+    });
+}
+
+#[test]
 fn a_client_that_resets_its_stream_is_forgotten() {
     let service = Service::echo(quiet());
     run(async {
@@ -317,15 +340,19 @@ fn a_reader_beyond_its_bound_is_told_what_it_lost_and_where_to_resume() {
             service.publish(&record);
         }
         let outcome = call.outcome().await;
-        let last = parse(outcome.messages.last().unwrap()).updates.pop().unwrap();
-        let (first_lost, last_lost) = last.strip_prefix("gap ").unwrap().split_once('-').unwrap();
-        assert_eq!(last_lost, "40");
+        let mut updates: Vec<_> =
+            outcome.messages.iter().flat_map(|message| parse(message).updates).collect();
+        let gap = updates.pop().unwrap();
+        let (first_lost, last_lost) = gap.strip_prefix("gap ").unwrap().split_once('-').unwrap();
+        let [first_lost, last_lost] = [first_lost, last_lost].map(|seq| seq.parse::<usize>().unwrap());
+        assert!((first_lost..=40).contains(&last_lost), "{gap}");
+        assert_eq!(updates.len(), first_lost - 1, "what was not lost was delivered");
         assert_eq!(outcome.status().code(), Code::ResourceExhausted);
         let details = outcome.status().get_error_details();
         let info = details.error_info().unwrap();
         assert_eq!((info.reason.as_str(), info.domain.as_str()), ("SLOW_READER", "datafacade"));
-        let resume: u64 = info.metadata["v/T/1/"].parse().unwrap();
-        assert_eq!(resume + 1, first_lost.parse::<u64>().unwrap());
+        let resume: usize = info.metadata["v/T/1/"].parse().unwrap();
+        assert_eq!(resume + 1, first_lost);
         assert_eq!(info.metadata["epoch"], "1700000000");
         assert_eq!(service.edge.stats().streams_cut_slow, 1);
     });
