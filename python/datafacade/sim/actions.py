@@ -14,7 +14,7 @@ from datafacade.sim.listener import Listener
 from datafacade.sim.listings import ProductKey
 from datafacade.sim.market import Market
 from datafacade.sim.venue import NotModelled, Venue
-from datafacade.sim.verbs import BAD_FRAME_KINDS, MALFORMED_KINDS
+from datafacade.sim.verbs import BAD_FRAME_KINDS, MALFORMED_KINDS, UNKNOWN_KINDS
 
 BURST_NS: Final = 5_000_000_000
 SUPPRESS_NS: Final = 2_000_000_000  # how long hidden deletions stay hidden: longer than any batch
@@ -61,7 +61,7 @@ def _check(fault: Fault) -> None:
     kinds = {
         "malformed_message": MALFORMED_KINDS,
         "bad_frame": BAD_FRAME_KINDS,
-        "unknown_message": ("type", "field"),
+        "unknown_message": UNKNOWN_KINDS,
     }
     wanted = kinds.get(fault.verb.name)
     if wanted is not None and fault.text("kind") not in wanted:
@@ -71,12 +71,10 @@ def _check(fault: Fault) -> None:
 
 
 def _connections(stage: Stage, fault: Fault) -> Iterator[Connection]:
-    """Yield the open connections that the fault is meant for, at most as many as its count."""
-    left = fault.remaining if fault.verb.stage == "now" and fault.remaining > 1 else -1
+    """Yield the open connections that the fault is meant for."""
     for product, listener in stage.listeners.items():
         for connection in list(listener.connections.values()):
-            if left != 0 and connection.is_open and fault.fits_place(product, connection.id):
-                left -= 1
+            if connection.is_open and fault.fits_place(product, connection.id):
                 yield connection
 
 

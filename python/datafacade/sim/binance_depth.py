@@ -136,7 +136,9 @@ class DepthState:
         elif place == 2:
             at, book = self.book_at(self.fast.last)
         else:
-            back = self._groups[max(0, len(self._groups) - GROUPS_BACK)][0] if self._groups else self._oldest_id
+            back = (
+                self._groups[max(0, len(self._groups) - GROUPS_BACK)][0] if self._groups else self._oldest_id
+            )
             at, book = self.book_at(back)
         cut = book.copy(limit)
         is_whole = len(book.bids) <= limit and len(book.asks) <= limit

@@ -27,6 +27,9 @@ class Controlled(Protocol):
     def book(self, product: str, symbol: str) -> Book | None:
         """Return a true book."""
 
+    def connections(self) -> list[dict[str, object]]:
+        """Return the open connections."""
+
     def ports(self) -> dict[str, object]:
         """Return the URLs."""
 
@@ -53,6 +56,7 @@ class ControlServer:
                 web.delete("/faults/{id}", self._remove),
                 web.get("/truth/book", self._book),
                 web.get("/stats", self._stats),
+                web.get("/connections", self._connections),
             ]
         )
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
@@ -73,6 +77,7 @@ class ControlServer:
             "DELETE /faults": "end all faults; also /faults/ID",
             "GET /truth/book?venue=binance&symbol=BTCUSDT": "the true book; also product=, depth=",
             "GET /stats": "connections, attempts, messages, weights, violations by product",
+            "GET /connections": "the open connections and their numbers",
             "GET /ports": "the URLs of the venues",
         }
         return web.json_response(paths)
@@ -133,6 +138,9 @@ class ControlServer:
                 "text": text,
             }
         )
+
+    async def _connections(self, _: web.Request) -> web.Response:
+        return web.json_response(self._simulator.connections())
 
     async def _stats(self, _: web.Request) -> web.Response:
         return web.json_response(self._simulator.stats.report())

@@ -11,6 +11,10 @@ LONG_STRING_BYTES: Final = 10_000_000
 NESTING: Final = 10_000
 DIGITS: Final = 4_301
 CHECKSUM: Final = re.compile(r'"checksum":(-?\d+)')
+KIND_WORD: Final = re.compile(r'"(action|type|e)":"\w*[uU]pdate"')
+UNKNOWN_TYPE: Final = (
+    '{"e":"brandNew","event":"brandNew","channel":"brandNew","type":"brandNew","data":[],"events":[]}'
+)
 FIRST_NUMBER: Final = re.compile(r"(?<=[\[:,\"])-?\d+(?:\.\d+)?(?=[,\]}\"])")
 MASK_KEY: Final = b"\x01\x02\x03\x04"
 
@@ -54,6 +58,16 @@ def malform(text: str, kind: str) -> bytes:
         KeyError: There is no such kind.
     """
     return _KINDS[kind](text)
+
+
+def unknown_field(text: str) -> str:
+    """Return the JSON object ``text`` with a field that nobody knows."""
+    return _with_field(text, '"brandNew":{"a":[1,null]}')
+
+
+def unknown_enum(text: str) -> str:
+    """Return ``text`` with an unknown value where it says that it is an update."""
+    return KIND_WORD.sub(r'"\1":"brandNew"', text, count=1)
 
 
 def break_byte(text: str) -> bytes:

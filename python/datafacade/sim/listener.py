@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import logging
 import time
@@ -41,6 +42,7 @@ class Listener:
     _banned_until: float = 0.0  # monotonic seconds
     _server: Server | None = None
     _flaps: dict[int, Fault] = field(default_factory=dict)
+    _stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
         """Derive what the fields imply."""
@@ -68,6 +70,7 @@ class Listener:
 
     async def stop(self) -> None:
         """Close all connections and stop listening."""
+        self._stopping.set()
         if self._server is None:
             return
         for connection in list(self.connections.values()):
@@ -82,7 +85,7 @@ class Listener:
         for fault in self.faults.matching("upgrade", product):
             self.faults.use(fault, {"product": product})
             if fault.verb.name == "tarpit":
-                await asyncio.sleep(fault.integer("ms") / 1000)
+                await self._linger(fault.integer("ms") / 1000)
                 break
             return self._refuse(ws, fault.integer("status"), fault.options["retry_after"], by="fault")
         now = time.monotonic()
@@ -95,6 +98,12 @@ class Listener:
         if not self.venue.accepts(request.path):
             return self._refuse(ws, 404, None, by="venue")
         return None
+
+    async def _linger(self, seconds: float) -> None:
+        """Wait, but not longer than the listener lives."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
 
     def _refuse(self, ws: ServerConnection, status: int, retry_after: object, *, by: str) -> Response:
         response = ws.respond(status, "upgrade refused\n")
@@ -131,6 +140,9 @@ class Listener:
                 self._receive(connection, message)
         except ConnectionClosed:
             pass  # how it ended is written below
+        except Exception as error:
+            self._record("failed", connection, {"error": repr(error)})  # a fault of the simulator itself
+            raise
         finally:
             self._forget(connection)
 

@@ -186,24 +186,22 @@ class Outlet:
     def _unknown(self, fault: Fault, connection: Connection, frame: Frame) -> None:
         self._use(fault, connection, frame)
         if fault.text("kind") == "field":
-            self.write(connection, frame, f'{frame.text[:-1]},"brandNew":{{"a":[1,null]}}}}'.encode(), fault)
+            self.write(connection, frame, damage.unknown_field(frame.text).encode(), fault)
             return
-        text = (
-            '{"e":"brandNew","event":"brandNew","channel":"brandNew","type":"brandNew","data":[],"events":[]'
+        text = damage.UNKNOWN_TYPE if fault.text("kind") == "type" else damage.unknown_enum(frame.text)
+        if '"sequence_num":' not in frame.text or not isinstance(frame.sequence, int):
+            self.write(connection, frame, text.encode(), fault)
+            self.write(connection, frame)
+            return
+        # on a connection that counts its messages the unknown one counts too
+        first, second = f'"sequence_num":{frame.sequence}', f'"sequence_num":{connection.next_number}'
+        text = text if first in text else f"{text[:-1]},{first}}}"
+        self.write(connection, frame, text.encode(), fault)
+        self.write(
+            connection,
+            replace(frame, text=frame.text.replace(first, second, 1), sequence=connection.next_number),
         )
-        if '"sequence_num":' in frame.text and isinstance(
-            frame.sequence, int
-        ):  # it counts like any other message
-            self.write(connection, frame, f'{text},"sequence_num":{frame.sequence}}}'.encode(), fault)
-            slot = f'"sequence_num":{frame.sequence}'
-            frame = replace(
-                frame, text=frame.text.replace(slot, f'"sequence_num":{connection.next_number}', 1)
-            )
-            frame = replace(frame, sequence=connection.next_number)
-            connection.next_number += 1
-        else:
-            self.write(connection, frame, (text + "}").encode(), fault)
-        self.write(connection, frame)
+        connection.next_number += 1
 
     def _slow_snapshot(self, fault: Fault, connection: Connection, frame: Frame) -> None:
         self._use(fault, connection, frame)

@@ -103,7 +103,14 @@ class Simulator:
 
     async def start(self) -> None:
         """Listen on free ports and let the markets run."""
-        host = self.settings.host
+        try:
+            await self._listen(self.settings.host)
+        except BaseException:
+            await self.stop()
+            raise
+        self._task = asyncio.create_task(self._run(), name="simulator-markets")
+
+    async def _listen(self, host: str) -> None:
         self.truth.record(
             "start", {"format": 1, "seed": self.settings.seed, "products": list(self.settings.products)}
         )
@@ -114,7 +121,6 @@ class Simulator:
         self.control_url = f"http://{host}:{control_port}"
         if self.settings.ports_file is not None:
             await asyncio.to_thread(self._write_ports)
-        self._task = asyncio.create_task(self._run(), name="simulator-markets")
 
     def _write_ports(self) -> None:
         """Write the URLs; the file appears whole or not at all."""
@@ -133,16 +139,18 @@ class Simulator:
         return {"pid": os.getpid(), "seed": self.settings.seed, "control": self.control_url, "venues": venues}
 
     async def stop(self) -> None:
-        """Close every connection and port, and the truth log."""
+        """Close every connection and port, and the truth log; raise what ended the markets too early."""
         if self._task is not None:
             self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await asyncio.wait({self._task})
         await self._control.stop()
         for listener in self.listeners.values():
             await listener.stop()
         for rest in self._rests:
             await rest.stop()
         self.truth.close()
+        if self._task is not None and not self._task.cancelled():
+            self._task.result()
 
     async def __aenter__(self) -> Self:
         """Start."""
@@ -210,6 +218,20 @@ class Simulator:
         fault = self.faults.arm(request)
         act(self, fault)
         return fault
+
+    def connections(self) -> list[dict[str, object]]:
+        """Return number, product and path of each open connection, so that a fault can name one."""
+        return [
+            {
+                "connection": connection.id,
+                "product": product,
+                "path": connection.path,
+                "frames_sent": connection.frames_sent,
+                "opened_mono_ns": connection.opened_ns,
+            }
+            for product, listener in self.listeners.items()
+            for connection in listener.connections.values()
+        ]
 
     def book(self, product: str, symbol: str) -> Book | None:
         """Return the true book of a market by venue symbol, or None."""

@@ -20,7 +20,8 @@ from datafacade.sim.frames import Frame
 FORMAT: Final = 1
 TOP_LEVELS: Final = 50
 BUFFER_BYTES: Final = 1 << 20
-DEEP_LEVELS: Final = 5_000  # a book with more levels is hashed whole ten times less often
+DEEP_LEVELS: Final = 5_000  # a book with more levels is hashed whole at most every DEEP_EVERY_NS
+DEEP_EVERY_NS: Final = 5_000_000_000
 Record = dict[str, object]
 
 
@@ -117,6 +118,6 @@ class Digester:
         }
         if is_forced or now >= self._full_due.get(key, 0):
             is_deep = len(book.bids) + len(book.asks) > DEEP_LEVELS
-            self._full_due[key] = now + self._full_every_ns * (10 if is_deep else 1)
+            self._full_due[key] = now + max(self._full_every_ns, DEEP_EVERY_NS if is_deep else 0)
             fields["book_sha256"] = book.sha256()
         return fields

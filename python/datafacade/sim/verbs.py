@@ -23,6 +23,7 @@ MALFORMED_KINDS: Final = (
     "long_string",
     "not_json",
 )
+UNKNOWN_KINDS: Final = ("type", "enum", "field")
 BAD_FRAME_KINDS: Final = (
     "reserved_bits",
     "masked",
@@ -102,8 +103,8 @@ _ALL: Final = (
         name="unknown_message",
         stage="frame",
         kinds=("update",),
-        summary="kind=type: a message of an unknown type is sent before the frame; kind=field: the frame "
-        "gets an unknown field",
+        summary="kind=type: a message of an unknown type is sent before the frame; kind=enum: a copy of it "
+        "whose kind has an unknown value; kind=field: the frame gets an unknown field",
         options={"kind": "type"},
     ),
     Verb(

@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import aiohttp
 from websockets.asyncio.client import ClientConnection, connect
@@ -17,6 +17,9 @@ from datafacade.sim.settings import SimulatorSettings
 from datafacade.sim.simulator import Simulator
 
 PATIENCE_S = 10.0
+Json: TypeAlias = Any  # decoded JSON, into which a test looks as it likes
+AnyClient: TypeAlias = Any  # one of the naive clients
+Option: TypeAlias = Any  # value of a SimulatorSettings field
 
 
 class Client(Protocol):
@@ -28,7 +31,7 @@ class Client(Protocol):
 
 
 @asynccontextmanager
-async def simulator(*products: ProductKey, **changes: Any) -> AsyncIterator[Simulator]:
+async def simulator(*products: ProductKey, **changes: Option) -> AsyncIterator[Simulator]:
     """Run a simulator whose every book is hashed."""
     settings: dict[str, Any] = {
         "seed": 7,
@@ -66,12 +69,12 @@ async def receive(ws: ClientConnection) -> str:
     return message
 
 
-async def until(ws: ClientConnection, wanted: Callable[[Any], bool]) -> Any:
+async def until(ws: ClientConnection, wanted: Callable[[Json], object]) -> Json:
     """Read on until a JSON frame satisfies ``wanted``; return it."""
     async with asyncio.timeout(PATIENCE_S):
         while True:
-            text = await ws.recv()
-            body = json.loads(text) if text[0] in "{[" else text  # type: ignore[index]
+            text = str(await ws.recv())
+            body = json.loads(text) if text[0] in "{[" else text
             if wanted(body):
                 return body
 
@@ -130,7 +133,9 @@ async def follow(
                 comparison.note(text, client)
 
 
-async def binance_sync(running: Simulator, product: ProductKey, client: Any, ws: ClientConnection, limit: int) -> None:
+async def binance_sync(
+    running: Simulator, product: ProductKey, client: AnyClient, ws: ClientConnection, limit: int
+) -> None:
     """Buffer, fetch, bridge; fetch again while the snapshot is too old, as the sheet says."""
     from tests.integration.sim.naive import SnapshotTooOld
 
@@ -149,3 +154,28 @@ async def binance_sync(running: Simulator, product: ProductKey, client: Any, ws:
             continue
         return
     raise AssertionError("no snapshot could be bridged")
+
+
+async def drain(ws: ClientConnection, seconds: float) -> list[str]:
+    """Return all that arrives within ``seconds``."""
+    texts: list[str] = []
+    try:
+        async with asyncio.timeout(seconds):
+            while True:
+                texts.append(str(await ws.recv()))
+    except TimeoutError:
+        return texts
+
+
+async def ended(ws: ClientConnection) -> None:
+    """Read on until the connection ends, which raises ConnectionClosed."""
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            await ws.recv()
+
+
+async def eventually(condition: Callable[[], object]) -> None:
+    """Wait until ``condition`` holds."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not condition():  # noqa: ASYNC110  the condition lies in another process's or task's counters
+            await asyncio.sleep(0.005)

@@ -1,7 +1,7 @@
-"""Naive clients written from the venue sheets alone: the witness against the witness. They share no code with either side.
+"""Naive clients written from the venue sheets alone; they share no code with product or simulator.
 
-Each takes text frames in order and keeps one book as a plain dict of decimals; what a sheet calls a reason to start over
-is raised.
+Each takes text frames in order and keeps one book as a plain dict of decimals; what a sheet calls a reason to
+start over is raised.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ import hashlib
 import json
 import zlib
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeAlias
+
+Json: TypeAlias = Any
 
 
 class StartOver(Exception):
@@ -33,7 +35,7 @@ class Undecodable(StartOver):
     """The frame is no JSON."""
 
 
-def parse(text: str) -> Any:
+def parse(text: str) -> Json:
     try:
         return json.loads(text, parse_float=Decimal, parse_int=int)
     except ValueError as error:

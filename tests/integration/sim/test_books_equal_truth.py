@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from websockets.asyncio.client import ClientConnection
 
 from datafacade.sim.listings import ProductKey
 from tests.integration.sim.harness import Comparison, binance_sync, follow, send, simulator, socket
@@ -101,13 +102,13 @@ async def test_two_kraken_depths_and_a_late_joiner_hold_their_own_windows() -> N
         socket(running, "kraken/spot", "/v2") as second,
     ):
 
-        async def watch(ws: object, depth: int, frames: int) -> int:
+        async def watch(ws: ClientConnection, depth: int, frames: int) -> int:
             client, comparison = NaiveKraken("BTC/USD", depth), Comparison(running)
-            await send(ws, {"method": "subscribe", "params": {"channel": "instrument"}})  # type: ignore[arg-type]
+            await send(ws, {"method": "subscribe", "params": {"channel": "instrument"}})
             params = {"channel": "book", "symbol": ["BTC/USD"], "depth": depth}
-            await send(ws, {"method": "subscribe", "params": params})  # type: ignore[arg-type]
-            await follow(ws, client, comparison, frames)  # type: ignore[arg-type]
+            await send(ws, {"method": "subscribe", "params": params})
+            await follow(ws, client, comparison, frames)
             return client.checked
 
-        checked = await asyncio.gather(watch(first, 10, 200), watch(second, 25, 200))
-        assert checked == [200, 200]
+        one, two = await asyncio.gather(watch(first, 10, 200), watch(second, 25, 200))
+        assert one == two == 200

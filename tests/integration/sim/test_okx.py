@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from itertools import pairwise
 
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -12,7 +13,10 @@ PUBLIC = "/ws/v5/public"
 
 
 def subscribe(*channels: str, symbol: str = "BTC-USDT", id_: str | None = "1512") -> dict[str, object]:
-    body: dict[str, object] = {"op": "subscribe", "args": [{"channel": c, "instId": symbol} for c in channels]}
+    body: dict[str, object] = {
+        "op": "subscribe",
+        "args": [{"channel": c, "instId": symbol} for c in channels],
+    }
     return body if id_ is None else {"id": id_, **body}
 
 
@@ -53,7 +57,10 @@ async def test_errors_carry_the_documented_codes(message: object, code: str) -> 
 
 
 async def test_481_operations_in_an_hour_are_too_many() -> None:
-    async with simulator("okx/public", steps_per_s=0.0) as running, socket(running, "okx/public", PUBLIC) as ws:
+    async with (
+        simulator("okx/public", steps_per_s=0.0) as running,
+        socket(running, "okx/public", PUBLIC) as ws,
+    ):
         for _ in range(481):
             await send(ws, {"op": "unsubscribe", "args": [{"channel": "books", "instId": "BTC-USDT"}]})
         event = await until(ws, lambda body: body.get("event") == "error")
@@ -126,7 +133,8 @@ async def test_trades_merge_what_trades_all_tells_apart() -> None:
     ):
         await send(merged, subscribe("trades"))
         await send(single, subscribe("trades-all"))
-        groups, ids = [], []
+        groups: list[dict[str, str]] = []
+        ids: list[int] = []
         while len(groups) < 60:
             body = json.loads(await receive(merged))
             groups += body.get("data", [])
@@ -135,7 +143,7 @@ async def test_trades_merge_what_trades_all_tells_apart() -> None:
             ids += [int(row["tradeId"]) for row in body.get("data", [])]
         assert any(int(group["count"]) > 1 for group in groups)
         assert ids == list(range(ids[0], ids[0] + len(ids)))
-        for before, after in zip(groups, groups[1:], strict=False):
+        for before, after in pairwise(groups):
             assert int(after["tradeId"]) == int(before["tradeId"]) + int(after["count"])
 
 
@@ -160,7 +168,10 @@ async def test_rest_is_all_strings_and_errors_come_with_200() -> None:
 
 
 async def test_a_quiet_market_is_kept_alive_by_equal_numbers() -> None:
-    async with simulator("okx/public", steps_per_s=0.0) as running, socket(running, "okx/public", PUBLIC) as ws:
+    async with (
+        simulator("okx/public", steps_per_s=0.0) as running,
+        socket(running, "okx/public", PUBLIC) as ws,
+    ):
         await send(ws, subscribe("books"))
         first = await until(ws, lambda body: body.get("action") == "snapshot")
         await asyncio.sleep(0)

@@ -6,12 +6,12 @@ import pytest
 
 from datafacade.sim.binance_depth import Batch, DepthState
 from datafacade.sim.books import Book
-from datafacade.sim.listings import instrument
+from datafacade.sim.listings import ProductKey, instrument
 from datafacade.sim.market import Market
 
 
 def make(*, is_spot: bool, depth: int = 40) -> tuple[Market, DepthState]:
-    product = "binance/spot" if is_spot else "binance/usdm"
+    product: ProductKey = "binance/spot" if is_spot else "binance/usdm"
     market = Market(instrument(product, "BTC"), 3, depth, 0.2, 1 if is_spot else 40)
     return market, DepthState(market, is_spot)
 

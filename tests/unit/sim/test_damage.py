@@ -17,7 +17,7 @@ def test_every_kind_of_malformed_message_exists(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["truncated", "not_json"])
 def test_broken_json_does_not_parse(kind: str) -> None:
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         json.loads(damage.malform(BOOK, kind))
 
 
