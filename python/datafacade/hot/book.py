@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from decimal import Decimal, localcontext
@@ -17,7 +18,10 @@ from datafacade.types import Channel, Topic
 from datafacade.v1 import book_pb2, hot_pb2, types_pb2
 
 _FIRST_BOOK_S: Final = 5.0  # a book that nobody followed until now may take so long
-_STARTING: Final = frozenset({types_pb2.STATE_EMPTY, types_pb2.STATE_SYNCING})
+_STARTING: Final[frozenset[int]] = frozenset({types_pb2.STATE_EMPTY, types_pb2.STATE_SYNCING})
+_DIALLING: Final[frozenset[int]] = _STARTING | {
+    types_pb2.STATE_DOWN
+}  # a book that nobody followed may lack a connection
 _UNPROVEN: Final = frozenset({types_pb2.INTEGRITY_UNVERIFIABLE, types_pb2.INTEGRITY_SUSPECT})
 _PERCENT_PLACES: Final = Decimal("1e-12")
 
@@ -31,6 +35,7 @@ class Books:
         self._reader = reader
         self._clock = clock
         self._scale = scale
+        self._waiting: Counter[Topic] = Counter()  # reads that wait for the first LIVE
 
     async def read(
         self, venue: str, symbol: str, *, depth: int, allow_unverified: bool
@@ -66,15 +71,19 @@ class Books:
     @asynccontextmanager
     async def _followed(self, topic: Topic, feed: Feed) -> AsyncIterator[None]:
         """Follow a topic meanwhile; one that starts only now gets the time to become LIVE."""
+        is_new = self._waiting[topic] > 0 or topic not in self._tier.interest.topics()
+        starting = _DIALLING if is_new else _STARTING
         self._tier.follow(topic)
+        self._waiting[topic] += 1
         try:
-            if _row(feed, topic.symbol)["state"] in _STARTING:
-                await self._until_started(topic, feed)
+            if _row(feed, topic.symbol)["state"] in starting:
+                await self._until_started(topic, feed, starting)
             yield
         finally:
+            self._waiting[topic] -= 1
             self._tier.leave(topic)
 
-    async def _until_started(self, topic: Topic, feed: Feed) -> None:
+    async def _until_started(self, topic: Topic, feed: Feed, starting: frozenset[int]) -> None:
         async with self._reader.subscriber() as subscriber:
             self._hub.attach(
                 subscriber,
@@ -88,7 +97,7 @@ class Books:
             try:
                 async with asyncio.timeout(_FIRST_BOOK_S * self._scale):
                     end = None
-                    while end is None and _row(feed, topic.symbol)["state"] in _STARTING:
+                    while end is None and _row(feed, topic.symbol)["state"] in starting:
                         _, _, end = await self._reader.take(subscriber)
             except TimeoutError:
                 return  # the caller is told the state

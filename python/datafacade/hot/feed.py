@@ -181,8 +181,6 @@ class FeedRunner:
         else:
             breaker.success()
         self._log(logging.INFO, "feed.closed", code=closed.code, reason=closed.reason)
-        if self._recorder is not None:
-            self._recorder.closed(closed.code, closed.reason)
         self.turns.call(partial(self.feed.on_closed, closed.code, closed.reason))
 
     async def _until_closed(self, socket: Socket) -> Closed:
@@ -196,7 +194,9 @@ class FeedRunner:
             self._socket = None
             self._stop_timer()
             socket.close(NORMAL, "the service is stopping")
-            await socket.wait_closed()
+            closed = await socket.wait_closed()
+            if self._recorder is not None:
+                self._recorder.closed(closed.code, closed.reason)
             await self.turns.idle()
 
     async def _until_due(self) -> None:

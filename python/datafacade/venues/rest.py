@@ -8,6 +8,7 @@ import logging
 import socket
 import ssl
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Protocol
 
 import aiohttp
@@ -86,13 +87,10 @@ class RestClient:
         self._guards = guards
         self._clock = clock
         self._body_bytes_max = body_bytes_max
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(resolver=_Resolver(allow_private), ssl=tls, limit=16),
-            timeout=aiohttp.ClientTimeout(total=timeout_s),
-            headers={"User-Agent": user_agent},
-            cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=False,
+        self._open = partial(
+            _open_session, tls=tls, user_agent=user_agent, timeout_s=timeout_s, allow_private=allow_private
         )
+        self._session: aiohttp.ClientSession | None = None  # made by the first call
 
     @property
     def guards(self) -> RestGuards:
@@ -105,7 +103,8 @@ class RestClient:
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._session.close()
+        if self._session is not None:
+            await self._session.close()
 
     async def get(self, path: str, *, priority: Priority, weight: int | None = None) -> RestAnswer:
         """Fetch a path with query, as soon as the budget allows.
@@ -145,10 +144,11 @@ class RestClient:
     async def _fetch(self, path: str) -> RestAnswer:
         if self._refusal:
             raise self._failed(self._refusal)
+        if self._session is None:
+            self._session = self._open()
+        url = URL(self.url(path), encoded=True)
         try:
-            async with self._session.get(
-                URL(self.url(path), encoded=True), allow_redirects=False
-            ) as response:
+            async with self._session.get(url, allow_redirects=False) as response:
                 body = await self._read(response)
                 headers = {name.lower(): value for name, value in response.headers.items()}
                 return RestAnswer(
@@ -201,6 +201,18 @@ class RestClient:
 
     def _failed(self, problem: str) -> VenueFailed:
         return VenueFailed(problem, venue=self._venue, operation="fetch")
+
+
+def _open_session(
+    *, tls: ssl.SSLContext, user_agent: str, timeout_s: float, allow_private: bool
+) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(resolver=_Resolver(allow_private), ssl=tls, limit=16),
+        timeout=aiohttp.ClientTimeout(total=timeout_s),
+        headers={"User-Agent": user_agent},
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trust_env=False,
+    )
 
 
 def _literal_refusal(host: str, *, allow_private: bool) -> str:

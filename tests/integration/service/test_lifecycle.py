@@ -1,0 +1,208 @@
+"""Starting, draining and stopping, judged from outside the process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import signal
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from datafacade.app import Factory, run_service
+from datafacade.config import load_config
+from datafacade.errors import AddressTaken, ConfigError
+from datafacade.sim.settings import SimulatorSettings
+from datafacade.sim.simulator import Simulator
+from datafacade.types import Channel
+from datafacade.v1 import health_pb2
+from tests.integration.service.bench import Bench, Reader, service, simulated, spawn
+
+BOOK = 2
+
+
+@contextlib.asynccontextmanager
+async def spawned(
+    folder: Path, edge: str = "rust"
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, Bench]]:
+    """Run the service in a process of its own beside a simulator in ours."""
+    settings = SimulatorSettings(seed=5, products=("kraken/spot", "binance/spot"), bases=("BTC", "ETH"))
+    async with Simulator(settings) as simulator:
+        simulated(simulator, folder)
+        process = await spawn(folder, edge=edge)
+        try:
+            assert process.stdout is not None
+            address = (await asyncio.wait_for(process.stdout.readline(), 10)).decode().strip()
+            async with grpc.aio.insecure_channel(address) as channel:
+                yield process, Bench(simulator=simulator, address=address, channel=channel)
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await process.communicate()
+
+
+@pytest.mark.proves("ROW-E14")
+@pytest.mark.proves("REQ-A7")
+@pytest.mark.parametrize("edge", ["rust", "grpcio"])
+async def test_sigterm_drains_streams_with_positions_and_exits_0(tmp_path: Path, edge: str) -> None:
+    async with spawned(tmp_path / "config", edge) as (process, bench):
+        reader = Reader(bench)
+        await reader.subscribe(["BTC-USD", "BTC-USDT"], [BOOK, 1])
+        await reader.until(lambda: reader.is_live("kraken") and reader.is_live("binance"))
+        watch: Any = bench.channel.unary_stream("/grpc.health.v1.Health/Watch")
+        watching = watch(b"")
+        assert (await watching.read())[1] == 1
+        process.send_signal(signal.SIGTERM)
+        started = time.monotonic()
+        with contextlib.suppress(grpc.aio.AioRpcError):
+            assert (await watching.read())[1] == 2
+            assert time.monotonic() - started <= 0.25  # 100 ms on an idle machine
+        await reader.until(lambda: reader.error)
+        assert reader.error is not None
+        assert reader.error.code() is grpc.StatusCode.UNAVAILABLE
+        draining = reader.updates[-1].draining
+        newest = {(u.venue, u.symbol, u.channel): u.seq for u in reader.updates if u.seq}
+        assert {(p.venue, p.symbol, p.channel): p.seq for p in draining.positions} == newest
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await bench.stub.Health(health_pb2.HealthRequest())
+        assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+        assert await asyncio.wait_for(process.wait(), 10) == 0
+
+
+@pytest.mark.proves("ROW-E14")
+async def test_a_second_sigterm_ends_at_once(tmp_path: Path) -> None:
+    async with spawned(tmp_path / "config") as (process, _):
+        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGINT)
+        assert await asyncio.wait_for(process.wait(), 1.5) == 0
+
+
+@pytest.mark.proves("ROW-E14")
+async def test_sigterm_during_the_start_ends_it(tmp_path: Path) -> None:
+    settings = SimulatorSettings(products=("kraken/spot",))
+    async with Simulator(settings) as simulator:
+        simulated(simulator, tmp_path / "config")
+    process = await spawn(tmp_path / "config")  # its venue is gone: the list never comes
+    assert process.stderr is not None
+    async for line in process.stderr:
+        if b"service.listening" in line:
+            break
+    process.send_signal(signal.SIGTERM)
+    assert await asyncio.wait_for(process.wait(), 5) == 0
+    await process.communicate()
+
+
+@pytest.mark.proves("ROW-E17")
+@pytest.mark.proves("CTL-S3")
+@pytest.mark.parametrize("edge", ["rust", "grpcio"])
+async def test_a_taken_port_ends_the_start_naming_the_address(tmp_path: Path, edge: str) -> None:
+    async with service(tmp_path / "config") as bench:
+        port = int(bench.address.rpartition(":")[2])
+        started = time.monotonic()
+        process = await spawn(tmp_path / "config", port=port, edge=edge)
+        _, stderr = await process.communicate()
+        assert process.returncode == 1
+        assert f"cannot listen on {bench.address}: address in use" in stderr.decode()
+        assert time.monotonic() - started < 5  # the interpreter's start included
+        started = time.monotonic()
+        with pytest.raises(AddressTaken):
+            await run_service(load_config(tmp_path / "config"), port=port, edge=edge)  # type: ignore[arg-type]
+        assert time.monotonic() - started < 1
+
+
+@pytest.mark.proves("CTL-S2")
+@pytest.mark.parametrize("edge", ["rust", "grpcio"])
+@pytest.mark.parametrize("host", ["0.0.0.0", "localhost"])  # noqa: S104  must be refused
+async def test_an_address_that_others_reach_is_refused(tmp_path: Path, host: str, edge: str) -> None:
+    async with Simulator(SimulatorSettings(products=("kraken/spot",))) as simulator:
+        config = simulated(simulator, tmp_path / "config")
+        with pytest.raises(ConfigError):
+            await run_service(config, host=host, port=0, edge=edge)  # type: ignore[arg-type]
+
+
+@pytest.mark.proves("CTL-S25")
+async def test_logs_are_json_lines_on_stderr(tmp_path: Path) -> None:
+    async with spawned(tmp_path / "config") as (process, bench):
+        reader = Reader(bench)
+        await reader.subscribe(["BTC-USD"], [BOOK])
+        await reader.until(lambda: reader.is_live("kraken"))
+        process.send_signal(signal.SIGTERM)
+        assert process.stderr is not None
+        lines = [json.loads(line) async for line in process.stderr]
+    events = [line["event"] for line in lines]
+    assert events[0] == "service.listening"
+    assert events[-1] == "service.stopped"
+    assert {"service.ready", "feed.opened", "instruments.listed", "service.draining"} <= set(events)
+
+
+# Connections
+
+
+@pytest.mark.proves("ROW-A02")
+@pytest.mark.proves("REQ-B5")
+async def test_a_closed_connection_comes_back_and_the_gap_is_told(tmp_path: Path) -> None:
+    async with service(tmp_path / "config", products=("kraken/spot",)) as bench:
+        reader = Reader(bench)
+        await reader.subscribe(["BTC-USD"], [BOOK], venues=["kraken"])
+        await reader.until(lambda: reader.is_live("kraken"))
+        bench.simulator.arm({"verb": "close", "venue": "kraken", "code": 1012})
+        await reader.until(lambda: not reader.is_live("kraken"))
+        state = reader.payloads("stream_state")[-1].stream_state
+        assert state.close_code == 1012
+        await reader.until(lambda: reader.is_live("kraken"))
+        assert reader.payloads("gap")
+        assert reader.payloads("stream_state")[-1].stream_state.connection == 2
+
+
+@pytest.mark.proves("REQ-A8")
+async def test_a_venue_that_is_down_at_start_does_not_hold_up_the_others(tmp_path: Path) -> None:
+    async with Simulator(SimulatorSettings(products=("kraken/spot", "okx/public"))) as simulator:
+        config = simulated(simulator, tmp_path / "config", scale=0.1)
+        await simulator._rests[0].stop()
+        ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        running = asyncio.ensure_future(
+            run_service(config, port=0, ready=lambda addresses: ready.set_result(addresses[0]))
+        )
+        async with grpc.aio.insecure_channel(await asyncio.wait_for(ready, 5)) as channel:
+            bench = Bench(simulator=simulator, address="", channel=channel)
+            reader = Reader(bench)
+            await reader.subscribe(["BTC-USD", "BTC-USDT"], [BOOK], venues=["kraken", "okx"])
+            await reader.until(lambda: reader.is_live("okx") and len(reader.statuses()) == 4)
+            refused = {(s.code, s.reason) for s in reader.statuses() if s.code}
+            assert (14, "VENUE_FAILED") in refused
+            health = await bench.stub.Health(health_pb2.HealthRequest(venues=["kraken"]))
+            assert health.venues[0].status == health_pb2.HEALTH_STATUS_OFFLINE
+            assert health.venues[0].recommendation == health_pb2.RECOMMENDATION_AVOID
+        running.cancel()
+        await asyncio.wait([running])
+
+
+@pytest.mark.proves("REQ-A10")
+async def test_the_facade_serves_in_process_too(tmp_path: Path) -> None:
+    async with Simulator(SimulatorSettings(products=("binance/spot",))) as simulator:
+        facade = Factory(simulated(simulator, tmp_path / "config")).create_data_facade()
+        await facade.start()
+        try:
+            seen = []
+            async for update in facade.subscribe_trades("binance", "BTC/USDT"):
+                if update.HasField("trade"):
+                    seen.append(update.trade.trade_id)
+                if len(seen) == 3:
+                    break
+            assert seen == sorted(seen)
+            book = await facade.l2_book("binance", "BTC/USDT", depth=1)
+            assert len(book.book.bid_prices) == 1
+            assert facade.venue_health("binance").ws_connected
+            kinds = []
+            async for update in facade.updates("binance", "ETHUSDT", Channel.BOOK_L2):
+                kinds.append(update.WhichOneof("payload"))
+                if kinds[-1] == "book_delta":
+                    break
+            assert "book_snapshot" in kinds
+        finally:
+            await facade.shutdown()
