@@ -139,14 +139,16 @@ def duplicates(story: Story) -> Verdict:
 
 
 def _doubled_deltas(verdict: Verdict, topic: Topic, told: Sequence[Told]) -> None:
-    seen: dict[tuple[int, int], int] = {}
+    seen: dict[
+        tuple[int, int, int], int
+    ] = {}  # a number may be given again after a legal reset, with another time
     for one in told:
         if one.kind == "book_snapshot":
             seen.clear()
         if one.kind != "book_delta" or not one.update.HasField("venue_sequence"):
             continue
         verdict.compared += 1
-        link = (one.update.venue_sequence_previous, one.update.venue_sequence)
+        link = (one.update.venue_sequence_previous, one.update.venue_sequence, one.update.ts_event)
         if (
             seen.setdefault(link, one.update.ts_recv) != one.update.ts_recv
         ):  # one frame may tell several changes
