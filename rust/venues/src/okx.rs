@@ -29,10 +29,9 @@ impl Protocol for Okx {
     }
 
     fn book_hint(&self, frame: &[u8]) -> Option<Span> {
-        let names =
-            [&br#""channel":"books""#[..], br#""channel":"books-l2-tbt""#, br#""channel":"books50-l2-tbt""#];
+        let names = [&br#""books""#[..], br#""books-l2-tbt""#, br#""books50-l2-tbt""#];
         let is_book = names.into_iter().any(|name| hint::contains(frame, name));
-        let is_answer = hint::contains(frame, br#""event":"#);
+        let is_answer = hint::contains(frame, br#""event""#);
         (is_book && !is_answer).then(|| hint::string_member(frame, "instId").unwrap_or_default())
     }
 

@@ -109,6 +109,7 @@ fn row_b19_a_broken_book_message_names_its_book() {
     for (from, to) in [
         (r#""0.300""#, r#""0.3x0""#),
         (r#""8476.97""#, r#""-8476.97""#),
+        (r#""channel":"books""#, r#""channel" "books""#),
         (r#""asks""#, r#""asky""#),
         (r#""bids""#, r#""bidy""#),
         (r#""action":"update""#, r#""action":"patch""#),
