@@ -35,6 +35,9 @@ impl Protocol for Kraken {
             out.events.push(Event::Ignored);
             return Ok(());
         }
+        if scanner.begins_with(b"{\"channel\":\"book\"") {
+            return channel::push_data(b"book", scanner, out);
+        }
         match scanner.find(b"channel")? {
             Some(mut probe) => channel::push_data(probe.word()?, scanner, out),
             None => answer::push_answer(scanner, out),

@@ -13,6 +13,7 @@ pub(crate) fn push_levels(
     levels: &mut Vec<LevelChange>,
 ) -> Step<()> {
     let mut rows = scanner.array()?;
+    rows.pairs(scanner, (b"[\"", b"\",\"", b"\"]"), |px, qty| levels.push(LevelChange { side, px, qty }));
     while rows.next(scanner)? {
         if let Some((px, qty)) = scanner.pair(b"[\"", b"\",\"", b"\"") {
             levels.push(LevelChange { side, px, qty });

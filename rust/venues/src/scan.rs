@@ -89,7 +89,7 @@ impl<'a> Scanner<'a> {
     pub(crate) fn literal<const N: usize>(&mut self, bytes: &[u8; N]) -> bool {
         let is_next = self.begins_with(bytes);
         if is_next {
-            self.at += N;
+            self.at = self.at.wrapping_add(N); // within the text: they were compared
         }
         is_next
     }
@@ -313,6 +313,27 @@ impl<'a> Scanner<'a> {
 }
 
 impl Array {
+    /// Takes the items that are pairs of decimals in just this form (see [`Scanner::pair`]), up to the first other.
+    ///
+    /// To be called before the first [`Self::next`], which goes on behind the last pair.
+    #[inline]
+    pub(crate) fn pairs<const A: usize, const B: usize, const C: usize>(
+        &mut self,
+        scanner: &mut Scanner<'_>,
+        form: (&[u8; A], &[u8; B], &[u8; C]),
+        mut take: impl FnMut(Decimal, Decimal),
+    ) {
+        let mut probe = *scanner;
+        while let Some((left, right)) = probe.pair(form.0, form.1, form.2) {
+            take(left, right);
+            scanner.at = probe.at;
+            self.is_first = false;
+            if !probe.literal(b",") {
+                return;
+            }
+        }
+    }
+
     /// Moves to the next item: false behind the end.
     #[inline]
     pub(crate) fn next(&mut self, scanner: &mut Scanner<'_>) -> Step<bool> {

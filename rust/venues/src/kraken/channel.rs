@@ -154,11 +154,10 @@ fn push_book(scanner: &mut Scanner<'_>, out: &mut Decoded) -> Step<()> {
 #[inline]
 fn push_entries(scanner: &mut Scanner<'_>, side: BookSide, levels: &mut Vec<LevelChange>) -> Step<()> {
     let mut entries = scanner.array()?;
+    entries.pairs(scanner, (b"{\"price\":", b",\"qty\":", b"}"), |px, qty| {
+        levels.push(LevelChange { side, px, qty });
+    });
     while entries.next(scanner)? {
-        if let Some((px, qty)) = scanner.pair(b"{\"price\":", b",\"qty\":", b"}") {
-            levels.push(LevelChange { side, px, qty });
-            continue;
-        }
         let (mut px, mut qty) = (None, None);
         let mut members = scanner.object()?;
         while let Some(key) = members.next::<Entry>(scanner)? {

@@ -18,11 +18,21 @@ pub(super) struct Digits {
     bits: u32,
 }
 
+/// The bytes of a window that are no digits: their high bits.
+///
+/// Exact up to the first byte that is not ASCII: a carry out of that one may mark others behind it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Others {
+    low: u64,
+    high: u64,
+}
+
 impl Window {
     /// Takes the first 16 bytes; behind the end of the text stand zeros.
     #[inline]
     pub(super) fn new(text: &[u8]) -> Self {
-        if let Some((low, rest)) = text.split_first_chunk::<8>()
+        if let Some(bytes) = text.first_chunk::<16>()
+            && let Some((low, rest)) = bytes.split_first_chunk::<8>()
             && let Some(high) = rest.first_chunk::<8>()
         {
             return Self { low: u64::from_le_bytes(*low), high: u64::from_le_bytes(*high) };
@@ -39,30 +49,66 @@ impl Window {
         Self { low: number(low), high: number(high) }
     }
 
-    /// Returns the high bit of each byte that is no digit.
-    ///
-    /// Exact up to the first byte that is not ASCII: a carry out of that one may mark others behind it.
+    /// Finds the bytes that are no digits.
     #[inline]
-    pub(super) fn others(self) -> u128 {
-        u128::from(others(self.low)) | (u128::from(others(self.high)) << 64)
+    pub(super) const fn others(self) -> Others {
+        Others { low: others(self.low), high: others(self.high) }
     }
 
-    /// Returns the byte that stands `bits` / 8 bytes behind the start, for less than 8.
+    /// Returns the byte that stands `bits` / 8 bytes behind the start, for less than 8 bytes.
     #[inline]
     pub(super) const fn byte(self, bits: u32) -> u8 {
         self.low.wrapping_shr(bits).to_le_bytes()[0]
     }
 
-    /// Returns the digits from the bit `start`, at most 64, to the bit `end`: one byte to eight, and digits they are.
+    /// Returns the first `bits` / 8 bytes, one to eight; they must be digits.
     #[inline]
-    pub(super) const fn digits(self, start: u32, end: u32) -> Digits {
-        let chunk = self.low.unbounded_shr(start) | self.high.unbounded_shl(64_u32.wrapping_sub(start));
-        let bits = end.wrapping_sub(start);
-        Digits { values: (chunk ^ every(b'0')).wrapping_shl(64_u32.wrapping_sub(bits)), bits }
+    pub(super) const fn first(self, bits: u32) -> Digits {
+        Digits::new(self.low, bits)
+    }
+
+    /// Returns the bytes from the ninth one up to the bit `end`, one to eight; they must be digits.
+    #[inline]
+    pub(super) const fn second(self, end: u32) -> Digits {
+        Digits::new(self.high, end.wrapping_sub(64))
+    }
+
+    /// Returns the bytes behind the one at `point`, which is less than 64, up to `end`, one to eight; they must be digits.
+    #[inline]
+    pub(super) const fn behind(self, point: u32, end: u32) -> Digits {
+        let chunk = (self.low.wrapping_shr(point) >> 8) | self.high.wrapping_shl(56_u32.wrapping_sub(point));
+        Digits::new(chunk, end.wrapping_sub(point).wrapping_sub(8))
+    }
+}
+
+impl Others {
+    /// Returns where the first one stands, in bits; 128 if there is none.
+    #[inline]
+    pub(super) const fn first(self) -> u32 {
+        let at = if self.low == 0 { 64 + self.high.trailing_zeros() } else { self.low.trailing_zeros() };
+        at & !7
+    }
+
+    /// Returns where the first one stands if it is one of the first eight bytes, else 64.
+    #[inline]
+    pub(super) const fn first_of_eight(self) -> u32 {
+        self.low.trailing_zeros() & !7
+    }
+
+    /// Returns where the second one stands, 128 if there is none. One must be among the first eight bytes.
+    #[inline]
+    pub(super) const fn second(self) -> u32 {
+        Self { low: self.low & self.low.wrapping_sub(1), high: self.high }.first()
     }
 }
 
 impl Digits {
+    /// Takes the lowest `bits` / 8 bytes of a chunk, one to eight.
+    #[inline]
+    const fn new(chunk: u64, bits: u32) -> Self {
+        Self { values: (chunk ^ every(b'0')).wrapping_shl(64_u32.wrapping_sub(bits)), bits }
+    }
+
     /// Returns their number.
     #[inline]
     pub(super) const fn count(self) -> u32 {
@@ -79,6 +125,16 @@ impl Digits {
         Self { values: self.values.wrapping_shl(zeros), bits: self.bits.wrapping_sub(zeros) }
     }
 
+    /// Joins this run, which is not empty, and the next, unless they are more than eight digits together.
+    #[inline]
+    pub(super) const fn followed_by(self, next: Self) -> Option<Self> {
+        let bits = self.bits.wrapping_add(next.bits);
+        if bits > 64 {
+            return None;
+        }
+        Some(Self { values: self.values.wrapping_shr(next.bits) | next.values, bits })
+    }
+
     /// Returns the integer that they spell; 0 if there is none.
     #[inline]
     pub(super) const fn value(self) -> u64 {
@@ -86,6 +142,12 @@ impl Digits {
         let pairs = (self.values.wrapping_mul(1 + (10 << 8)) >> 8) & 0x00ff_00ff_00ff_00ff;
         let fours = (pairs.wrapping_mul(1 + (100 << 16)) >> 16) & 0x0000_ffff_0000_ffff;
         fours.wrapping_mul(1 + (10_000 << 32)) >> 32
+    }
+
+    /// Returns the exponent of a fraction that ends with them.
+    #[inline]
+    pub(super) const fn exponent(self) -> i8 {
+        self.count().to_le_bytes()[0].cast_signed().wrapping_neg()
     }
 
     /// Returns 10 to their number.
@@ -111,36 +173,56 @@ mod tests {
 
     proptest! {
         #[test]
-        fn bytes_that_are_no_digits_are_marked_up_to_the_first_foreign_one(
-            text in proptest::collection::vec(prop_oneof![6 => b'0'..=b'9', 1 => 0..=127_u8, 1 => any::<u8>()], 0..20)
+        fn bytes_that_are_no_digits_are_found(
+            text in proptest::collection::vec(prop_oneof![6 => b'0'..=b'9', 1 => 0..=127_u8], 0..20)
         ) {
             let window = Window::new(&text);
-            let others = window.others();
-            for at in 0..16 {
-                let byte = text.get(at).copied().unwrap_or(0);
-                let is_marked = (others >> (8 * at + 7)) & 1 == 1;
-                prop_assert_eq!(is_marked, !byte.is_ascii_digit(), "byte {}", at);
-                if at < 8 {
-                    prop_assert_eq!(window.byte(u32::try_from(8 * at).unwrap()), byte);
-                }
-                if !byte.is_ascii() {
-                    break;
-                }
+            let byte = |at: usize| text.get(at).copied().unwrap_or(0);
+            let mut others = (0..16).filter(|at| !byte(*at).is_ascii_digit());
+            let bits = |bytes: Option<usize>| u32::try_from(8 * bytes.unwrap_or(16)).unwrap();
+            let first = others.next();
+            prop_assert_eq!(window.others().first(), bits(first));
+            prop_assert_eq!(window.others().first_of_eight(), bits(first).min(64));
+            if first < Some(8) {
+                prop_assert_eq!(window.others().second(), bits(others.next()));
+            }
+            for at in 0..8 {
+                prop_assert_eq!(window.byte(bits(Some(at))), byte(at));
             }
         }
 
         #[test]
-        fn digits_are_those_of_the_text(text in "[0-9]{16}", start in 0_usize..=8, count in 1_usize..=8) {
-            let spelled = &text[start..start + count];
+        fn the_first_foreign_byte_is_found(mut text in proptest::array::uniform16(b'0'..=b'9'), at in 0_usize..16, byte in any::<u8>()) {
+            prop_assume!(!byte.is_ascii_digit());
+            text[at] = byte;
+            prop_assert_eq!(Window::new(&text).others().first() as usize, 8 * at);
+        }
+
+        #[test]
+        fn digits_are_those_of_the_text(text in "[0-9]{16}", start in 0_usize..8, count in 1_usize..=8) {
             let bits = |bytes: usize| u32::try_from(8 * bytes).unwrap();
-            let digits = Window::new(text.as_bytes()).digits(bits(start), bits(start + count));
-            prop_assert_eq!(digits.count() as usize, count);
+            let window = Window::new(text.as_bytes());
+            prop_assert_eq!(window.first(bits(count)).value(), text[..count].parse::<u64>().unwrap());
+            prop_assert_eq!(window.second(64 + bits(count)).value(), text[8..8 + count].parse::<u64>().unwrap());
+            let spelled = &text[start + 1..(start + 1 + count).min(16)];
+            let digits = window.behind(bits(start), bits(start + 1 + spelled.len()));
+            prop_assert_eq!(digits.count() as usize, spelled.len());
             prop_assert_eq!(digits.value(), spelled.parse::<u64>().unwrap());
             prop_assert_eq!(digits.power(), 10_u64.pow(digits.count()));
+            prop_assert_eq!(i32::from(digits.exponent()), -i32::try_from(spelled.len()).unwrap());
             let kept = spelled.trim_end_matches('0');
             let digits = digits.without_trailing_zeros();
             prop_assert_eq!(digits.count() as usize, kept.len());
             prop_assert_eq!(digits.value(), kept.parse().unwrap_or(0));
+        }
+
+        #[test]
+        fn joined_digits_are_those_of_both_texts(left in "[0-9]{1,8}", right in "[0-9]{0,8}") {
+            let run = |text: &str| Digits::new(Window::new(text.as_bytes()).low, u32::try_from(8 * text.len()).unwrap());
+            let right_run = if right.is_empty() { Digits { values: 0, bits: 0 } } else { run(&right) };
+            let joined = format!("{left}{right}");
+            let expected = if joined.len() <= 8 { joined.parse().ok() } else { None };
+            prop_assert_eq!(run(&left).followed_by(right_run).map(Digits::value), expected);
         }
     }
 }

@@ -68,41 +68,43 @@ impl Scanner<'_> {
     fn plain_decimal(&self, start: usize) -> Option<(Decimal, usize)> {
         let window = Window::new(self.text.get(start..)?);
         let others = window.others();
-        let point = others.trailing_zeros() & !7;
-        if point == 0 || point > 56 || (point > 8 && window.byte(0) == b'0') {
+        let point = others.first_of_eight();
+        if point == 0 || point == 64 || (point > 8 && window.byte(0) == b'0') {
             return None;
         }
-        let whole = window.digits(0, point);
+        let whole = window.first(point);
         if window.byte(point) != b'.' {
-            return Some((Decimal::new(whole.value().cast_signed(), 0), start + whole.count() as usize));
+            return Some((
+                Decimal::new(whole.value().cast_signed(), 0),
+                start.wrapping_add(whole.count() as usize),
+            ));
         }
-        let end = (others & others.wrapping_sub(1)).trailing_zeros() & !7; // the second byte that is no digit
-        let length = end.wrapping_sub(point + 8);
-        if length == 0 || length > 64 {
+        let end = others.second();
+        if !(16..=72).contains(&end.wrapping_sub(point)) {
             return None;
         }
-        let kept = window.digits(point + 8, end).without_trailing_zeros();
-        // At most 15 digits: no overflow.
-        let mantissa = whole.value().wrapping_mul(kept.power()).wrapping_add(kept.value());
-        let exponent = -i8::try_from(kept.count()).ok()?;
-        Some((Decimal::new(mantissa.cast_signed(), exponent), start + (end / 8) as usize))
+        let kept = window.behind(point, end).without_trailing_zeros();
+        let mantissa = match whole.followed_by(kept) {
+            Some(digits) => digits.value(),
+            None => whole.value().wrapping_mul(kept.power()).wrapping_add(kept.value()), // at most 15 digits
+        };
+        Some((Decimal::new(mantissa.cast_signed(), kept.exponent()), start.wrapping_add((end / 8) as usize)))
     }
 
     /// Reads the run of digits at `start`: its value and its length. `None`: no digit, or beyond 15 of them.
     #[inline]
     fn digits_at(&self, start: usize) -> Option<(u64, usize)> {
         let window = Window::new(self.text.get(start..)?);
-        let end = window.others().trailing_zeros() & !7;
+        let end = window.others().first();
         if end == 0 || end == 128 {
             return None;
         }
-        let first = window.digits(0, end.min(64)).value();
+        let length = (end / 8) as usize;
         if end <= 64 {
-            return Some((first, (end / 8) as usize));
+            return Some((window.first(end).value(), length));
         }
-        let rest = window.digits(64, end);
-        let value = first.wrapping_mul(rest.power()).wrapping_add(rest.value());
-        Some((value, (end / 8) as usize))
+        let rest = window.second(end);
+        Some((window.first(64).value().wrapping_mul(rest.power()).wrapping_add(rest.value()), length))
     }
 
     /// Takes a number that is not plain: signed, scientific, very long, at the end of the text, or none at all.
