@@ -1,10 +1,10 @@
 //! REST answers of Advanced Trade: the product list and the book for the audit.
 
-use facade_model::{BookSide, Instrument, InstrumentKind, InstrumentStatus, LevelChange};
+use facade_model::{BookSide, Instrument, InstrumentKind, LevelChange};
 
 use crate::coinbase::{Switches, status_of};
 use crate::levels::change;
-use crate::rows;
+use crate::rows::{self, Listing};
 use crate::scan::{Scanner, Step, keys};
 use crate::{BookEvent, DecodeErrorKind, Decoded, Event, Sequence, Span};
 
@@ -137,48 +137,29 @@ pub(super) fn decode_instruments(scanner: &mut Scanner<'_>) -> Step<Vec<Instrume
 
 /// Reads one product, and the id of the product that it is an alias of (empty: none).
 fn read_product(scanner: &mut Scanner<'_>) -> Step<(Instrument, String)> {
-    let (mut id, mut base, mut quote) = (String::new(), String::new(), String::new());
-    let (mut kind, mut status) = (InstrumentKind::Other, InstrumentStatus::Unknown);
-    let (mut tick_size, mut lot_size) = (None, None);
-    let (mut alias_of, mut aliases, mut switches) = (String::new(), Vec::new(), Switches::default());
+    let mut listing = Listing::new(InstrumentKind::Other);
+    let (mut alias_of, mut switches) = (String::new(), Switches::default());
     let mut product = scanner.object()?;
     while let Some(key) = product.next::<ProductKey>(scanner)? {
         match key {
-            ProductKey::ProductId => id = scanner.owned_text()?,
-            ProductKey::BaseIncrement => lot_size = scanner.decimal_or_absent()?,
-            ProductKey::Status => status = status_of(scanner.word()?),
+            ProductKey::ProductId => listing.id = scanner.owned_text()?,
+            ProductKey::BaseIncrement => listing.lot_size = scanner.decimal_or_absent()?,
+            ProductKey::Status => listing.status = status_of(scanner.word()?),
             ProductKey::IsDisabled
             | ProductKey::CancelOnly
             | ProductKey::TradingDisabled
             | ProductKey::ViewOnly => switches.is_halted |= scanner.boolean()?,
             ProductKey::PostOnly | ProductKey::AuctionMode => switches.is_auction |= scanner.boolean()?,
-            ProductKey::ProductType => kind = kind_of(scanner.word()?),
-            ProductKey::QuoteCurrencyId => quote = scanner.owned_text()?,
-            ProductKey::BaseCurrencyId => base = scanner.owned_text()?,
+            ProductKey::ProductType => listing.kind = kind_of(scanner.word()?),
+            ProductKey::QuoteCurrencyId => listing.quote = scanner.owned_text()?,
+            ProductKey::BaseCurrencyId => listing.base = scanner.owned_text()?,
             ProductKey::Alias => alias_of = scanner.owned_text()?,
-            ProductKey::AliasTo => aliases = read_texts(scanner)?,
-            ProductKey::PriceIncrement => tick_size = scanner.decimal_or_absent()?,
+            ProductKey::AliasTo => listing.aliases = read_texts(scanner)?,
+            ProductKey::PriceIncrement => listing.tick_size = scanner.decimal_or_absent()?,
         }
     }
-    if id.is_empty() {
-        return Err(DecodeErrorKind::Missing("product_id"));
-    }
-    let (tick_size, lot_size) = (tick_size.unwrap_or_default(), lot_size.unwrap_or_default());
-    let instrument = Instrument {
-        symbol: id.clone(),
-        venue_symbol: id,
-        aliases,
-        base,
-        quote,
-        kind,
-        status: switches.applied_to(status),
-        tick_size,
-        lot_size,
-        price_precision: rows::decimals(tick_size),
-        quantity_precision: rows::decimals(lot_size),
-        contract_size: None,
-    };
-    Ok((instrument, alias_of))
+    listing.status = switches.applied_to(listing.status);
+    Ok((listing.instrument()?, alias_of))
 }
 
 fn read_texts(scanner: &mut Scanner<'_>) -> Step<Vec<String>> {

@@ -1,10 +1,10 @@
 //! REST answers of Coinbase Exchange: the product list and the book for the audit.
 
-use facade_model::{BookSide, Instrument, InstrumentKind, InstrumentStatus};
+use facade_model::{BookSide, Instrument, InstrumentKind};
 
 use crate::coinbase::{Switches, status_of};
 use crate::levels::push_levels;
-use crate::rows;
+use crate::rows::{self, Listing};
 use crate::scan::{Scanner, Step, keys};
 use crate::{BookEvent, DecodeErrorKind, Decoded, Event, Sequence, Span};
 
@@ -74,43 +74,27 @@ pub(super) fn decode_instruments(scanner: &mut Scanner<'_>) -> Step<Vec<Instrume
 }
 
 fn read_product(scanner: &mut Scanner<'_>) -> Step<Instrument> {
-    let (mut id, mut base, mut quote, mut display) =
-        (String::new(), String::new(), String::new(), String::new());
-    let (mut status, mut switches) = (InstrumentStatus::Unknown, Switches::default());
-    let (mut tick_size, mut lot_size) = (None, None);
+    let mut listing = Listing::new(InstrumentKind::Spot);
+    let (mut display, mut switches) = (String::new(), Switches::default());
     let mut product = scanner.object()?;
     while let Some(key) = product.next::<ProductKey>(scanner)? {
         match key {
-            ProductKey::Id => id = scanner.owned_text()?,
-            ProductKey::BaseCurrency => base = scanner.owned_text()?,
-            ProductKey::QuoteCurrency => quote = scanner.owned_text()?,
-            ProductKey::QuoteIncrement => tick_size = scanner.decimal_or_absent()?,
-            ProductKey::BaseIncrement => lot_size = scanner.decimal_or_absent()?,
+            ProductKey::Id => listing.id = scanner.owned_text()?,
+            ProductKey::BaseCurrency => listing.base = scanner.owned_text()?,
+            ProductKey::QuoteCurrency => listing.quote = scanner.owned_text()?,
+            ProductKey::QuoteIncrement => listing.tick_size = scanner.decimal_or_absent()?,
+            ProductKey::BaseIncrement => listing.lot_size = scanner.decimal_or_absent()?,
             ProductKey::DisplayName => display = scanner.owned_text()?,
             ProductKey::PostOnly | ProductKey::AuctionMode => switches.is_auction |= scanner.boolean()?,
             ProductKey::CancelOnly | ProductKey::TradingDisabled => {
                 switches.is_halted |= scanner.boolean()?;
             }
-            ProductKey::Status => status = status_of(scanner.word()?),
+            ProductKey::Status => listing.status = status_of(scanner.word()?),
         }
     }
-    if id.is_empty() {
-        return Err(DecodeErrorKind::Missing("id"));
+    if !display.is_empty() && display != listing.id {
+        listing.aliases.push(display);
     }
-    let (tick_size, lot_size) = (tick_size.unwrap_or_default(), lot_size.unwrap_or_default());
-    let aliases = if display.is_empty() || display == id { Vec::new() } else { vec![display] };
-    Ok(Instrument {
-        symbol: id.clone(),
-        venue_symbol: id,
-        aliases,
-        base,
-        quote,
-        kind: InstrumentKind::Spot,
-        status: switches.applied_to(status),
-        tick_size,
-        lot_size,
-        price_precision: rows::decimals(tick_size),
-        quantity_precision: rows::decimals(lot_size),
-        contract_size: None,
-    })
+    listing.status = switches.applied_to(listing.status);
+    listing.instrument()
 }

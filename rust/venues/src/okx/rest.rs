@@ -3,7 +3,7 @@
 use facade_model::{Decimal, Instrument, InstrumentKind, InstrumentStatus};
 
 use super::frame::read_book_item;
-use crate::rows;
+use crate::rows::{self, Listing};
 use crate::scan::{Scanner, Step, keys};
 use crate::{DecodeErrorKind, Decoded, Event, Span};
 
@@ -67,47 +67,30 @@ pub(super) fn decode_instruments(scanner: &mut Scanner<'_>) -> Step<Vec<Instrume
 
 /// Reads one instrument. The venue's id is our symbol; inapplicable members are `""`.
 fn read_instrument(scanner: &mut Scanner<'_>) -> Step<Instrument> {
-    let (mut id, mut kind, mut status) = (String::new(), InstrumentKind::Other, InstrumentStatus::Unknown);
-    let (mut base, mut quote, mut underlying) = (String::new(), String::new(), String::new());
-    let (mut tick_size, mut lot_size, mut value, mut multiplier) = (None, None, None, None);
+    let mut listing = Listing::new(InstrumentKind::Other);
+    let (mut underlying, mut value, mut multiplier) = (String::new(), None, None);
     let mut object = scanner.object()?;
     while let Some(key) = object.next::<InstrumentKey>(scanner)? {
         match key {
-            InstrumentKey::BaseCcy => base = scanner.owned_text()?,
-            InstrumentKey::QuoteCcy => quote = scanner.owned_text()?,
+            InstrumentKey::BaseCcy => listing.base = scanner.owned_text()?,
+            InstrumentKey::QuoteCcy => listing.quote = scanner.owned_text()?,
             InstrumentKey::Uly => underlying = scanner.owned_text()?,
             InstrumentKey::CtMult => multiplier = scanner.decimal_or_absent()?,
             InstrumentKey::CtVal => value = scanner.decimal_or_absent()?,
-            InstrumentKey::InstId => id = scanner.owned_text()?,
-            InstrumentKey::InstType => kind = kind_of(scanner.word()?),
-            InstrumentKey::LotSz => lot_size = scanner.decimal_or_absent()?,
-            InstrumentKey::State => status = status_of(scanner.word()?),
-            InstrumentKey::TickSz => tick_size = scanner.decimal_or_absent()?,
+            InstrumentKey::InstId => listing.id = scanner.owned_text()?,
+            InstrumentKey::InstType => listing.kind = kind_of(scanner.word()?),
+            InstrumentKey::LotSz => listing.lot_size = scanner.decimal_or_absent()?,
+            InstrumentKey::State => listing.status = status_of(scanner.word()?),
+            InstrumentKey::TickSz => listing.tick_size = scanner.decimal_or_absent()?,
         }
     }
-    if id.is_empty() {
-        return Err(DecodeErrorKind::Missing("instId"));
-    }
-    if base.is_empty()
-        && let Some((left, right)) = underlying.split_once('-')
+    if listing.base.is_empty()
+        && let Some((base, quote)) = underlying.split_once('-')
     {
-        (base, quote) = (left.to_owned(), right.to_owned()); // contracts name their underlying, `BTC-USDT`
+        (listing.base, listing.quote) = (base.to_owned(), quote.to_owned()); // contracts: `BTC-USDT`
     }
-    let (tick_size, lot_size) = (tick_size.unwrap_or_default(), lot_size.unwrap_or_default());
-    Ok(Instrument {
-        symbol: id.clone(),
-        venue_symbol: id,
-        aliases: Vec::new(),
-        base,
-        quote,
-        kind,
-        status,
-        tick_size,
-        lot_size,
-        price_precision: rows::decimals(tick_size),
-        quantity_precision: rows::decimals(lot_size),
-        contract_size: value.map(|value| contract_size(value, multiplier)).transpose()?,
-    })
+    listing.contract_size = value.map(|value| contract_size(value, multiplier)).transpose()?;
+    listing.instrument()
 }
 
 /// Returns `ctVal * ctMult` exactly.
