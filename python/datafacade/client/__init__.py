@@ -1,0 +1,92 @@
+"""The Python client of datafacade: books that prove themselves, trades without silent loss.
+
+Example:
+    >>> import asyncio
+    >>> from datafacade.client import Book, Client
+    >>> async def main() -> None:
+    ...     async with Client("127.0.0.1:50051") as client:
+    ...         async for event in client.subscribe("kraken", "BTC-USD", "book"):
+    ...             if isinstance(event, Book) and event.is_proven:
+    ...                 print(event.best_bid, event.best_ask, event.integrity)
+    >>> asyncio.run(main())  # doctest: +SKIP
+"""
+
+from datafacade.client.book import Book, BookMoved, Level, Proof
+from datafacade.client.client import TARGET, Client
+from datafacade.client.errors import (
+    BookNotReady,
+    BookUnverified,
+    ClientError,
+    DeadlineExceeded,
+    InvalidRequest,
+    NotAuthenticated,
+    NotSupported,
+    QuotaExceeded,
+    ServerUnavailable,
+    ServiceFault,
+    SlowReader,
+    UnknownSymbol,
+    VenueFailed,
+)
+from datafacade.client.events import (
+    Accepted,
+    BookMismatch,
+    ConnectionLost,
+    DeliveryChange,
+    Draining,
+    Event,
+    Gap,
+    Reconnected,
+    Refused,
+    StreamState,
+    Ticker,
+    TopOfBook,
+    Trade,
+)
+from datafacade.client.following import Following
+from datafacade.client.report import TopicReport
+from datafacade.client.stamp import Flag, Stamp
+from datafacade.client.subscription import Subscription
+from datafacade.client.topic import Channel, Topic
+
+__all__ = [
+    "TARGET",
+    "Accepted",
+    "Book",
+    "BookMismatch",
+    "BookMoved",
+    "BookNotReady",
+    "BookUnverified",
+    "Channel",
+    "Client",
+    "ClientError",
+    "ConnectionLost",
+    "DeadlineExceeded",
+    "DeliveryChange",
+    "Draining",
+    "Event",
+    "Flag",
+    "Following",
+    "Gap",
+    "InvalidRequest",
+    "Level",
+    "NotAuthenticated",
+    "NotSupported",
+    "Proof",
+    "QuotaExceeded",
+    "Reconnected",
+    "Refused",
+    "ServerUnavailable",
+    "ServiceFault",
+    "SlowReader",
+    "Stamp",
+    "StreamState",
+    "Subscription",
+    "Ticker",
+    "TopOfBook",
+    "Topic",
+    "TopicReport",
+    "Trade",
+    "UnknownSymbol",
+    "VenueFailed",
+]

@@ -1,0 +1,261 @@
+"""The client of one service: streams, books, health, instruments."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from random import Random, SystemRandom
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Self, TypeVar
+
+import grpc
+
+from datafacade.client.answers import book_of
+from datafacade.client.book import Book
+from datafacade.client.call import Call, Metadata
+from datafacade.client.errors import error_of
+from datafacade.client.events import Event, Trade
+from datafacade.client.following import Callback, Deliver, Following, deliver_books, deliver_trades
+from datafacade.client.stamp import Received
+from datafacade.client.subscription import Subscription, words
+from datafacade.client.topic import Channel
+from datafacade.v1 import book_pb2, health_pb2, hot_pb2, reference_pb2
+from datafacade.v1.service_pb2_grpc import DataFacadeServiceStub
+
+if TYPE_CHECKING:
+    from datafacade.v1.service_pb2_grpc import DataFacadeServiceAsyncStub  # a type only
+
+TARGET: Final = "127.0.0.1:50051"
+PAGE_ROWS: Final = 2_000
+RESPONSE_BYTES_MAX: Final = 16 << 20
+OPTIONS: Final[tuple[tuple[str, int], ...]] = (
+    ("grpc.max_receive_message_length", RESPONSE_BYTES_MAX),
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.http2.ping_timeout_ms", 5_000),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 1_000),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
+    ("grpc.enable_retries", 0),
+    ("grpc.enable_http_proxy", 0),
+)
+
+Request = TypeVar("Request")
+Answer = TypeVar("Answer")
+
+
+class Client:
+    """A connection to one service; use it as a context manager. All times it gives are ns since 1970 UTC.
+
+    Args:
+        target: ``host:port`` of the service.
+        credentials: Of the channel; None: without TLS, as on loopback.
+        metadata: Sent with each call, as a bearer token.
+        timeout_s: Longest wait for a unary answer, seconds.
+        silence_s: A stream counts as lost after so much silence, seconds; the service speaks every second.
+        dice: Randomness of the waits between tries; None: the system's.
+
+    Example:
+        >>> async def main() -> None:
+        ...     async with Client() as client:
+        ...         async for event in client.subscribe("kraken", "BTC-USD", "book"):
+        ...             print(event)
+    """
+
+    def __init__(
+        self,
+        target: str = TARGET,
+        *,
+        credentials: grpc.ChannelCredentials | None = None,
+        metadata: Metadata = (),
+        timeout_s: float = 10.0,
+        silence_s: float = 5.0,
+        dice: Random | None = None,
+    ) -> None:
+        self.target = target
+        self._credentials = credentials
+        self._metadata = metadata
+        self._timeout_s = timeout_s
+        self._silence_s = silence_s
+        self._dice = dice or SystemRandom()
+        self._channel: grpc.aio.Channel | None = None
+        self._stub: DataFacadeServiceAsyncStub | None = None
+        self._subscriptions: set[Subscription] = set()
+        self._followings: set[Following] = set()
+
+    async def __aenter__(self) -> Self:
+        """Open the channel; the service is first asked when something is wanted of it."""
+        if self._credentials is None:
+            self._channel = grpc.aio.insecure_channel(self.target, options=OPTIONS)
+        else:
+            self._channel = grpc.aio.secure_channel(self.target, self._credentials, options=OPTIONS)
+        self._stub = DataFacadeServiceStub(self._channel)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close."""
+        await self.close()
+
+    async def close(self) -> None:
+        """End all streams, wait for all callbacks, close the channel."""
+        for following in list(self._followings):
+            await following.close()
+        for subscription in list(self._subscriptions):
+            await subscription.aclose()
+        channel, self._channel, self._stub = self._channel, None, None
+        if channel is not None:
+            await channel.close()
+
+    # Streams
+
+    def subscribe(
+        self,
+        venues: str | Iterable[str],
+        symbols: str | Iterable[str],
+        channels: str | Iterable[str] = Channel.TRADES,
+        *,
+        allow_unverified: bool = False,
+    ) -> Subscription:
+        """Return the live events of venues x symbols x channels; iterate over it.
+
+        Args:
+            venues: As ``kraken``; empty: every venue that is authoritative.
+            symbols: Any known spelling, as ``BTC-USD``, ``BTCUSDT`` or ``XBT/USD``.
+            channels: ``trades``, ``book``, ``top``, ``ticker``.
+            allow_unverified: Whether books without proof may come.
+
+        Raises:
+            ValueError: No symbol or no channel is named, or there is no such channel.
+        """
+        subscription = Subscription(self._open_call, dice=self._dice, on_close=self._subscriptions.discard)
+        subscription.add(venues, symbols, channels, allow_unverified=allow_unverified)
+        self._subscriptions.add(subscription)
+        return subscription
+
+    async def subscribe_trades(
+        self,
+        venue: str,
+        symbol: str,
+        callback: Callback[Sequence[Trade]],
+        *,
+        on_event: Callback[Event] | None = None,
+    ) -> Following:
+        """Call back with batches of trades: those of one venue frame together, in order.
+
+        Args:
+            venue: As ``kraken``.
+            symbol: Any known spelling.
+            callback: Plain or async; the next batch waits for it.
+            on_event: Called with states, gaps and lost connections.
+
+        Raises:
+            ClientError: The service is not there, or refuses the symbol.
+        """
+        subscription = self.subscribe(venue, symbol, Channel.TRADES)
+        return await self._follow(subscription, deliver_trades(callback, on_event))
+
+    async def subscribe_book_l2(
+        self,
+        venue: str,
+        symbol: str,
+        callback: Callback[Book],
+        *,
+        allow_unverified: bool = False,
+        on_event: Callback[Event] | None = None,
+    ) -> Following:
+        """Call back with the book after each change, a whole one first.
+
+        Args:
+            venue: As ``kraken``.
+            symbol: Any known spelling.
+            callback: Plain or async; the next change waits for it. All levels can be read until it returns.
+            allow_unverified: Whether a book without proof may come.
+            on_event: Called with states, gaps, mismatches and lost connections.
+
+        Raises:
+            ClientError: The service is not there, or refuses the symbol.
+        """
+        subscription = self.subscribe(venue, symbol, Channel.BOOK_L2, allow_unverified=allow_unverified)
+        return await self._follow(subscription, deliver_books(callback, on_event))
+
+    # Answers
+
+    async def get_book_l2(
+        self, venue: str, symbol: str, *, depth: int = 0, allow_unverified: bool = False
+    ) -> Book:
+        """Return one book, ``depth`` levels a side (0: all); its levels stay as they are.
+
+        Raises:
+            ClientError: `UnknownSymbol`, `BookNotReady`, `BookUnverified`, ...
+        """
+        request = book_pb2.L2BookRequest(
+            venue=venue, symbol=symbol, depth=depth, allow_unverified=allow_unverified
+        )
+        answer = await self._ask(self._service.L2Book, request)
+        return book_of(answer, Received(time.time_ns(), time.monotonic_ns()))
+
+    async def health(
+        self, venues: str | Iterable[str] = (), *, summary_only: bool = False
+    ) -> health_pb2.HealthResponse:
+        """Return how the service and its venues are, in the contract's own words.
+
+        Raises:
+            ClientError: The service is not there, or knows no such venue.
+        """
+        request = health_pb2.HealthRequest(venues=words(venues), summary_only=summary_only)
+        return await self._ask(self._service.Health, request)
+
+    async def venue_health(self, venue: str) -> health_pb2.VenueHealth:
+        """Return how one venue is.
+
+        Raises:
+            ClientError: The service is not there, or knows no such venue.
+        """
+        answer = await self.health(venue)
+        return answer.venues[0]
+
+    async def list_instruments(
+        self, venues: str | Iterable[str] = (), *, symbols: str | Iterable[str] = ()
+    ) -> list[reference_pb2.Instrument]:
+        """Return what can be traded at some venues (empty: all), sorted by venue and symbol.
+
+        Raises:
+            ClientError: The service is not there, or knows no such venue or symbol.
+        """
+        request = reference_pb2.ListInstrumentsRequest(
+            venues=words(venues), symbols=words(symbols), page_size=PAGE_ROWS
+        )
+        rows: list[reference_pb2.Instrument] = []
+        while True:
+            answer = await self._ask(self._service.ListInstruments, request)
+            rows.extend(answer.instruments)
+            if not answer.next_page_token:
+                return rows
+            request.page_token = answer.next_page_token
+
+    # Inside
+
+    @property
+    def _service(self) -> DataFacadeServiceAsyncStub:
+        if self._stub is None:
+            raise RuntimeError("the client is not open: use `async with Client(...) as client`")
+        return self._stub
+
+    def _open_call(self, first: Iterable[hot_pb2.HotSubscribeRequest]) -> Call:
+        return Call(self._service, first, silence_s=self._silence_s, metadata=self._metadata)
+
+    async def _follow(self, subscription: Subscription, deliver: Deliver) -> Following:
+        following = Following(subscription, deliver, on_close=self._followings.discard)
+        self._followings.add(following)
+        await following.accepted()
+        return following
+
+    async def _ask(
+        self, method: grpc.aio.UnaryUnaryMultiCallable[Request, Answer], request: Request
+    ) -> Answer:
+        try:
+            return await method(request, timeout=self._timeout_s, metadata=self._metadata or None)
+        except grpc.aio.AioRpcError as failed:
+            raise error_of(failed) from None

@@ -1,0 +1,160 @@
+"""Turn records of the contract into events. Pure."""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+from typing import Literal
+
+from datafacade.client.book import EXACT
+from datafacade.client.events import LOCAL, DeliveryChange, Gap, StreamState, Ticker, TopOfBook, Trade
+from datafacade.client.numbers import decimal
+from datafacade.client.stamp import Received, stamp_of
+from datafacade.client.topic import Topic
+from datafacade.client.words import (
+    DELIVERY_CAUSE,
+    DELIVERY_MODE,
+    GAP_CAUSE,
+    GAP_SCOPE,
+    GAP_STATE,
+    SIDE,
+    STATE,
+    STATE_REASON,
+)
+from datafacade.v1 import hot_pb2, stream_pb2
+
+_Price = Literal["last_price", "bid_price", "ask_price", "open_24h", "high_24h", "low_24h"]
+_Quantity = Literal["last_quantity", "bid_quantity", "ask_quantity"]
+
+
+def trade_of(update: hot_pb2.Update, received: Received) -> Trade:
+    """Return the trade of an update."""
+    row = update.trade
+    return Trade(
+        venue=update.venue,
+        symbol=update.symbol,
+        price=decimal(row.price, update.price_exponent),
+        quantity=decimal(row.quantity, update.quantity_exponent),
+        side=SIDE(row.side),
+        trade_id=row.trade_id if row.HasField("trade_id") else None,
+        is_off_market=row.is_off_market,
+        stamp=stamp_of(update, received),
+    )
+
+
+def top_of(update: hot_pb2.Update, received: Received) -> TopOfBook:
+    """Return the best prices of an update."""
+    row, px, qty = update.top_of_book, update.price_exponent, update.quantity_exponent
+    return TopOfBook(
+        venue=update.venue,
+        symbol=update.symbol,
+        bid_price=decimal(row.bid_price, px) if row.HasField("bid_price") else None,
+        bid_quantity=decimal(row.bid_quantity, qty) if row.HasField("bid_quantity") else None,
+        ask_price=decimal(row.ask_price, px) if row.HasField("ask_price") else None,
+        ask_quantity=decimal(row.ask_quantity, qty) if row.HasField("ask_quantity") else None,
+        stamp=stamp_of(update, received),
+    )
+
+
+def ticker_of(update: hot_pb2.Update, received: Received) -> Ticker:
+    """Return the statistics of an update."""
+    row, px, qty = update.ticker, update.price_exponent, update.quantity_exponent
+
+    def price(name: _Price) -> Decimal | None:
+        return decimal(getattr(row, name), px) if row.HasField(name) else None
+
+    def quantity(name: _Quantity) -> Decimal | None:
+        return decimal(getattr(row, name), qty) if row.HasField(name) else None
+
+    return Ticker(
+        venue=update.venue,
+        symbol=update.symbol,
+        last_price=price("last_price"),
+        last_quantity=quantity("last_quantity"),
+        bid_price=price("bid_price"),
+        bid_quantity=quantity("bid_quantity"),
+        ask_price=price("ask_price"),
+        ask_quantity=quantity("ask_quantity"),
+        open_24h=price("open_24h"),
+        high_24h=price("high_24h"),
+        low_24h=price("low_24h"),
+        volume_24h=_sum(row.volume_24h),
+        quote_volume_24h=_sum(row.quote_volume_24h),
+        vwap_24h=_sum(row.vwap_24h),
+        change_percent_24h=_sum(row.change_percent_24h),
+        trade_count_24h=row.trade_count_24h if row.HasField("trade_count_24h") else None,
+        stamp=stamp_of(update, received),
+    )
+
+
+def state_of(update: hot_pb2.Update, topic: Topic, received: Received) -> StreamState:
+    """Return the change of state of an update."""
+    row = update.stream_state
+    return StreamState(
+        topic=topic,
+        state=STATE(row.state),
+        reason=STATE_REASON(row.reason),
+        message=row.message,
+        attempt=row.attempt,
+        ts_next_attempt=row.ts_next_attempt,
+        close_code=row.close_code if row.HasField("close_code") else None,
+        stamp=stamp_of(update, received),
+    )
+
+
+def gap_of(row: stream_pb2.Gap, topic: Topic) -> Gap:
+    """Return the hole that a record tells."""
+    return Gap(
+        topic=topic,
+        scope=GAP_SCOPE(row.scope),
+        cause=GAP_CAUSE(row.cause),
+        state=GAP_STATE(row.state),
+        gap_id=row.gap_id,
+        seq_first=row.seq_first,
+        seq_last=row.seq_last,
+        venue_sequence_first=row.venue_sequence_first if row.HasField("venue_sequence_first") else None,
+        venue_sequence_last=row.venue_sequence_last if row.HasField("venue_sequence_last") else None,
+        ts_first=row.ts_first,
+        ts_last=row.ts_last,
+        count=row.count if row.HasField("count") else None,
+        filled=row.filled,
+    )
+
+
+def delivery_of(row: stream_pb2.DeliveryChange, topic: Topic) -> DeliveryChange:
+    """Return the switch of delivery that a record tells."""
+    return DeliveryChange(
+        topic=topic,
+        mode_old=DELIVERY_MODE(row.mode_old),
+        mode_new=DELIVERY_MODE(row.mode_new),
+        cause=DELIVERY_CAUSE(row.cause),
+        skipped=row.skipped,
+        lag_ms=row.lag_ms,
+    )
+
+
+def _sum(text: str) -> Decimal | None:
+    """Return an exact decimal of the contract; None: empty, or no number after all."""
+    try:
+        return EXACT.create_decimal(text) if text else None
+    except InvalidOperation:
+        return None
+
+
+def local_gap(topic: Topic, cause: str, *, seqs: tuple[int, int], ts_first: int) -> Gap:
+    """Return a hole that this client noticed itself; ``seqs`` are its first and last number, 0: unknown."""
+    first, last = seqs
+    return Gap(
+        topic=topic,
+        scope=LOCAL,
+        cause=cause,
+        state="LOST",
+        gap_id=0,
+        seq_first=first,
+        seq_last=last,
+        venue_sequence_first=None,
+        venue_sequence_last=None,
+        ts_first=ts_first,
+        ts_last=0,
+        count=last - first + 1 if first else None,
+        filled=0,
+    )

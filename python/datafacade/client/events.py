@@ -1,0 +1,192 @@
+"""What a subscription yields beside books. Data; prices and quantities are exact decimals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final
+
+from datafacade.client.book import Book
+from datafacade.client.stamp import Flag, Stamp
+from datafacade.client.topic import Topic
+
+LOCAL: Final = "LOCAL"  # scope of a gap that this client noticed itself
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trade:
+    """One execution."""
+
+    venue: str
+    symbol: str
+    price: Decimal  # quote units
+    quantity: Decimal  # base units, or contracts where the venue counts contracts
+    side: str  # of the taker: BUY, SELL; "": the venue did not say
+    trade_id: int | None  # the venue's number; None: it gives none
+    is_off_market: bool  # insurance fund, auto-deleveraging: counts in no volume
+    stamp: Stamp
+
+    @property
+    def is_backfilled(self) -> bool:
+        """Whether it was fetched later, to fill a gap."""
+        return Flag.BACKFILLED in self.stamp.flags
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopOfBook:
+    """Best bid and best ask."""
+
+    venue: str
+    symbol: str
+    bid_price: Decimal | None  # quote units; None: no bids
+    bid_quantity: Decimal | None  # None: no bids, or not told
+    ask_price: Decimal | None  # quote units; None: no asks
+    ask_quantity: Decimal | None  # None: no asks, or not told
+    stamp: Stamp
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ticker:
+    """The last trade, the best prices and the statistics of 24 hours; None: not given."""
+
+    venue: str
+    symbol: str
+    last_price: Decimal | None
+    last_quantity: Decimal | None
+    bid_price: Decimal | None
+    bid_quantity: Decimal | None
+    ask_price: Decimal | None
+    ask_quantity: Decimal | None
+    open_24h: Decimal | None
+    high_24h: Decimal | None
+    low_24h: Decimal | None
+    volume_24h: Decimal | None  # base units or contracts
+    quote_volume_24h: Decimal | None
+    vwap_24h: Decimal | None
+    change_percent_24h: Decimal | None
+    trade_count_24h: int | None
+    stamp: Stamp
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamState:
+    """A topic changed its state at the venue."""
+
+    topic: Topic
+    state: str  # LIVE, SYNCING, STALE, RESYNC, HALTED, REJECTED, DOWN, EMPTY
+    reason: str  # SYNCED, SEQUENCE_GAP, CONNECTION_CLOSED, ...; "": not told
+    message: str  # for people; remote text
+    attempt: int  # to get LIVE again, from 1; 0: none is under way
+    ts_next_attempt: int  # ns since 1970 UTC; 0: none is planned
+    close_code: int | None  # of the venue's socket
+    stamp: Stamp
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """A hole in a topic.
+
+    Scope VENUE: between the venue and the service, the same for everyone. DELIVERY: between the service and
+    this client. LOCAL: noticed by this client, after a lost connection or where nothing was announced.
+    """
+
+    topic: Topic
+    scope: str
+    cause: (
+        str  # DISCONNECT, SEQUENCE_GAP, SLOW_READER, SERVER_RESTART, CONNECTION_LOST, MISMATCH, UNANNOUNCED
+    )
+    state: str  # OPEN, FILLED, PARTLY_FILLED, LOST
+    gap_id: int  # 0: a local gap
+    seq_first: int  # first missing ``seq``; 0: what was lost never had one, or it is unknown
+    seq_last: int  # last missing ``seq``, inclusive; 0: likewise
+    venue_sequence_first: int | None  # or trade id, for trades
+    venue_sequence_last: int | None
+    ts_first: int  # last good record before it, ns since 1970 UTC; 0: none
+    ts_last: int  # its end, ns since 1970 UTC; 0: it has not ended
+    count: int | None  # missing events; None: unknown
+    filled: int  # events that followed with the flag BACKFILLED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookMismatch:
+    """The mirrored book was found wrong and dropped; the topic is subscribed anew for a fresh copy."""
+
+    topic: Topic
+    reason: str  # CHECKPOINT, SEQ, VENUE_SEQUENCE, LEVELS, NO_BASE
+    seq: int  # of the record that showed it
+    expected: str
+    received: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryChange:
+    """The service changed how a topic is delivered to this call."""
+
+    topic: Topic
+    mode_old: str  # EVERY, LATEST, INTERVAL
+    mode_new: str
+    cause: str  # LAG_WARNING, LAG_CLEARED, BEHIND, BYTES, KEEPS_UP
+    skipped: int  # records since the last change
+    lag_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """A topic is followed from here on."""
+
+    topic: Topic
+    requested_symbol: str
+    delivery: str  # EVERY, LATEST, INTERVAL
+    seq_next: int  # first live ``seq``
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """One item of a subscription is not served; the rest goes on."""
+
+    venue: str
+    requested_symbol: str
+    channel: str
+    reason: str  # UNKNOWN_SYMBOL, BOOK_UNVERIFIED, ...
+    message: str  # remote text
+    suggestions: tuple[str, ...]  # nearest known symbols, best first
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionLost:
+    """The call to the service broke; mirrors are dropped, and it is tried again."""
+
+    reason: str
+    retry_in_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reconnected:
+    """The call runs again; what was missed follows as gaps, topic by topic."""
+
+    attempt: int  # from 1
+    down_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draining:
+    """The service is about to stop."""
+
+    ts_deadline: int  # when the call ends at the latest, ns since 1970 UTC; 0: at once
+
+
+Event = (
+    Trade
+    | Book
+    | TopOfBook
+    | Ticker
+    | StreamState
+    | Gap
+    | BookMismatch
+    | DeliveryChange
+    | Accepted
+    | Refused
+    | ConnectionLost
+    | Reconnected
+    | Draining
+)

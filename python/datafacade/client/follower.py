@@ -1,0 +1,224 @@
+"""Follow one topic within one call: numbers, states, gaps, books; records in, events out. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from datafacade.client.book import Book
+from datafacade.client.contiguity import Contiguity, Place
+from datafacade.client.decode import delivery_of, gap_of, local_gap, state_of, ticker_of, top_of, trade_of
+from datafacade.client.events import Accepted, BookMismatch, Event
+from datafacade.client.mirror import Mirror, MirrorBroken
+from datafacade.client.report import TopicReport
+from datafacade.client.stamp import Received
+from datafacade.client.topic import Channel, Topic
+from datafacade.client.words import DELIVERY_MODE, INTEGRITY
+from datafacade.v1 import hot_pb2, stream_pb2, types_pb2
+
+SKIPPING: Final = frozenset({"LATEST", "INTERVAL"})  # deliveries under which a hole in ``seq`` is the count
+DATA: Final = frozenset({"trade", "top_of_book", "ticker", "kline", "consolidated_top"})
+
+
+class Lost(NamedTuple):
+    """Where a topic stood when it could not be followed any more."""
+
+    epoch: int
+    seq: int
+    ts_recv: int
+    cause: str
+
+
+class Follower:
+    """One topic. After a `BookMismatch` nothing comes out until `accept` is called for a new subscription."""
+
+    def __init__(self, topic: Topic) -> None:
+        self.topic = topic
+        self.report = TopicReport(topic=topic)
+        self.book: Book | None = None  # newest view
+        self._mirror = Mirror(topic.venue) if topic.channel is Channel.BOOK_L2 else None
+        self._order = Contiguity()
+        self._delivery = ""
+        self._is_followed = False
+        self._lost: Lost | None = None
+
+    # What the call tells
+
+    def accept(self, status: stream_pb2.SubscriptionStatus, epoch: int) -> Iterator[Event]:
+        """Begin anew at the seam that a status names."""
+        self._delivery = DELIVERY_MODE(status.delivery)
+        self._is_followed = True
+        self.report.epoch = epoch
+        yield Accepted(
+            topic=self.topic,
+            requested_symbol=status.requested_symbol,
+            delivery=self._delivery,
+            seq_next=status.seq_next,
+        )
+        if self._mirror is not None:
+            self._order.begin(0)
+            return
+        self._order.begin(status.seq_next)
+        yield from self._missed(status.seq_next)
+
+    def lose(self) -> None:
+        """Hear that the call broke: nothing is known until the topic is accepted again."""
+        self._drop("CONNECTION_LOST")
+        self.report.state, self.report.reason = "DOWN", "CONNECTION_LOST"
+
+    # Records
+
+    def on_update(self, update: hot_pb2.Update, received: Received) -> Iterator[Event]:
+        """Take one record of this topic; a book that does not fit leaves as `BookMismatch`."""
+        kind = update.WhichOneof("payload")
+        if kind is None or not self._is_followed:
+            return
+        try:
+            if update.seq == 0:
+                yield from self._on_stream_record(kind, update)
+            elif kind in ("checkpoint", "heartbeat") or update.flags & types_pb2.UPDATE_FLAG_CUT:
+                yield from self._on_position(kind, update, received)
+            else:
+                yield from self._on_topic_record(kind, update, received)
+        except MirrorBroken as broken:
+            self.report.mismatches += 1
+            self._drop("MISMATCH")
+            yield BookMismatch(
+                topic=self.topic,
+                reason=broken.reason,
+                seq=update.seq,
+                expected=broken.expected,
+                received=broken.received,
+            )
+
+    def _on_stream_record(self, kind: str, update: hot_pb2.Update) -> Iterator[Event]:
+        """Take a record that was made for this call."""
+        if kind == "delivery_change":
+            change = delivery_of(update.delivery_change, self.topic)
+            self._delivery = change.mode_new
+            yield change
+        elif kind == "gap":
+            self.report.gaps += 1
+            yield gap_of(update.gap, self.topic)
+            self._drop_book()  # a snapshot follows, or the call ends
+            self._order.begin(0 if self._mirror is not None else update.gap.seq_last + 1)
+
+    def _on_position(self, kind: str, update: hot_pb2.Update, received: Received) -> Iterator[Event]:
+        """Take a record that describes a ``seq`` and has none of its own."""
+        mirror, order, report = self._mirror, self._order, self.report
+        report.ts_client_last = received.wall_ns
+        if mirror is None:
+            return
+        if kind == "checkpoint" and update.seq + 1 == order.expected:
+            mirror.on_checkpoint(update)
+            report.hashes_checked = mirror.hashes_checked
+        elif kind == "book_snapshot" and mirror.on_snapshot(update):
+            yield from self._missed(update.seq + 1)
+            if order.expected:  # it stands for what was left out for this call
+                report.skipped += max(0, update.seq + 1 - order.expected)
+            order.take(update.seq)
+            report.seq = update.seq
+            yield self._view(mirror, update, received)
+
+    def _on_topic_record(self, kind: str, update: hot_pb2.Update, received: Received) -> Iterator[Event]:
+        """Take a record with a number of its own."""
+        place = self._order.place(update.seq)
+        if place is Place.OLD:
+            self.report.duplicates += 1
+            return
+        if place is Place.HOLE:
+            yield from self._on_hole(kind, update)
+        is_part = kind == "book_snapshot" and update.flags & types_pb2.UPDATE_FLAG_MORE
+        if not is_part and (place is not Place.PRESENT or kind == "book_snapshot"):
+            yield from self._missed(update.seq)
+            self._order.take(update.seq)
+            self.report.seq = update.seq
+        self.report.ts_recv_last = update.ts_recv or self.report.ts_recv_last
+        self.report.ts_client_last = received.wall_ns
+        yield from self._content(kind, update, received)
+
+    def _content(self, kind: str, update: hot_pb2.Update, received: Received) -> Iterator[Event]:
+        mirror, report = self._mirror, self.report
+        if kind in DATA:
+            report.updates += 1
+            report.integrity = INTEGRITY(update.integrity)
+        match kind:
+            case "trade":
+                report.trades += 1
+                yield trade_of(update, received)
+            case "top_of_book":
+                yield top_of(update, received)
+            case "ticker":
+                yield ticker_of(update, received)
+            case "stream_state":
+                state = state_of(update, self.topic, received)
+                report.state, report.reason = state.state, state.reason
+                yield state
+            case "gap":
+                gap = gap_of(update.gap, self.topic)
+                report.gaps += gap.state != "FILLED"  # a closing is no new hole
+                yield gap
+            case "book_delta" if mirror is not None:
+                mirror.on_delta(update)
+                yield self._view(mirror, update, received)
+            case "book_snapshot" if mirror is not None and mirror.on_snapshot(update):
+                yield self._view(mirror, update, received)
+
+    def _view(self, mirror: Mirror, update: hot_pb2.Update, received: Received) -> Book:
+        report = self.report
+        report.updates += 1
+        report.integrity = INTEGRITY(update.integrity)
+        report.links_checked = mirror.links_checked
+        report.ts_recv_last = update.ts_recv or report.ts_recv_last
+        self.book = mirror.view(update, report.state, received)
+        return self.book
+
+    # Holes
+
+    def _on_hole(self, kind: str, update: hot_pb2.Update) -> Iterator[Event]:
+        """Tell the numbers that are missing before a record, unless the delivery leaves them out.
+
+        Raises:
+            MirrorBroken: The book needs what is missing.
+        """
+        expected, seq = self._order.expected, update.seq
+        is_skipping = self._delivery in SKIPPING
+        if self._mirror is not None and kind != "book_snapshot":
+            if kind == "book_delta" or not is_skipping:
+                raise MirrorBroken("SEQ", str(expected), str(seq))
+            self._drop_book()  # a CUT follows
+        if is_skipping:
+            self.report.skipped += seq - expected
+            return
+        self.report.gaps += 1
+        yield local_gap(
+            self.topic, "UNANNOUNCED", seqs=(expected, seq - 1), ts_first=self.report.ts_recv_last
+        )
+
+    def _missed(self, seq_next: int) -> Iterator[Event]:
+        """Tell the hole between where the topic was lost and ``seq_next``, if there is one."""
+        lost, self._lost = self._lost, None
+        if lost is None:
+            return
+        is_same_run = self.report.epoch == lost.epoch
+        if is_same_run and seq_next == lost.seq + 1:
+            return
+        is_known = is_same_run and seq_next > lost.seq
+        self.report.gaps += 1
+        yield local_gap(
+            self.topic,
+            lost.cause if is_same_run else "SERVER_RESTART",
+            seqs=(lost.seq + 1, seq_next - 1) if is_known else (0, 0),
+            ts_first=lost.ts_recv,
+        )
+
+    def _drop(self, cause: str) -> None:
+        if self._lost is None and self.report.seq:
+            self._lost = Lost(self.report.epoch, self.report.seq, self.report.ts_recv_last, cause)
+        self._is_followed = False
+        self._drop_book()
+
+    def _drop_book(self) -> None:
+        self.book = None
+        if self._mirror is not None:
+            self._mirror.clear()

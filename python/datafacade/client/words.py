@@ -1,0 +1,44 @@
+"""Tell the contract's enum numbers as words: LIVE, SEQUENCE_GAP. Unknown numbers stay readable. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from google.protobuf.descriptor import EnumDescriptor
+
+from datafacade.v1 import health_pb2, reference_pb2, stream_pb2, types_pb2
+
+
+class Words:
+    """The words of one enum, without its prefix; 0 is the empty word."""
+
+    __slots__ = ("_by_number",)
+
+    def __init__(self, descriptor: EnumDescriptor) -> None:
+        prefix = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", descriptor.name).upper() + "_"
+        words = {value.number: value.name.removeprefix(prefix) for value in descriptor.values}
+        self._by_number: Mapping[int, str] = MappingProxyType(words | {0: ""})
+
+    def __call__(self, number: int) -> str:
+        """Return the word of a number; one that this client does not know is told as ``UNKNOWN_n``."""
+        word = self._by_number.get(number)
+        return f"UNKNOWN_{number}" if word is None else word
+
+
+BREAKER = Words(health_pb2.BreakerState.DESCRIPTOR)
+DELIVERY_CAUSE = Words(stream_pb2.DeliveryCause.DESCRIPTOR)
+DELIVERY_MODE = Words(types_pb2.DeliveryMode.DESCRIPTOR)
+GAP_CAUSE = Words(stream_pb2.GapCause.DESCRIPTOR)
+GAP_SCOPE = Words(stream_pb2.GapScope.DESCRIPTOR)
+GAP_STATE = Words(stream_pb2.GapState.DESCRIPTOR)
+HEALTH_STATUS = Words(health_pb2.HealthStatus.DESCRIPTOR)
+INSTRUMENT_STATUS = Words(reference_pb2.InstrumentStatus.DESCRIPTOR)
+INSTRUMENT_TYPE = Words(reference_pb2.InstrumentType.DESCRIPTOR)
+INTEGRITY = Words(types_pb2.Integrity.DESCRIPTOR)
+LATENCY_STAGE = Words(health_pb2.LatencyStage.DESCRIPTOR)
+RECOMMENDATION = Words(health_pb2.Recommendation.DESCRIPTOR)
+SIDE = Words(types_pb2.Side.DESCRIPTOR)
+STATE = Words(types_pb2.State.DESCRIPTOR)
+STATE_REASON = Words(types_pb2.StateReason.DESCRIPTOR)
