@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from datafacade.cli import replay
+from datafacade.cli import replay, serve
 
 EXIT_INTERRUPTED = 130
 
@@ -18,6 +18,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 app.command("replay")(replay.replay)
+app.command("serve")(serve.serve)
 
 
 @app.callback()
