@@ -31,8 +31,10 @@ impl Feed {
         let id = self.hub.topic(&key);
         entry.add_topic(Topic::new(id, channel, self.hub.head(id)), &self.config);
         let (phase, reason) = match self.line.socket {
-            Socket::Open => (StreamPhase::Syncing, StateReason::Subscribed),
-            Socket::Idle | Socket::Dialing => (StreamPhase::Down, StateReason::ConnectionClosed),
+            Socket::Idle | Socket::Dialing if self.line.connection > 0 => {
+                (StreamPhase::Down, StateReason::ConnectionClosed)
+            }
+            _ => (StreamPhase::Syncing, StateReason::Subscribed),
         };
         self.set_state(stream, channel, phase, reason, "");
     }
@@ -127,11 +129,14 @@ impl Feed {
         message: &str,
     ) {
         let Some(entry) = self.streams.get_mut(stream) else { return };
-        let attempt = if self.line.socket == Socket::Open { entry.resync.attempt } else { self.line.attempt };
-        let due = if self.line.socket == Socket::Open { entry.resync.due } else { self.line.dial_at };
+        let is_book = channel == Channel::BookL2;
+        let (attempt, due) = match self.line.socket {
+            Socket::Open if is_book => (entry.resync.attempt, entry.resync.due),
+            Socket::Open => (0, 0),
+            Socket::Idle | Socket::Dialing => (self.line.attempt, self.line.dial_at),
+        };
         let integrity = entry.machine.as_ref().map_or(Integrity::Unspecified, BookMachine::integrity);
         let last_good = entry.machine.as_ref().and_then(BookMachine::last);
-        let is_book = channel == Channel::BookL2;
         let venue_sequence_last_good = if is_book { last_good } else { entry.trade_id_last };
         let Some(topic) = entry.topics.get_mut(channel as usize).and_then(Option::as_mut) else { return };
         if topic.phase == phase && topic.reason == reason && topic.attempt == attempt {
