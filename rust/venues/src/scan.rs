@@ -231,6 +231,21 @@ impl<'a> Scanner<'a> {
         Ok(self.of(span))
     }
 
+    /// Takes a string and returns its bytes; passes over a value of another type, which tells us nothing.
+    pub(crate) fn word_or_skip(&mut self) -> Step<&'a [u8]> {
+        let span = self.string_or_skip()?;
+        Ok(self.of(span))
+    }
+
+    /// Takes a string; passes over a value of another type and returns an empty span.
+    pub(crate) fn string_or_skip(&mut self) -> Step<Span> {
+        if self.peek() == Some(b'"') {
+            return self.string();
+        }
+        self.skip()?;
+        Ok(Span::default())
+    }
+
     /// Takes `null` if it comes next.
     #[inline]
     pub(crate) fn null(&mut self) -> bool {

@@ -228,6 +228,7 @@ fn row_b17_what_we_do_not_know_is_numbered_and_ignored() {
     let new = r#"{"channel":"brand_new","timestamp":"2026-04-07T14:30:05Z","sequence_num":4,"extra":{"a":[1]},"events":{"other":"shape"}}"#;
     assert_eq!(numbered(&decode(new), 4), [Event::Ignored]);
     assert_eq!(decode("{}").events, [Event::Ignored]);
+    assert_eq!(decode(r#"{"type":5,"message":null,"reason":[]}"#).events, [Event::Ignored]);
     assert_eq!(decode(r#"{"type":"welcome"}"#).events, [Event::Ignored]);
 }
 

@@ -156,6 +156,7 @@ fn row_b17_what_we_do_not_know_is_ignored() {
         r#"{"type":"rfq_match","price":{"new":"shape"},"side":1}"#,
         r#"{"type":"received","changes":"none"}"#,
         r#"{"asks":[]}"#,
+        r#"{"type":null}"#,
         r"{}",
     ] {
         assert_eq!(decode(frame).events, [Event::Ignored], "{frame}");

@@ -254,6 +254,7 @@ fn row_b17_what_we_do_not_know_is_ignored() {
         r#"{"arg":{"channel":"funding-rate","instId":"BTC-USDT-SWAP"},"data":[{"fundingRate":"0.0001"}]}"#,
         r#"{"event":"channel-conn-count","channel":"books","connCount":"1","connId":"abcd1234"}"#,
         r#"{"event":"subscribe","arg":{"channel":"candle1m","instId":"BTC-USDT"}}"#,
+        r#"{"id":7,"event":"brand-new","code":1,"msg":null}"#,
         r#"{"something":{"new":[1,2,{"a":null}]}}"#,
         r#"{"data":[{"asks":[]}]}"#,
         r"{}",

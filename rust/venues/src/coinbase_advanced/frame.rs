@@ -96,9 +96,9 @@ pub(super) fn decode(scanner: &mut Scanner<'_>, out: &mut Decoded) -> Step<()> {
                     scanner.skip()?;
                 }
             }
-            FrameKey::Type => is_error = scanner.word()? == b"error",
-            FrameKey::Message => message = scanner.string()?,
-            FrameKey::Reason => reason = scanner.string()?,
+            FrameKey::Type => is_error = scanner.word_or_skip()? == b"error",
+            FrameKey::Message => message = scanner.string_or_skip()?,
+            FrameKey::Reason => reason = scanner.string_or_skip()?,
         }
     }
     let Some(stream) = stream else {

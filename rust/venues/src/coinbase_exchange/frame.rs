@@ -56,7 +56,7 @@ keys! { StatusKey { Type = "type", Products = "products" } }
 /// Reads one frame.
 pub(super) fn decode(scanner: &mut Scanner<'_>, out: &mut Decoded) -> Step<()> {
     let kind = match scanner.find(b"type")? {
-        Some(mut probe) => probe.word()?,
+        Some(mut probe) => probe.word_or_skip()?,
         None => b"",
     };
     match kind {
@@ -322,8 +322,8 @@ fn read_error(scanner: &mut Scanner<'_>, out: &mut Decoded) -> Step<()> {
     while let Some(key) = frame.next::<ErrorKey>(scanner)? {
         match key {
             ErrorKey::Type => scanner.skip()?,
-            ErrorKey::Message => message = scanner.string()?,
-            ErrorKey::Reason => reason = scanner.string()?,
+            ErrorKey::Message => message = scanner.string_or_skip()?,
+            ErrorKey::Reason => reason = scanner.string_or_skip()?,
         }
     }
     let length = hint::find(scanner.of(reason), b" is not a valid product");

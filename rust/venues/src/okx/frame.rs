@@ -135,10 +135,10 @@ pub(super) fn decode(scanner: &mut Scanner<'_>, out: &mut Decoded) -> Step<()> {
                     scanner.skip()?;
                 }
             }
-            FrameKey::Event => answer.event = scanner.word()?,
-            FrameKey::Id => answer.request_id = number_of(scanner.word()?),
-            FrameKey::Code => answer.code = scanner.word()?,
-            FrameKey::Msg => answer.message = scanner.string()?,
+            FrameKey::Event => answer.event = scanner.word_or_skip()?,
+            FrameKey::Id => answer.request_id = number_of(scanner.word_or_skip()?),
+            FrameKey::Code => answer.code = scanner.word_or_skip()?,
+            FrameKey::Msg => answer.message = scanner.string_or_skip()?,
         }
     }
     if let (Some(mut data), Some(arg)) = (deferred, arg) {
