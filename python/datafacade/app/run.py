@@ -6,12 +6,14 @@ import asyncio
 import contextlib
 import importlib.resources
 import ipaddress
+import resource
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, Literal, cast
 
 import uvloop
+from google.protobuf.internal import api_implementation
 
 from datafacade._core import Edge, Hub
 from datafacade.app.build import Factory
@@ -45,7 +47,9 @@ def serve(
     insecure_public: bool = False,
     ready: Ready | None = None,
 ) -> None:
-    """Do what ``run_service`` does, with an event loop and JSON logs on stderr of its own."""
+    """Do what ``run_service`` does as a process of its own: event loop, JSON logs, no core dumps."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    refuse_slow_protobuf()
     writer = configure(config.service.log)
     try:
         uvloop.run(
@@ -61,6 +65,17 @@ def serve(
         )
     finally:
         writer.close()
+
+
+def refuse_slow_protobuf() -> None:
+    """Refuse protobuf's pure-Python parser: slow, and its depth limit can be bypassed (CVE-2025-4565).
+
+    Raises:
+        ConfigError: It is in use.
+    """
+    if api_implementation.Type() == "python":
+        problem = "protobuf runs in pure Python: unset PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION"
+        raise ConfigError("environment", 0, "", problem)
 
 
 async def run_service(

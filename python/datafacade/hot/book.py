@@ -146,7 +146,7 @@ def spread(bid: int, ask: int, *, exponent: int) -> tuple[str, str]:
 
     Example:
         >>> spread(6160201, 6160202, exponent=-2)
-        ('0.01', '0.000016233240')
+        ('0.01', '0.000016233235')
     """
     with localcontext(prec=60):
         difference = Decimal(ask - bid).scaleb(exponent)

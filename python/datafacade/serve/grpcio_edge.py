@@ -53,6 +53,7 @@ class GrpcioServer(grpc.GenericRpcHandler):
         self._epoch = epoch
         self._health: dict[str, bool] = {}
         self._health_changed = asyncio.Event()
+        self._is_draining = False
         self._server: grpc.aio.Server | None = None
 
     async def start(self) -> list[str]:
@@ -97,6 +98,7 @@ class GrpcioServer(grpc.GenericRpcHandler):
 
     async def drain(self, grace_s: float, end_streams: Callable[[], None]) -> None:
         """Tell health, end the streams in order, refuse what is new, wait for what runs."""
+        self._is_draining = True
         for service in self._health:
             self.set_health(service, False)
         end_streams()
@@ -215,6 +217,8 @@ class GrpcioServer(grpc.GenericRpcHandler):
         while True:
             changed = self._health_changed
             yield self._health_of(request)
+            if self._is_draining:
+                return
             await changed.wait()
 
     def _health_of(self, request: bytes) -> bytes:

@@ -13,8 +13,10 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.internal import api_implementation
 
 from datafacade.app import Factory, run_service
+from datafacade.app.run import refuse_slow_protobuf
 from datafacade.config import load_config
 from datafacade.errors import AddressTaken, ConfigError
 from datafacade.sim.settings import SimulatorSettings
@@ -138,6 +140,14 @@ async def test_logs_are_json_lines_on_stderr(tmp_path: Path) -> None:
     assert events[0] == "service.listening"
     assert events[-1] == "service.stopped"
     assert {"service.ready", "feed.opened", "instruments.listed", "service.draining"} <= set(events)
+
+
+@pytest.mark.proves("CTL-S18")
+def test_the_pure_python_parser_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    refuse_slow_protobuf()
+    monkeypatch.setattr(api_implementation, "Type", lambda: "python")
+    with pytest.raises(ConfigError, match="pure Python"):
+        refuse_slow_protobuf()
 
 
 # Connections

@@ -237,6 +237,29 @@ async def test_the_venue_is_left_after_the_last_subscriber_and_the_linger(bench:
             await asyncio.sleep(0.05)
 
 
+@pytest.mark.proves("ROW-E06")
+@pytest.mark.proves("ROW-E04")
+async def test_hundreds_of_calls_that_come_and_go_leave_nothing_behind(bench: Bench) -> None:
+    async def visit(number: int) -> None:
+        reader = Reader(bench)
+        await reader.subscribe(["BTC-USD", "BTC-USDT", f"NO{number}"], [BOOK, TRADES])
+        await reader.until(reader.statuses)
+        reader.call.cancel()
+
+    await visit(0)
+    before = len(asyncio.all_tasks())
+    for start in range(0, 300, 20):
+        await asyncio.gather(*(visit(start + number) for number in range(20)))
+
+    async def followed() -> int:
+        health = await bench.stub.Health(health_pb2.HealthRequest())
+        return sum(len(venue.streams) for venue in health.venues)
+
+    async with asyncio.timeout(5):
+        while await followed() or len(asyncio.all_tasks()) > before:  # noqa: ASYNC110  no event for it
+            await asyncio.sleep(0.05)
+
+
 # Unary
 
 
