@@ -55,6 +55,6 @@ pub struct Instrument {
     pub price_precision: u8,
     /// Decimals of quantities (Kraken `lot_decimals`), else those of the lot.
     pub quantity_precision: u8,
-    /// Base units of one contract; absent for spot.
+    /// Size of one contract as the venue tells it: base units, but quote units for coin-margined ones; absent for spot.
     pub contract_size: Option<Decimal>,
 }

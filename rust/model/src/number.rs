@@ -3,7 +3,10 @@
 use std::fmt;
 
 /// Powers of ten that fit a 64-bit mantissa: `POW10[n]` is 10 to the n.
-#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler: an index out of range would not build")]
+#[expect(
+    clippy::indexing_slicing,
+    reason = "evaluated by the compiler: an index out of range would not build"
+)]
 pub const POW10: [i64; 19] = {
     let mut table = [1_i64; 19];
     let mut n = 1;
@@ -89,7 +92,7 @@ impl Decimal {
                     fraction += i32::from(seen_point);
                 }
                 b'.' if !seen_point && seen_digit => seen_point = true,
-                b'e' | b'E' if seen_digit => {
+                b'e' | b'E' if seen_digit && digits.get(at.wrapping_sub(1)) != Some(&b'.') => {
                     let power = parse_power(digits.get(at + 1..).unwrap_or_default())?;
                     return Self::assemble(is_negative, mantissa, zeros - fraction + power);
                 }
@@ -258,7 +261,9 @@ mod tests {
 
     #[test]
     fn text_that_is_no_number_is_refused() {
-        for text in ["", "-", ".", "1.", ".5", "1..2", "NaN", "inf", "1e", "0x1", " 1", "1 ", "+1", "1e+"] {
+        for text in
+            ["", "-", ".", "1.", ".5", "1..2", "NaN", "inf", "1e", "1.e5", "0x1", " 1", "1 ", "+1", "1e+"]
+        {
             assert_eq!(Decimal::parse(text.as_bytes()), Err(NumberError::Syntax), "{text}");
         }
         for text in ["1e999", "99999999999999999999", "1e-31", "-1e999"] {

@@ -3,7 +3,7 @@
 //! `cargo run --release -p facade-benches --bin feed_stages [-- ROUNDS]`. Recorded frames (1.6 kB, 46 levels); the
 //! whole feed must end at the digest of `expected.json`.
 #![expect(clippy::print_stdout, reason = "a bench prints")]
-#![expect(clippy::disallowed_methods, reason = "a bench reads the clock")]
+#![expect(clippy::cast_precision_loss, reason = "rates of a few million")]
 
 use std::error::Error;
 use std::io::Read;
@@ -37,20 +37,33 @@ impl Clock for Shared {
     }
 }
 
-fn lines() -> Result<Vec<(i64, Vec<u8>)>, Box<dyn Error>> {
-    let folder = std::env::var("DATAFACADE_RECORDINGS").unwrap_or_else(|_| "../shared/recordings".into());
+/// A recorded frame with the time of its receipt, ns.
+type Line = (i64, Vec<u8>);
+
+fn lines() -> Result<Vec<Line>, Box<dyn Error>> {
+    let folder =
+        std::env::var("DATAFACADE_RECORDINGS").unwrap_or_else(|_| "../shared/recordings".into());
     let mut text = Vec::new();
     for name in ["btcusdt_20240808.gz", "btcusdt_20240809.gz"] {
         let file = std::fs::File::open(format!("{folder}/binance/spot/{name}"))?;
         flate2::read::GzDecoder::new(file).read_to_end(&mut text)?;
     }
     let mut lines = Vec::new();
-    for line in text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
-        let space = line.iter().position(|&byte| byte == b' ').ok_or("no time")?;
+    for line in text
+        .split(|&byte| byte == b'\n')
+        .filter(|line| !line.is_empty())
+    {
+        let space = line
+            .iter()
+            .position(|&byte| byte == b' ')
+            .ok_or("no time")?;
         let (ts, frame) = line.split_at(space);
         let is_wanted = !contains(frame, b"bookTicker") && !contains(frame, b"\"trade\"");
         if is_wanted {
-            lines.push((std::str::from_utf8(ts)?.parse()?, frame.get(1..).unwrap_or_default().to_vec()));
+            lines.push((
+                std::str::from_utf8(ts)?.parse()?,
+                frame.get(1..).unwrap_or_default().to_vec(),
+            ));
         }
     }
     Ok(lines)
@@ -60,7 +73,7 @@ fn contains(text: &[u8], word: &[u8]) -> bool {
     text.windows(word.len()).any(|window| window == word)
 }
 
-fn decode(lines: &[(i64, Vec<u8>)]) -> (Duration, usize) {
+fn decode(lines: &[Line]) -> (Duration, usize) {
     let (mut decoded, mut levels) = (Decoded::default(), 0);
     let start = Instant::now();
     for (_, frame) in lines {
@@ -71,7 +84,7 @@ fn decode(lines: &[(i64, Vec<u8>)]) -> (Duration, usize) {
     (start.elapsed(), levels)
 }
 
-fn book(lines: &[(i64, Vec<u8>)]) -> Duration {
+fn book(lines: &[Line]) -> Duration {
     let (mut decoded, mut book) = (Decoded::default(), Book::new(-2));
     let mut changes: Vec<LevelChange> = Vec::new();
     let start = Instant::now();
@@ -90,10 +103,13 @@ fn book(lines: &[(i64, Vec<u8>)]) -> Duration {
     start.elapsed()
 }
 
-fn whole(lines: &[(i64, Vec<u8>)]) -> Result<Duration, Box<dyn Error>> {
+fn whole(lines: &[Line]) -> Result<Duration, Box<dyn Error>> {
     let hub = Arc::new(Hub::new(HubBounds::default(), Box::new(NoRecords)));
     let clock = Arc::new(ManualClock::new(0, 0));
-    let config = FeedConfig { is_replay: true, ..FeedConfig::new(Product::BinanceSpot, 1, 1) };
+    let config = FeedConfig {
+        is_replay: true,
+        ..FeedConfig::new(Product::BinanceSpot, 1, 1)
+    };
     let mut feed = Feed::new(config, hub, Box::new(Shared(Arc::clone(&clock))));
     feed.add_instruments(INSTRUMENTS)?;
     feed.on_opened();
@@ -107,8 +123,14 @@ fn whole(lines: &[(i64, Vec<u8>)]) -> Result<Duration, Box<dyn Error>> {
         }
     }
     let taken = start.elapsed();
-    let digest = feed.report().first().and_then(|stream| stream.book.as_ref()?.sha256).ok_or("not live")?;
-    let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = feed
+        .report()
+        .first()
+        .and_then(|stream| stream.book.as_ref()?.sha256)
+        .ok_or("not live")?;
+    let digest = digest
+        .iter()
+        .fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
     if digest != DIGEST || feed.stats().errors != 0 {
         return Err(format!("wrong book: {digest}").into());
     }
@@ -130,7 +152,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let frames = lines.len() as f64;
     for (name, taken) in ["decode", "decode + book", "whole feed"].iter().zip(best) {
         let seconds = taken.as_secs_f64();
-        println!("{name:14} {:9.0} frames/s {:6.2} M levels/s", frames / seconds, levels as f64 / seconds / 1e6);
+        println!(
+            "{name:14} {:9.0} frames/s {:6.2} M levels/s",
+            frames / seconds,
+            levels as f64 / seconds / 1e6
+        );
     }
     Ok(())
 }
