@@ -242,7 +242,6 @@ const fn eight_digits(value: u64) -> u64 {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use serde_json::Value;
 
     /// CRC-32 (IEEE) bit by bit: the oracle shares nothing with the library that the product uses.
     fn crc_bitwise(bytes: &[u8]) -> u32 {
@@ -258,57 +257,6 @@ mod tests {
 
     fn number(text: &str) -> Decimal {
         Decimal::parse(text.as_bytes()).unwrap()
-    }
-
-    fn texts(side: &Value) -> Vec<(String, String)> {
-        let rows = side.as_array().unwrap().iter();
-        rows.map(|row| (row[0].as_str().unwrap().to_owned(), row[1].as_str().unwrap().to_owned())).collect()
-    }
-
-    fn levels(rows: &[(String, String)]) -> impl Iterator<Item = Level> + '_ {
-        rows.iter().map(|(px, qty)| Level { px: number(px), qty: number(qty) })
-    }
-
-    fn decimals(text: &str) -> u8 {
-        u8::try_from(text.split_once('.').map_or(0, |(_, fraction)| fraction.len())).unwrap()
-    }
-
-    fn vectors() -> Option<Value> {
-        let folder = std::env::var("DATAFACADE_RECORDINGS").unwrap_or_else(|_| {
-            concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/recordings").to_owned()
-        });
-        let path = std::path::Path::new(&folder).join("checksums/checksum_vectors.json");
-        let Ok(text) = std::fs::read_to_string(&path) else {
-            eprintln!("SKIPPED: no recordings at {}", path.display());
-            return None;
-        };
-        Some(serde_json::from_str(&text).unwrap())
-    }
-
-    #[test]
-    fn row_b08_every_recorded_kraken_vector_matches() {
-        let Some(vectors) = vectors() else { return };
-        let cases = vectors["kraken"].as_array().unwrap();
-        assert_eq!(cases.len(), 11);
-        for case in cases {
-            let (asks, bids) = (texts(&case["asks"]), texts(&case["bids"]));
-            let (px, qty) = (decimals(&asks[0].0), decimals(&asks[0].1));
-            let told = u32::try_from(case["crc32"].as_u64().unwrap()).unwrap();
-            assert_eq!(crc_bitwise(case["string"].as_str().unwrap().as_bytes()), told, "{}", case["name"]);
-            assert_eq!(kraken_checksum(levels(&asks), levels(&bids), px, qty), told, "{}", case["name"]);
-        }
-    }
-
-    #[test]
-    fn every_recorded_okx_vector_matches() {
-        let Some(vectors) = vectors() else { return };
-        let cases = vectors["okx"].as_array().unwrap();
-        assert_eq!(cases.len(), 3);
-        for case in cases {
-            let (asks, bids) = (texts(&case["asks"]), texts(&case["bids"]));
-            let signed = i32::try_from(case["crc32_signed"].as_i64().unwrap()).unwrap();
-            assert_eq!(okx_checksum(levels(&bids), levels(&asks)).cast_signed(), signed, "{}", case["name"]);
-        }
     }
 
     #[test]

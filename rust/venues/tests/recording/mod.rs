@@ -1,21 +1,24 @@
 //! Frames of ../shared/recordings, as they were received. See `recordings/MANIFEST.md` for the formats.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::PathBuf;
 
 use flate2::read::MultiGzDecoder;
 
-/// Returns the recordings' folder, or `None` (said loudly) where there is none.
+/// Returns the recordings' folder, or `None` where there is none: said past the capture of test output.
+///
+/// A relative `DATAFACADE_RECORDINGS` starts at the project's root.
 pub fn folder() -> Option<PathBuf> {
-    let folder = std::env::var_os("DATAFACADE_RECORDINGS").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/recordings"),
-        PathBuf::from,
-    );
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let named =
+        std::env::var_os("DATAFACADE_RECORDINGS").map_or("../shared/recordings".into(), PathBuf::from);
+    let folder = root.join(named);
     if folder.is_dir() {
         return Some(folder);
     }
-    eprintln!("SKIPPED: no recordings at {}; set DATAFACADE_RECORDINGS", folder.display());
+    let text = format!("SKIPPED: no recordings at {}; set DATAFACADE_RECORDINGS\n", folder.display());
+    std::io::stderr().write_all(text.as_bytes()).unwrap();
     None
 }
 
