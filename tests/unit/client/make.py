@@ -115,17 +115,15 @@ def trade(
     return update(seq, trade=row, price_exponent=-2, quantity_exponent=-8, **made)
 
 
-def status(
-    phase: str, subscription_id: int = 1, *, seq_next: int = 0, delivery: str = "EVERY", **fields: object
-) -> hot_pb2.Update:
-    """Return the answer to one item."""
-    names = ("reason", "message", "suggestions", "requested_symbol")
+def status(phase: str, subscription_id: int = 1, **fields: object) -> hot_pb2.Update:
+    """Return the answer to one item; delivery is EVERY unless told otherwise."""
+    delivery = fields.pop("delivery", "EVERY")
+    names = ("seq_next", "reason", "message", "suggestions", "requested_symbol")
     told: dict[str, Any] = {name: fields.pop(name) for name in names if name in fields}
     row = stream_pb2.SubscriptionStatus(
         subscription_id=subscription_id,
         phase=stream_pb2.SubscriptionPhase.Value(f"SUBSCRIPTION_PHASE_{phase}"),
         delivery=types_pb2.DeliveryMode.Value(f"DELIVERY_MODE_{delivery}"),
-        seq_next=seq_next,
         **told,
     )
     return update(0, subscription_status=row, **fields)
