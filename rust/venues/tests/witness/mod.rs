@@ -34,7 +34,7 @@ pub fn cf_jsonl(path: &Path) -> (Vec<String>, Vec<String>) {
 pub const FRAMES: [(Product, &str); 12] = [
     (
         Product::Okx,
-        r#"{"arg":{"channel":"books","instId":"BTC-USDT"},"action":"update","data":[{"asks":[["8477","0","0","0"],["8478.5","1.25","0","123456"]],"bids":[["8476.97","0.300","0","13"]],"ts":"1784620800185","checksum":-855196043,"prevSeqId":-1,"seqId":123460}]}"#,
+        r#"{"arg":{"channel":"books","instId":"BTC-USDT"},"action":"update","data":[{"asks":[["8477","0","0","0"],["8478.5","1.25","0","123456"],["8479","1","0","12345"]],"bids":[["8476.97","0.300","0","13"]],"ts":"1784620800185","checksum":-855196043,"prevSeqId":-1,"seqId":123460}]}"#,
     ),
     (
         Product::Okx,
