@@ -1,0 +1,29 @@
+"""Beds that several rows share. Each row isolates by symbol or venue and heals what it broke."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.chaos.harness.bed import Bed, Plan
+
+# Followed by the probe of the bed from the start, and those that single rows ask for.
+FOLLOWED = ("BTC", "ETH")
+SPARE = ("SOL", "XRP", "ADA", "DOGE", "LTC", "LINK")
+
+
+@pytest.fixture(scope="session")
+def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
+    """Return a bed of all venues whose connections count as settled after 1 s.
+
+    Timers are scaled by 0.2 (DESIGN 13.10); every injection of a row is then a first attempt.
+    """
+    plan = Plan(bases=FOLLOWED, spare=SPARE, service={"hot": {"feed": {"settled_ms": 5_000}}})
+    made = Bed(tmp_path_factory.mktemp("bed"), plan)
+    try:
+        yield made.warm_up()
+        made.assert_invariants(made.topics)
+        assert made.simulator.violations() == {}, "rules of venues were broken"
+    finally:
+        made.close()

@@ -1,0 +1,245 @@
+"""One test bed: simulator, service and probe, their logs, and what a row needs of them."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from tests.chaos.checker import Verdict, judge
+from tests.chaos.checker.control import ControlLog, read_control
+from tests.chaos.checker.names import BOOK, TRADES, Topic
+from tests.chaos.checker.story import Story, Told, is_state
+from tests.chaos.checker.truth import Truth
+from tests.chaos.harness.figures import Figures, announce
+from tests.chaos.harness.probe import ProbeProcess, subscription
+from tests.chaos.harness.service import ServiceProcess, write_config
+from tests.chaos.harness.simulator import SimulatorProcess
+from tests.chaos.harness.wait import until
+
+LIVE_S: Final = 30
+BACK_S: Final = 5.0
+MS: Final = 1_000_000
+ALL: Final = (
+    "binance/spot",
+    "binance/usdm",
+    "okx/public",
+    "coinbase/advanced",
+    "coinbase/exchange",
+    "kraken/spot",
+)
+QUOTES: Final = {"binance": "USDT", "binance-usdm": "USDT", "okx": "USDT", "coinbase": "USD", "kraken": "USD"}
+HASHES: Final = ("--hash-every-ms", "100", "--full-hash-every-ms", "500")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a bed is made of."""
+
+    products: Sequence[str] = ALL
+    bases: Sequence[str] = ("BTC", "ETH")  # that the bed's probe follows
+    spare: Sequence[str] = ()  # that rows may ask for
+    seed: int = 7
+    rate: float = 20.0
+    scale: float = 0.2
+    service: Mapping[str, Any] = field(default_factory=dict)
+    spares_dials: bool = False
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def venues(self) -> list[str]:
+        """Return the venues as the service names them."""
+        names = [product.split("/") for product in self.products]
+        found = [f"{venue}-{kind}" if kind in ("usdm", "coinm") else venue for venue, kind in names]
+        return list(dict.fromkeys(found))
+
+
+class Bed:
+    """A running bed. ``row`` opens the window of one fault row."""
+
+    def __init__(self, folder: Path, plan: Plan) -> None:
+        self.plan = plan
+        self.folder = folder
+        announce(plan.seed)
+        self.control = ControlLog(folder / "control.jsonl")
+        self.simulator = SimulatorProcess(
+            folder,
+            products=plan.products,
+            bases=[*plan.bases, *plan.spare],
+            seed=plan.seed,
+            rate=plan.rate,
+            more=HASHES,
+        )
+        self.config = write_config(
+            folder / "config",
+            self.simulator.ports,
+            scale=plan.scale,
+            service=plan.service,
+            spares_dials=plan.spares_dials,
+        )
+        self.service = ServiceProcess(self.config, variables=plan.variables).wait_ready()
+        self._probes = 0
+        self.probe = self.new_probe()
+        for number, venue in enumerate(plan.venues, 1):
+            self.probe.send(subscription([venue], self.symbols(venue), number=number))
+        self.topics = [
+            Topic(venue, symbol, channel)
+            for venue in plan.venues
+            for symbol in self.symbols(venue)
+            for channel in (BOOK, TRADES)
+        ]
+
+    def symbols(self, venue: str) -> list[str]:
+        """Return the canonical symbols of a venue."""
+        return [f"{base}-{QUOTES[venue]}" for base in self.plan.bases]
+
+    def new_probe(self) -> ProbeProcess:
+        """Start another probe."""
+        self._probes += 1
+        return ProbeProcess(self.service.address, self.folder / f"probe-{self._probes}.bin")
+
+    def warm_up(self) -> Bed:
+        """Wait until all is LIVE, reconnect everything once, and take the control count of resources."""
+        self.probe.wait_live(self.topics, within_s=LIVE_S)
+        since = time.monotonic_ns()
+        self.simulator.arm("rst")
+        for topic in self.topics:
+            self.probe.wait_for(
+                topic, lambda one: is_state(one, 3), since_ns=since, within_s=LIVE_S, what="back"
+            )
+        self.probe.wait_live(self.topics, within_s=LIVE_S)
+        self.settle()
+        self.sample("control")
+        return self
+
+    def settle(self, s: float = 0.0) -> None:
+        """Wait until reconnects count as first attempts again: 30 s LIVE in the product's scaled time."""
+        settled_s = self.plan.service.get("hot", {}).get("feed", {}).get("settled_ms", 30_000) / 1000
+        start = time.monotonic()
+        wait_s = max(s, settled_s * self.plan.scale + 0.1)
+        until(lambda: time.monotonic() - start > wait_s, within_s=wait_s + 1, what="settled")
+
+    # Resources
+
+    def sample(self, phase: str) -> bool:
+        """Write down what the service holds; tell whether it is within the last control count."""
+        now = self.service.resources()
+        about = {"pid": now.pid, "threads": now.threads, "fds": now.fds, "bytes": now.resident_bytes}
+        self.control.note("resources", phase=phase, **about)
+        if phase == "control":
+            self._allowed = now
+        return now.threads <= self._allowed.threads and now.fds <= self._allowed.fds
+
+    # Judgement
+
+    def verdicts(self, topics: Iterable[Topic]) -> list[Verdict]:
+        """Judge what these topics told so far."""
+        self.probe.news()
+        wanted = set(topics)
+        story = Story(
+            responses=self.probe.story.responses,
+            topics={topic: told for topic, told in self.probe.story.topics.items() if topic in wanted},
+            order=self.probe.story.order,
+        )
+        truth = self.simulator.read_truth()
+        venues = {topic.venue for topic in wanted}
+        kept = Truth(
+            sent=[frame for frame in truth.sent if frame.topic in wanted or frame.topic.venue in venues],
+            applied=truth.applied,
+            connections=truth.connections,
+        )
+        with self.control.path.open(encoding="utf-8") as lines:
+            control = read_control(lines)
+        return judge(kept, control, story)
+
+    def assert_invariants(self, topics: Iterable[Topic]) -> None:
+        """Hold I1 to I5, I8 and I10.
+
+        Raises:
+            AssertionError: One is broken, or had nothing to compare.
+        """
+        verdicts = self.verdicts(topics)
+        broken = [str(verdict) for verdict in verdicts if not verdict.holds]
+        assert not broken, "\n".join(broken)
+        vacuous = [verdict.invariant for verdict in verdicts if verdict.is_vacuous]
+        assert not vacuous, f"nothing to compare for {', '.join(vacuous)}"
+
+    @contextlib.contextmanager
+    def row(self, name: str, topics: Sequence[Topic]) -> Iterator[Row]:
+        """Open the window of a row that harms these topics; hold the invariants at its end."""
+        self.probe.wait_live(self.topics, within_s=LIVE_S)
+        row = Row(name, self, topics)
+        self.control.note("row", name=name)
+        yield row
+        self.simulator.end_all()
+        self.probe.wait_live(self.topics, within_s=LIVE_S)
+        start = time.monotonic()
+        while not self.sample(f"after {name}") and time.monotonic() - start < BACK_S:
+            until(lambda: True, within_s=1, what="")
+        for figures in row.figures.values():
+            figures.check()
+        row.assert_others_untouched()
+        self.assert_invariants(topics)
+
+    def close(self) -> None:
+        """End everything."""
+        self.probe.close()
+        self.service.close()
+        self.simulator.stop()
+        self.control.close()
+
+
+class Row:
+    """The window of one row."""
+
+    def __init__(self, name: str, bed: Bed, topics: Sequence[Topic]) -> None:
+        self.name = name
+        self.bed = bed
+        self.topics = topics
+        self.start_ns = time.monotonic_ns()
+        self.figures: dict[str, Figures] = {}
+
+    def measure(self, name: str, limit_ms: float, since_ns: int, until_ns: int) -> None:
+        """Add a measurement from ``since_ns`` to ``until_ns``; the limit belongs to the figure."""
+        figures = self.figures.setdefault(name, Figures(self.name, name, limit_ms))
+        figures.add(until_ns - since_ns)
+
+    def left_live(self, topic: Topic, since_ns: int, *, within_s: float = 10) -> Told:
+        """Wait for the first state record that is not LIVE."""
+        return self.bed.probe.wait_for(
+            topic,
+            lambda one: is_state(one) and not is_state(one, 3),
+            since_ns=since_ns,
+            within_s=within_s,
+            what=f"leaves LIVE ({self.name})",
+        )
+
+    def back_live(self, topic: Topic, behind: Told, *, within_s: float = 20) -> Told:
+        """Wait for the first LIVE record behind another record."""
+        told = self.bed.probe.of(topic)
+        place = next(at for at, one in enumerate(told) if one is behind)
+
+        def look() -> Told | None:
+            told = self.bed.probe.of(topic)
+            return next((one for one in told[place + 1 :] if is_state(one, 3)), None)
+
+        return until(look, within_s=within_s, what=f"{topic}: LIVE again ({self.name})")
+
+    def between(self, topic: Topic, first: Told, last: Told) -> list[Told]:
+        """Return what a topic told between two of its records."""
+        told = self.bed.probe.of(topic)
+        places = [at for at, one in enumerate(told) if one is first or one is last]
+        return told[places[0] + 1 : places[1]]
+
+    def assert_others_untouched(self) -> None:
+        """Hold I6: no other topic changed its state in this window."""
+        harmed = set(self.topics)
+        for topic in self.bed.topics:
+            if topic in harmed:
+                continue
+            told = self.bed.probe.of(topic)
+            states = [one for one in told if one.t_mono_ns >= self.start_ns and is_state(one)]
+            assert not states, f"{self.name}: {topic} changed its state: {states[0].update}"

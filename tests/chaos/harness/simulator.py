@@ -1,0 +1,133 @@
+"""The simulator in a process of its own: faults by its control port, truth by its log."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from tests.chaos.checker.truth import Record, Truth, read_truth
+from tests.chaos.harness.environment import ROOT, environment
+from tests.chaos.harness.wait import until
+
+START_S: Final = 20
+CALL_S: Final = 10
+
+
+class SimulatorProcess:
+    """One run of ``datafacade sim``.
+
+    Args:
+        folder: Where its log and its output go.
+        products: As ``binance/spot``.
+        bases: Base assets.
+        seed: Of the markets.
+        rate: Market steps a symbol and second.
+        more: Further arguments of the command.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        products: Sequence[str],
+        bases: Sequence[str],
+        seed: int,
+        rate: float,
+        more: Sequence[str] = (),
+    ) -> None:
+        self.truth_path = folder / "truth.jsonl"
+        self._ports_path = folder / "ports.json"
+        self.log_path = folder / "simulator.log"
+        self.products = tuple(products)
+        command = [sys.executable, "-m", "datafacade.sim", "--seed", str(seed), "--rate", str(rate)]
+        command += ["--truth", str(self.truth_path), "--ports-file", str(self._ports_path)]
+        command += ["--symbols", ",".join(bases), "--products", ",".join(products), *more]
+        with self.log_path.open("wb") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd=ROOT, env=environment())  # noqa: S603  our own command
+        until(self._listens, within_s=START_S, what="the simulator listens")
+        self.ports: dict[str, Any] = json.loads(self._ports_path.read_text())
+
+    def _listens(self) -> bool:
+        if self.process.poll() is not None:
+            raise AssertionError(f"the simulator ended: {self.log_path.read_text()[-2000:]}")
+        return self._ports_path.exists()
+
+    def stop(self) -> None:
+        """End it."""
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(CALL_S)
+
+    # Control
+
+    def ask(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401  JSON
+        """Call the control port."""
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"{self.ports['control']}{path}", data=data, method=method)  # noqa: S310  loopback
+        try:
+            with urllib.request.urlopen(request, timeout=CALL_S) as answer:  # noqa: S310  loopback
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            raise AssertionError(f"{method} {path}: {error.read().decode()}") from error
+
+    def arm(self, verb: str, **selectors: object) -> int:
+        """Arm a fault; return its number."""
+        proof = self.ask("POST", "/faults", {"verb": verb, **selectors})
+        return int(proof["id"])
+
+    def proof(self, fault: int) -> Record:
+        """Return what a fault did so far."""
+        proof: Record = self.ask("GET", f"/faults/{fault}")
+        return proof
+
+    def applied(self, fault: int, *, times: int = 1, within_s: float = 5) -> Record:
+        """Wait until a fault did its work; without it a row would prove nothing.
+
+        Raises:
+            AssertionError: The fault never happened: the row is vacuous.
+        """
+
+        def look() -> Record | None:
+            proof = self.proof(fault)
+            return proof if proof["applied"] >= times else None
+
+        return until(look, within_s=within_s, what=f"fault {fault} happens (else the row is vacuous)")
+
+    def end(self, fault: int) -> None:
+        """Take a fault back."""
+        self.ask("DELETE", f"/faults/{fault}")
+
+    def end_all(self) -> None:
+        """Take all faults back."""
+        self.ask("DELETE", "/faults")
+
+    def stats(self, product: str) -> Record:
+        """Return the counts of one product."""
+        stats: Record = self.ask("GET", "/stats")[product]
+        return stats
+
+    def violations(self) -> dict[str, dict[str, int]]:
+        """Return the rules of venues that were broken, by product."""
+        stats = self.ask("GET", "/stats")
+        return {product: counts["violations"] for product, counts in stats.items() if counts["violations"]}
+
+    def connections(self, product: str) -> list[Record]:
+        """Return the open connections of a product."""
+        venue, _, kind = product.partition("/")
+        rows: list[Record] = self.ask("GET", "/connections")
+        return [
+            row for row in rows if row.get("product") in (product, kind) and row.get("venue", venue) == venue
+        ]
+
+    # Truth
+
+    def read_truth(self) -> Truth:
+        """Return the whole truth log as far as it is written."""
+        with self.truth_path.open(encoding="utf-8") as lines:
+            return read_truth(lines)
