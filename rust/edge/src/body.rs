@@ -9,10 +9,14 @@ use http::{HeaderMap, HeaderValue, Response};
 use http_body::{Body, Frame};
 use tonic::Status;
 
+use crate::status;
 use crate::stream::StreamBody;
 
 /// Content type of every response.
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
+
+/// Ready when the edge ends its streams.
+pub(crate) type Ending = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// A body on its way to the client.
 pub(crate) enum Outgoing {
@@ -24,8 +28,8 @@ pub(crate) enum Outgoing {
     Trailers(Option<HeaderMap>),
     /// A subscription.
     Stream(Box<StreamBody>),
-    /// An answer of health or reflection.
-    Tonic(tonic::body::Body),
+    /// An answer of health or reflection, some of which never end.
+    Tonic(tonic::body::Body, Ending),
 }
 
 impl Outgoing {
@@ -79,7 +83,14 @@ impl Body for Outgoing {
             }
             Self::Trailers(trailers) => trailers.take().map(Frame::trailers),
             Self::Stream(stream) => ready!(stream.poll_next(context)),
-            Self::Tonic(body) => return Pin::new(body).poll_frame(context),
+            Self::Tonic(body, ending) => {
+                if let Poll::Ready(frame) = Pin::new(body).poll_frame(context) {
+                    return Poll::Ready(frame);
+                }
+                ready!(ending.as_mut().poll(context));
+                *self = Self::Trailers(None);
+                Some(Frame::trailers(trailers(&status::draining())))
+            }
         };
         Poll::Ready(frame.map(Ok))
     }
@@ -89,7 +100,7 @@ impl Body for Outgoing {
             Self::Empty => true,
             Self::Reply(_) | Self::Stream(_) => false,
             Self::Trailers(trailers) => trailers.is_none(),
-            Self::Tonic(body) => body.is_end_stream(),
+            Self::Tonic(body, _) => body.is_end_stream(),
         }
     }
 }

@@ -80,7 +80,7 @@ struct Thread {
     ended: std::sync::mpsc::Receiver<()>,
 }
 
-/// The gRPC server. Dropping it stops it.
+/// The gRPC server. Dropping it ends its thread too, soon, and waits for nothing: [`Edge::stop`] does.
 pub struct Edge {
     shared: Arc<Shared>,
     commands: mpsc::Sender<Command>,
@@ -223,13 +223,6 @@ impl Edge {
 
     fn command(&self, command: Command) -> Result<(), EdgeError> {
         self.commands.try_send(command).map_err(|_| EdgeError::NotRunning)
-    }
-}
-
-impl Drop for Edge {
-    fn drop(&mut self) {
-        // Whoever wants to know whether it ended in time calls `stop`.
-        let _ = self.stop();
     }
 }
 

@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 use tonic::Status;
 
 use crate::body::Outgoing;
-use crate::shared::Shared;
+use crate::shared::{Phase, Shared};
 use crate::{contract, receive, stats, status, unary};
 
 /// What HTTP/2 adds to the name and the value of each field when it counts (RFC 9113, section 6.5.2), bytes.
@@ -32,7 +32,8 @@ pub(crate) async fn serve(
     }
     let path = request.uri().path();
     if let Some(service) = shared.services.find(path) {
-        return service(request).await.map(Outgoing::Tonic);
+        let ending = async move { shared.reached(Phase::Ending).await };
+        return service(request).await.map(|body| Outgoing::Tonic(body, Box::pin(ending)));
     }
     if !path.starts_with(contract::PACKAGE) {
         return refuse(&shared, &status::unknown_method(path));

@@ -125,6 +125,24 @@ fn stop_ends_streams_with_a_status_and_takes_less_than_a_second() {
 }
 
 #[test]
+fn stop_ends_a_watch_of_health_at_once() {
+    let service = Service::echo(options());
+    run(async {
+        let mut client = Client::connect(service.port).await;
+        let mut watch = client.open("/grpc.health.v1.Health/Watch", &[]).await;
+        watch.send(b"", true);
+        assert_eq!(watch.next().await.unwrap().unwrap()[..], [0x08, 2]);
+        let edge = std::sync::Arc::clone(&service.edge);
+        let begin = Instant::now();
+        let stopped = support::aside(move || edge.stop());
+        assert_eq!(watch.outcome().await.status().code(), Code::Unavailable);
+        client.connection.await.unwrap().unwrap();
+        stopped.recv().unwrap().unwrap();
+        assert!(begin.elapsed() < Duration::from_millis(400), "{:?}", begin.elapsed());
+    });
+}
+
+#[test]
 fn stop_does_not_wait_for_clients_that_do_not_read() {
     let service = Service::echo(options());
     run(async {
@@ -191,8 +209,11 @@ fn row_h02_an_edge_that_is_dropped_while_it_serves_lets_go_of_its_port() {
     run(async {
         let mut client = Client::connect(port).await;
         check(&mut client, "").await.unwrap();
+        let begin = Instant::now();
         drop(edge);
-        assert!(tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err());
+        assert!(begin.elapsed() < Duration::from_millis(100), "dropping waits for nothing");
+        while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok() {}
+        client.connection.await.unwrap().unwrap();
     });
 }
 
