@@ -143,7 +143,7 @@ fn row_b09_level_that_left_the_window_does_not_come_back_by_itself() {
 }
 
 #[test]
-fn row_b31_side_deeper_than_the_bound_is_refused_whole() {
+fn side_deeper_than_the_bound_is_refused_whole() {
     let deep: Vec<_> = (1..=50_001).map(|px| ask(&px.to_string(), "1")).collect();
     let mut book = Book::new(0);
     book.load(&deep[..50_000]).unwrap();
