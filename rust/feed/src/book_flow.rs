@@ -33,13 +33,16 @@ impl Feed {
         };
         let Some(entry) = self.streams.get_mut(stream) else { return };
         let Some(machine) = &mut entry.machine else { return };
-        let duplicates = machine.duplicates();
+        let (duplicates, last) = (machine.duplicates(), machine.last());
         let outcome =
             if event.is_snapshot { machine.on_snapshot(&message) } else { machine.on_delta(&message) };
         self.stats.duplicates += machine.duplicates() - duplicates;
         if outcome == Outcome::Applied {
             self.publish_delta(stream, &message, times);
         } else {
+            if outcome == Outcome::Crossed {
+                self.withhold(stream, GapCause::Crossed, last.map(|last| last + 1));
+            }
             self.settle(stream, outcome, times);
         }
         self.note_book_data(stream);
@@ -56,6 +59,9 @@ impl Feed {
         };
         let Some(topic) = topics.get_mut(Channel::BookL2 as usize).and_then(Option::as_mut) else { return };
         if topic.phase != StreamPhase::Live {
+            let is_halted = topic.phase == StreamPhase::Halted;
+            let cause = if is_halted { GapCause::VenueStatus } else { GapCause::Disconnect };
+            topic.open_gap(cause, previous_of(&message.sequence).map(|last| last + 1));
             return;
         }
         let origin = Origin { venue, symbol: &instrument.symbol, usual: *usual };
@@ -74,6 +80,15 @@ impl Feed {
             *checkpoint_at = self.publisher.now;
             *is_changed = false;
             self.publisher.checkpoint(origin, topic, machine, self.config.checkpoint_levels, times);
+        }
+    }
+
+    /// Notes that changes are applied and not published, so that a Gap precedes what comes next.
+    fn withhold(&mut self, stream: usize, cause: GapCause, first: Option<u64>) {
+        let Some(entry) = self.streams.get_mut(stream) else { return };
+        if let Some(topic) = entry.topic_mut(Channel::BookL2).filter(|topic| topic.phase == StreamPhase::Live)
+        {
+            topic.open_gap(cause, first);
         }
     }
 

@@ -78,12 +78,12 @@ class Kraken:
         answer = {"method": request["method"], "result": result, "success": True, **times}
         return dump({**answer, "req_id": request["req_id"]} if "req_id" in request else answer)
 
-    def pairs(self) -> str:
-        """Return the snapshot of the `instrument` channel."""
+    def pairs(self, status: str = "online") -> str:
+        """Return the snapshot of the `instrument` channel; every pair has this status."""
         pairs = []
         for name in self.symbols:
             base, quote = name.split("/")
-            row: dict[str, Any] = {"symbol": name, "base": base, "quote": quote, "status": "online"}
+            row: dict[str, Any] = {"symbol": name, "base": base, "quote": quote, "status": status}
             row |= {"qty_precision": 8, "qty_increment": 1e-08, "price_precision": 1, "price_increment": 0.1}
             pairs.append({**row, "tick_size": 0.1})
         data = {"assets": [{"id": "BTC", "status": "enabled", "precision": 10}], "pairs": pairs}
