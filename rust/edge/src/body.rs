@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderValue, Response};
 use http_body::{Body, Frame};
 use tonic::Status;
 
+use crate::reply::ReplyBody;
 use crate::status;
 use crate::stream::StreamBody;
 
@@ -22,10 +23,8 @@ pub(crate) type Ending = Pin<Box<dyn Future<Output = ()> + Send>>;
 pub(crate) enum Outgoing {
     /// Nothing: the headers say it all.
     Empty,
-    /// One message, then OK.
-    Reply(Option<Bytes>),
-    /// The trailers of a reply.
-    Trailers(Option<HeaderMap>),
+    /// The answer of a handler.
+    Reply(ReplyBody),
     /// A subscription.
     Stream(Box<StreamBody>),
     /// An answer of health or reflection, some of which never end.
@@ -60,12 +59,6 @@ pub(crate) fn trailers(status: &Status) -> HeaderMap {
     trailers
 }
 
-fn ok_trailers() -> HeaderMap {
-    let mut trailers = HeaderMap::with_capacity(1);
-    trailers.insert("grpc-status", HeaderValue::from_static("0"));
-    trailers
-}
-
 impl Body for Outgoing {
     type Data = Bytes;
     type Error = Status;
@@ -76,19 +69,14 @@ impl Body for Outgoing {
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let frame = match &mut *self {
             Self::Empty => None,
-            Self::Reply(message) => {
-                let message = message.take().unwrap_or_default();
-                *self = Self::Trailers(Some(ok_trailers()));
-                Some(Frame::data(message))
-            }
-            Self::Trailers(trailers) => trailers.take().map(Frame::trailers),
+            Self::Reply(reply) => reply.next(),
             Self::Stream(stream) => ready!(stream.poll_next(context)),
             Self::Tonic(body, ending) => {
                 if let Poll::Ready(frame) = Pin::new(body).poll_frame(context) {
                     return Poll::Ready(frame);
                 }
                 ready!(ending.as_mut().poll(context));
-                *self = Self::Trailers(None);
+                *self = Self::Empty;
                 Some(Frame::trailers(trailers(&status::draining())))
             }
         };
@@ -99,7 +87,6 @@ impl Body for Outgoing {
         match self {
             Self::Empty => true,
             Self::Reply(_) | Self::Stream(_) => false,
-            Self::Trailers(trailers) => trailers.is_none(),
             Self::Tonic(body, _) => body.is_end_stream(),
         }
     }

@@ -3,7 +3,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
@@ -21,9 +20,6 @@ use crate::shared::{Phase, Shared};
 use crate::stats;
 use crate::status;
 use crate::stream::{StreamBody, Subscriber};
-
-/// How often a stream is looked at for writes that stand still, at least.
-const WATCH_INTERVAL_MAX: Duration = Duration::from_secs(1);
 
 /// Opens a subscription. Everything that can go wrong later is told in its trailers.
 pub(crate) fn open(shared: &Arc<Shared>, peer: SocketAddr, request: Request<Incoming>) -> Response<Outgoing> {
@@ -65,7 +61,6 @@ impl Receiver {
         let shared = Arc::clone(&self.subscriber.shared);
         let deadline = self.deadline;
         let watched = Arc::clone(&self.subscriber);
-        let switch = self.switch.clone();
         tokio::select! {
             status = self.requests() => status,
             status = deadline.passed() => {
@@ -73,7 +68,12 @@ impl Receiver {
                 status
             }
             () = shared.reached(Phase::Ending) => status::draining(),
-            () = cut_when_blocked(&watched, &switch) => std::future::pending().await,
+            () = watched.progress.blocked(shared.options.limits.blocked_max) => {
+                // Its trailers would wait behind the same write, so the client is sent `RST_STREAM`.
+                stats::add(&shared.stats.streams_cut_blocked, 1);
+                self.switch.cut();
+                std::future::pending().await
+            }
         }
     }
 
@@ -140,22 +140,6 @@ impl Receiver {
         match ticket.await {
             Answer::Reply { .. } => Ok(()),
             Answer::Refusal(status) => Err(status),
-        }
-    }
-}
-
-/// Cuts the stream when a write has stood still for too long. Its trailers would wait behind the same write, so
-/// the client is sent `RST_STREAM`.
-async fn cut_when_blocked(subscriber: &Subscriber, switch: &CutSwitch) {
-    let blocked_max = subscriber.shared.options.limits.blocked_max;
-    let mut watch =
-        tokio::time::interval((blocked_max / 10).clamp(Duration::from_millis(1), WATCH_INTERVAL_MAX));
-    loop {
-        watch.tick().await;
-        if u128::from(subscriber.blocked_ns()) > blocked_max.as_nanos() {
-            stats::add(&subscriber.shared.stats.streams_cut_blocked, 1);
-            switch.cut();
-            return;
         }
     }
 }

@@ -124,7 +124,7 @@ pub struct EdgeStats {
     pub streams_open: u64,
     /// Subscription streams opened.
     pub streams_total: u64,
-    /// Streams cut because a write stood still.
+    /// Calls cut because a write of theirs stood still.
     pub streams_cut_blocked: u64,
     /// Streams ended because the reader fell behind its bound.
     pub streams_cut_slow: u64,

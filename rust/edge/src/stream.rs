@@ -18,6 +18,7 @@ use tonic::Status;
 use crate::body;
 use crate::bridge::Subscription;
 use crate::contract::ResponseHeader;
+use crate::pieces::{Pieces, Progress};
 use crate::shared::Shared;
 use crate::stats::{self, Present};
 use crate::{clock, status};
@@ -35,8 +36,8 @@ pub(crate) struct Subscriber {
     pub(crate) subscription: Arc<Subscription>,
     /// `stream_seq` of the newest response handed out.
     sent_seq: AtomicU64,
-    /// When bytes were handed to the transport that it has not accepted yet, ns of the monotonic clock; 0: none.
-    blocked_since_ns: AtomicU64,
+    /// Whether the client reads what it is sent.
+    pub(crate) progress: Arc<Progress>,
     _open: Present,
 }
 
@@ -49,7 +50,7 @@ impl Subscriber {
             id,
             subscription: Arc::new(Subscription::new(id.to_raw())),
             sent_seq: AtomicU64::new(0),
-            blocked_since_ns: AtomicU64::new(0),
+            progress: Arc::default(),
             _open: Present::enter(&shared.stats, |stats| &stats.streams_open),
             shared: Arc::clone(shared),
         })
@@ -58,14 +59,6 @@ impl Subscriber {
     /// Returns the `stream_seq` of the newest response; 0: none yet.
     pub(crate) fn sent_seq(&self) -> u64 {
         self.sent_seq.load(Ordering::Acquire)
-    }
-
-    /// Returns for how long a write has stood still, ns.
-    pub(crate) fn blocked_ns(&self) -> u64 {
-        match self.blocked_since_ns.load(Ordering::Acquire) {
-            0 => 0,
-            since => clock::mono_ns().saturating_sub(since),
-        }
     }
 }
 
@@ -88,8 +81,8 @@ pub(crate) struct StreamBody {
     /// Whether the response in hand is the last one.
     is_last: bool,
     is_over: bool,
-    /// The rest of a response that leaves in pieces.
-    unsent: Bytes,
+    /// The response that leaves.
+    pieces: Pieces,
     /// Where the next response is put together.
     buffer: Vec<u8>,
     silence: Pin<Box<Sleep>>,
@@ -102,7 +95,9 @@ impl StreamBody {
         ending: oneshot::Receiver<Status>,
         receiving: tokio::task::AbortHandle,
     ) -> Self {
-        let silence_max = subscriber.shared.options.limits.silence_max;
+        let limits = &subscriber.shared.options.limits;
+        let pieces = Pieces::new(limits.write_bytes_max, Arc::clone(&subscriber.progress));
+        let silence = Box::pin(tokio::time::sleep(limits.silence_max));
         Self {
             subscriber,
             ending,
@@ -110,29 +105,28 @@ impl StreamBody {
             outcome: None,
             is_last: false,
             is_over: false,
-            unsent: Bytes::new(),
+            pieces,
             buffer: Vec::with_capacity(RESPONSE_BYTES_USUAL),
-            silence: Box::pin(tokio::time::sleep(silence_max)),
+            silence,
             sent_at: Instant::now(),
         }
     }
 
     /// Returns the next piece, the trailers, or nothing more. Being asked means that all before was accepted.
     pub(crate) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Frame<Bytes>>> {
-        self.subscriber.blocked_since_ns.store(0, Ordering::Release);
-        if self.unsent.is_empty() {
+        self.pieces.accepted();
+        loop {
+            if let Some(piece) = self.pieces.next() {
+                return Poll::Ready(Some(Frame::data(piece)));
+            }
             if self.is_over {
                 return Poll::Ready(None);
             }
-            match self.poll_response(context) {
-                Poll::Ready(Some(response)) => self.unsent = response,
-                Poll::Ready(None) => return Poll::Ready(Some(self.finish())),
-                Poll::Pending => return Poll::Pending,
+            match ready!(self.poll_response(context)) {
+                Some(response) => self.pieces.load(response),
+                None => return Poll::Ready(Some(self.finish())),
             }
         }
-        let piece_bytes = self.unsent.len().min(self.subscriber.shared.options.limits.write_bytes_max.max(1));
-        self.subscriber.blocked_since_ns.store(clock::mono_ns(), Ordering::Release);
-        Poll::Ready(Some(Frame::data(self.unsent.split_to(piece_bytes))))
     }
 
     /// Returns the next response; `None`: the outcome is all that is left to tell.

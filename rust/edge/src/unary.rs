@@ -12,6 +12,7 @@ use crate::body::Outgoing;
 use crate::bridge::{Answer, Question};
 use crate::deadline::Deadline;
 use crate::frame::{self, MessageReader};
+use crate::reply::ReplyBody;
 use crate::shared::Shared;
 use crate::stats::{self, Present};
 use crate::{clock, contract, status};
@@ -50,7 +51,7 @@ pub(crate) async fn serve(
         }
     };
     match result {
-        Ok(message) => Outgoing::response(Outgoing::Reply(Some(message))),
+        Ok(frame) => Outgoing::response(Outgoing::Reply(ReplyBody::new(&shared, frame))),
         Err(status) => Outgoing::refusal(&status),
     }
 }

@@ -228,3 +228,25 @@ fn a_bad_timeout_an_empty_and_a_doubled_request_are_invalid() {
         }
     });
 }
+
+#[test]
+fn an_answer_that_nobody_reads_is_cut_and_the_connection_goes_on() {
+    let mut options = options();
+    options.limits.blocked_max = Duration::from_millis(100);
+    let service = Service::start(options, |_, call| {
+        call.reply(&vec![7; if call.question().request.is_empty() { 3 << 20 } else { 10 }], 1);
+        None
+    });
+    run(async {
+        let mut builder = h2::client::Builder::new();
+        builder.initial_connection_window_size(4 << 20);
+        let mut client = Client::connect_with(service.port, builder).await;
+        let mut unread = client.open(HEALTH, &[]).await;
+        unread.send(b"", true);
+        unread.headers().await;
+        eventually("the cut", || service.edge.stats().streams_cut_blocked == 1).await;
+        eventually("the end", || service.edge.is_idle()).await;
+        assert_eq!(client.unary(HEALTH, b"small", &[]).await.messages[0].len(), 10);
+        assert_eq!(service.edge.stats().streams_cut_blocked, 1);
+    });
+}

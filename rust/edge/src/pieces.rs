@@ -1,0 +1,113 @@
+//! Bytes on their way to the transport leave in small pieces: what a client does not read stays here, where it can
+//! be noticed and dropped, and not in the transport's buffers.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::clock;
+
+/// How often a write is looked at, at least.
+const WATCH_INTERVAL_MAX: Duration = Duration::from_secs(1);
+/// How often at most, however short the bound.
+const WATCH_INTERVAL_MIN: Duration = Duration::from_millis(1);
+
+/// Whether the transport takes what it is given.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    /// When bytes were handed over that are not accepted yet, ns of the monotonic clock; 0: none.
+    handed_ns: AtomicU64,
+}
+
+impl Progress {
+    /// Waits until one write has stood still for longer than `blocked_max`.
+    pub(crate) async fn blocked(&self, blocked_max: Duration) {
+        let interval = (blocked_max / 10).clamp(WATCH_INTERVAL_MIN, WATCH_INTERVAL_MAX);
+        let mut watch = tokio::time::interval(interval);
+        while self.blocked_for() <= blocked_max {
+            watch.tick().await;
+        }
+    }
+
+    fn blocked_for(&self) -> Duration {
+        match self.handed_ns.load(Ordering::Acquire) {
+            0 => Duration::ZERO,
+            since => Duration::from_nanos(clock::mono_ns().saturating_sub(since)),
+        }
+    }
+}
+
+/// One message, cut into pieces.
+#[derive(Debug)]
+pub(crate) struct Pieces {
+    rest: Bytes,
+    bytes_max: usize,
+    progress: Arc<Progress>,
+}
+
+impl Pieces {
+    /// Begins without a message; pieces have at most `bytes_max` bytes.
+    pub(crate) fn new(bytes_max: usize, progress: Arc<Progress>) -> Self {
+        Self { rest: Bytes::new(), bytes_max: bytes_max.max(1), progress }
+    }
+
+    /// Notes that the transport asks for more: it has accepted all that it was handed.
+    pub(crate) fn accepted(&self) {
+        self.progress.handed_ns.store(0, Ordering::Release);
+    }
+
+    /// Takes the next message; the one before has left.
+    pub(crate) fn load(&mut self, message: Bytes) {
+        self.rest = message;
+    }
+
+    /// Hands over the next piece; `None`: the message has left.
+    pub(crate) fn next(&mut self) -> Option<Bytes> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        self.progress.handed_ns.store(clock::mono_ns(), Ordering::Release);
+        Some(self.rest.split_to(self.rest.len().min(self.bytes_max)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn run<F: Future>(future: F) -> F::Output {
+        tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
+    }
+
+    #[test]
+    fn a_write_that_is_accepted_is_never_blocked() {
+        run(async {
+            let progress = Arc::new(Progress::default());
+            let mut pieces = Pieces::new(1, Arc::clone(&progress));
+            pieces.load(Bytes::from_static(b"ab"));
+            assert!(pieces.next().is_some());
+            pieces.accepted();
+            let blocked = progress.blocked(Duration::from_millis(5));
+            assert!(tokio::time::timeout(Duration::from_millis(30), blocked).await.is_err());
+            assert!(pieces.next().is_some());
+            progress.blocked(Duration::from_millis(5)).await;
+        });
+    }
+
+    proptest! {
+        #[test]
+        fn the_pieces_are_the_message(message: Vec<u8>, bytes_max in 0usize..9) {
+            let mut pieces = Pieces::new(bytes_max, Arc::default());
+            pieces.load(message.clone().into());
+            let mut joined = Vec::new();
+            while let Some(piece) = pieces.next() {
+                prop_assert!((1..=bytes_max.max(1)).contains(&piece.len()));
+                joined.extend_from_slice(&piece);
+            }
+            prop_assert_eq!(joined, message);
+        }
+    }
+}
