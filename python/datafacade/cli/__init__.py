@@ -1,1 +1,1 @@
-"""The command line: one verb per use case; faces translate, never decide."""
+"""The command line: ``datafacade serve | watch | demo | book | health | ...``."""

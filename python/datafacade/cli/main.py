@@ -1,37 +1,86 @@
 """The program ``datafacade``: all verbs, and what every verb does with errors and interrupts."""
 
+from __future__ import annotations
+
+import inspect
 import sys
+from collections.abc import Callable, Sequence
 
 import typer
 
-from datafacade.cli import replay, serve
+from datafacade.cli import book, health, instruments, record, replay, serve, version, watch
+from datafacade.cli.failure import FAILED, INTERRUPTED, failure_of
+from datafacade.cli.output import fail
 
-EXIT_INTERRUPTED = 130
+ABOUT = "Crypto market data that proves itself: live order books and trades over one gRPC service."
+VERBS: tuple[Callable[..., None], ...] = (
+    serve.serve,
+    watch.watch,
+    book.book,
+    health.health,
+    instruments.instruments,
+    record.record,
+    replay.replay,
+    version.version,
+)
+SIM_SETTINGS = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": ["--no-help"]}
 
 app = typer.Typer(
     name="datafacade",
-    help="Crypto market data that proves itself: live order books, trades and tickers over one gRPC service.",
+    help=ABOUT,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    rich_markup_mode="markdown",
+    rich_markup_mode="rich",
 )
-app.command("replay")(replay.replay)
-app.command("serve")(serve.serve)
 
 
 @app.callback()
-def main() -> None:
-    """Crypto market data that proves itself: live order books, trades and tickers over one gRPC service."""
+def about() -> None:
+    """Crypto market data that proves itself: live order books and trades over one gRPC service."""
+
+
+def sim(context: typer.Context) -> None:
+    """Simulate the four venues on loopback, with faults on demand: datafacade sim --help."""
+    from datafacade.sim.cli import main as simulate  # late: the other verbs start without it
+
+    raise typer.Exit(simulate(context.args))
+
+
+def help_of(verb: Callable[..., None]) -> str:
+    """Return a verb's docstring; paragraphs with indented lines keep their lines."""
+    paragraphs = inspect.cleandoc(verb.__doc__ or "").split("\n\n")
+    return "\n\n".join(f"\b\n{text}" if "\n  " in text else text for text in paragraphs)
+
+
+for verb in VERBS:
+    app.command(help=help_of(verb), short_help=(verb.__doc__ or "").partition(".")[0] + ".")(verb)
+app.command(context_settings=SIM_SETTINGS, add_help_option=False)(sim)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb; return its exit code. No traceback ever reaches the user.
+
+    Args:
+        argv: Words behind the program's name; None: those of this process.
+    """
+    try:
+        app(args=None if argv is None else list(argv), prog_name="datafacade")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else FAILED if end.code else 0
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except Exception as error:  # the root of the program
+        failure = failure_of(error)
+        fail(failure.text, *failure.hints)
+        return failure.code
+    return 0
 
 
 def run() -> None:
-    """Run the program; no traceback ever reaches the user."""
-    try:
-        app()
-    except KeyboardInterrupt:
-        sys.exit(EXIT_INTERRUPTED)
+    """Run the program."""
+    sys.exit(main())
 
 
 if __name__ == "__main__":

@@ -1,67 +1,91 @@
 """``datafacade replay``: what a recorded session says, proven by the same machine as live data."""
 
-import json
+from __future__ import annotations
+
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
+from rich import box
 from rich.table import Table
+from rich.text import Text
 
-from datafacade.hot.capture import NotACapture
-from datafacade.hot.replay import ReplayError, replay_file
+from datafacade.cli.ask import Json
+from datafacade.cli.failure import UsageError
+from datafacade.cli.output import out, warn, write_json
+from datafacade.cli.text import clean
 
 
 def replay(
-    file: Annotated[Path, typer.Argument(help="A capture (NAME.dfcap.zst).")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A capture, NAME.dfcap.zst.")],
+    as_json: Json = False,
     checkpoint_every: Annotated[
         int, typer.Option(min=0, help="Describe each book after every N applied updates; 0: never.")
     ] = 0,
 ) -> None:
     """Replay a capture and say what came of it: books, proofs, trades.
 
+    The same capture gives the same answer on any machine: all times come from the file.
+
     Examples:
+      datafacade replay session.dfcap.zst
+      datafacade replay session.dfcap.zst --json --checkpoint-every 1000
 
-        datafacade replay session.dfcap.zst
-
-        datafacade replay session.dfcap.zst --json --checkpoint-every 1000
-
-    Exit codes: 0 replayed (a cut file too, with a warning), 2 the file is no capture or cannot be replayed.
+    Exit codes: 0 replayed (a cut file too, with a warning), 2 it is no capture or cannot be replayed.
     """
+    from datafacade.hot.capture import NotACapture  # late: the other verbs start without the core
+    from datafacade.hot.replay import ReplayError, replay_file
+
     try:
         report, is_cut = replay_file(file, checkpoint_every=checkpoint_every)
-    except OSError as error:
-        typer.echo(f"datafacade: {file}: {(error.strerror or str(error)).lower()}", err=True)
-        raise typer.Exit(2) from None
     except (NotACapture, ReplayError) as error:
-        typer.echo(f"datafacade: {error}", err=True)
-        raise typer.Exit(2) from None
+        raise UsageError(str(error)) from None
     if is_cut:
-        typer.echo(f"datafacade: {file}: the file is cut; replayed to its last whole record", err=True)
+        warn(f"{file}: the file is cut; replayed to its last whole record")
     if as_json:
-        typer.echo(json.dumps(report))
-    else:
-        show(report)
+        write_json(report)
+        return
+    console = out()
+    console.print(f"{report['frames']:,} frames, {report['errors']:,} of them could not be decoded")
+    console.print(_books(report["books"]))
+    if report["trades"]:
+        console.print(_trades(report["trades"]))
 
 
-def show(report: dict[str, Any]) -> None:
-    """Print the report for people."""
-    console = Console()
-    console.print(f"{report['frames']} frames, {report['errors']} undecodable")
-    books = Table(title="books", title_justify="left")
-    for name in ("book", "state", "integrity", "updates", "gaps", "resyncs", "proofs", "best bid", "best ask", "levels"):
-        books.add_column(name)
-    for key, book in report["books"].items():
-        proofs = f"{book['proofs']['checked']} ({book['proofs']['failed']} failed)"
-        best = [" x ".join(level) if level else "-" for level in (book["best_bid"], book["best_ask"])]
-        counts = [str(book[name]) for name in ("updates", "gaps", "resyncs")]
-        levels = f"{book['bids']} / {book['asks']}"
-        books.add_row(key, book["state"], book["integrity"], *counts, proofs, *best, levels)
-    trades = Table(title="trades", title_justify="left")
-    for name in ("instrument", "count", "quantity", "vwap", "missing ids"):
-        trades.add_column(name)
-    for key, tally in report["trades"].items():
-        missing = "-" if tally["id_gaps"] is None else str(tally["id_gaps"])
-        trades.add_row(key, str(tally["count"]), tally["quantity"], tally["vwap"], missing)
-    console.print(books, trades)
+def _books(books: Mapping[str, Mapping[str, Any]]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, header_style="dim")
+    for name in ("book", "state", "proven by", "best bid", "best ask"):
+        table.add_column(name, no_wrap=True)
+    for name in ("levels", "updates", "proofs", "failed", "gaps", "resyncs"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for key, book in books.items():
+        proofs = book["proofs"]
+        is_live = book["state"] == "LIVE"
+        failed = Text(f"{proofs['failed']:,}", style="bold red" if proofs["failed"] else "green")
+        table.add_row(
+            Text(clean(key), style="bold"),
+            Text(book["state"], style="green" if is_live else "yellow"),
+            Text(clean(str(book.get("integrity", ""))).lower().replace("_", " ")),
+            *[Text(" x ".join(level) if level else "-") for level in (book["best_bid"], book["best_ask"])],
+            f"{book['bids']:,} + {book['asks']:,}",
+            f"{book['updates']:,}",
+            f"{proofs['checked']:,}",
+            failed,
+            f"{book['gaps']:,}",
+            f"{book['resyncs']:,}",
+        )
+    return table
+
+
+def _trades(trades: Mapping[str, Mapping[str, Any]]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, header_style="dim")
+    table.add_column("trades of", no_wrap=True)
+    for name in ("count", "quantity", "vwap", "missing ids"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for key, tally in trades.items():
+        missing = "-" if tally["id_gaps"] is None else f"{tally['id_gaps']:,}"
+        table.add_row(
+            Text(clean(key), style="bold"), f"{tally['count']:,}", tally["quantity"], tally["vwap"], missing
+        )
+    return table

@@ -1,6 +1,8 @@
 """``datafacade serve``: the service itself, live venues by default."""
 
-import asyncio
+from __future__ import annotations
+
+import os
 import sys
 from collections.abc import Sequence
 from enum import StrEnum
@@ -9,12 +11,13 @@ from typing import Annotated
 
 import typer
 
-from datafacade.app import run_service
-from datafacade.config import load_config
-from datafacade.errors import AddressTaken, ConfigError
+from datafacade.cli.ask import Json
+from datafacade.cli.output import write_json
 
-EXIT_FAILED = 1
-EXIT_CONFIG = 2
+ConfigDir = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="DIR", help="Folder of YAML files; each replaces the packaged one."),
+]
 
 
 class EdgeName(StrEnum):
@@ -25,38 +28,45 @@ class EdgeName(StrEnum):
 
 
 def serve(
-    config: Annotated[
-        Path | None, typer.Option(help="Folder of YAML files that override the packaged ones, file by file.")
+    config: ConfigDir = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on; loopback by default.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port, 50051 by default; 0: a free one.")
     ] = None,
-    host: Annotated[str, typer.Option(help="Loopback address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0: a free one.")] = 50051,
-    edge: Annotated[EdgeName, typer.Option(help="The server: rust, or grpcio as the reference.")] = EdgeName.RUST,
-    dev: Annotated[bool, typer.Option("--dev", help="Serve reflection, for grpcurl and the like.")] = False,
+    edge: Annotated[EdgeName, typer.Option(help="The server; grpcio is the reference.")] = EdgeName.RUST,
+    dev: Annotated[bool, typer.Option("--dev", help="Serve reflection, for grpcurl.")] = False,
+    insecure_public: Annotated[
+        bool, typer.Option("--insecure-public", help="Allow an address that others can reach, without TLS.")
+    ] = False,
+    as_json: Json = False,
 ) -> None:
-    """Serve market data over gRPC until SIGTERM or Ctrl-C.
+    """Serve live market data over gRPC until Ctrl-C or SIGTERM.
+
+    Logs are JSON lines on stderr; once requests are answered, stdout says where.
 
     Examples:
-
-        datafacade serve
-
-        datafacade serve --config ./config --port 0 --dev
+      datafacade serve                      # the real venues
+      datafacade serve --port 0 --dev       # a free port, with reflection
+      datafacade serve --config ./config    # own venues.yaml, service.yaml
 
     Exit codes: 0 stopped in order, 1 the port is taken, 2 the configuration is wrong (file, line, key).
     """
-    try:
-        settings = load_config(config)
-        asyncio.run(
-            run_service(settings, host=host, port=port, edge=edge.value, dev=dev, ready=announce),
-        )
-    except ConfigError as error:
-        typer.echo(f"datafacade: {error}", err=True)
-        raise typer.Exit(EXIT_CONFIG) from None
-    except AddressTaken as error:
-        typer.echo(f"datafacade: {error}", err=True)
-        raise typer.Exit(EXIT_FAILED) from None
+    from datafacade.app import serve as run  # late: the other verbs start without it
+    from datafacade.config import load_config
 
+    def ready(addresses: Sequence[str]) -> None:
+        if as_json:
+            write_json({"addresses": list(addresses), "pid": os.getpid()})
+            return
+        sys.stdout.write(f"serving on {', '.join(addresses)}\n")
+        sys.stdout.flush()
 
-def announce(addresses: Sequence[str]) -> None:
-    """Tell whoever started us where clients can connect: one line on stdout."""
-    sys.stdout.write(f"serving on {', '.join(addresses)}\n")
-    sys.stdout.flush()
+    run(
+        load_config(config),
+        host=host,
+        port=port,
+        edge=edge.value,
+        dev=dev,
+        insecure_public=insecure_public,
+        ready=ready,
+    )

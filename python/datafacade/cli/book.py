@@ -1,0 +1,134 @@
+"""``datafacade book``: one book with its proof."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from datafacade.cli.ask import TARGET_DEFAULT, Json, Target, ask
+from datafacade.cli.output import out, write_json
+from datafacade.cli.text import clean, grouped
+from datafacade.client import Book, Level
+
+BAR_WIDTH = 14
+BARS = " ▏▎▍▌▋▊▉█"
+
+
+def book(
+    venue: Annotated[str, typer.Argument(help="As kraken or binance-usdm.")],
+    symbol: Annotated[str, typer.Argument(help="Any spelling: BTC-USD, BTCUSDT, XBT/USD.")],
+    depth: Annotated[
+        int, typer.Option("--depth", "-d", min=0, help="Levels a side; 0: the whole book.")
+    ] = 10,
+    allow_unverified: Annotated[
+        bool, typer.Option("--allow-unverified", help="Accept a book that carries no proof.")
+    ] = False,
+    target: Target = TARGET_DEFAULT,
+    as_json: Json = False,
+) -> None:
+    """Print one live order book and what proves it.
+
+    Examples:
+      datafacade book kraken BTC-USD
+      datafacade book binance BTCUSDT --depth 50 --json
+
+    Exit codes: 0 printed, 1 no service, unknown symbol (with near matches), book not ready or not proven.
+    """
+    found = ask(
+        target,
+        lambda client: client.get_book_l2(venue, symbol, depth=depth, allow_unverified=allow_unverified),
+    )
+    if as_json:
+        write_json(as_values(found))
+        return
+    console = out()
+    style = "bold green" if found.is_proven else "bold yellow"
+    spread = "" if found.spread is None else f"   spread {found.spread:f}, {found.spread_bps:.2f} bp"
+    console.print(
+        Text.assemble(
+            (f"{clean(found.venue)}:{clean(found.symbol)}", "bold"),
+            "  ",
+            (f"● {found.state}", style),
+            (f"   proven by {found.integrity.lower().replace('_', ' ') or 'nothing'}", style),
+            (f"   seq {found.seq}{spread}", "dim"),
+        )
+    )
+    console.print(_table(found))
+
+
+def as_values(found: Book) -> dict[str, Any]:
+    """Return a book for programs; prices and quantities are exact decimal texts."""
+
+    def levels(side: list[Level]) -> list[list[str]]:
+        return [[f"{level.price:f}", f"{level.quantity:f}"] for level in side]
+
+    stamp, proof = found.stamp, found.proof
+    return {
+        "venue": found.venue,
+        "symbol": found.symbol,
+        "state": found.state,
+        "integrity": found.integrity,
+        "epoch": stamp.epoch,
+        "seq": stamp.seq,
+        "venue_sequence": stamp.venue_sequence,
+        "ts_event": stamp.ts_event,
+        "ts_recv": stamp.ts_recv,
+        "proof": {"seq": proof.seq, "levels": proof.levels, "venue_sequence": proof.venue_sequence},
+        "spread": None if found.spread is None else f"{found.spread:f}",
+        "spread_bps": found.spread_bps,
+        "bids": levels(found.bids),
+        "asks": levels(found.asks),
+    }
+
+
+def _table(found: Book) -> Table:
+    bids, asks = found.bids, found.asks
+    largest = max((level.quantity for level in (*bids, *asks)), default=None)
+    table = Table(box=box.SIMPLE_HEAD, header_style="dim")
+    for name, side in (
+        ("", "right"),
+        ("quantity", "right"),
+        ("bid", "right"),
+        ("ask", "left"),
+        ("quantity", "left"),
+        ("", "left"),
+    ):
+        table.add_column(name, justify="right" if side == "right" else "left", no_wrap=True)
+    for rank in range(max(len(bids), len(asks))):
+        row: list[Text] = []
+        if rank < len(bids):
+            bid = bids[rank]
+            share = float(bid.quantity / largest) if largest else 0.0
+            row += [
+                Text(bar(share)[::-1], style="green"),
+                Text(f"{bid.quantity:f}"),
+                Text(grouped(bid.price), style="green"),
+            ]
+        else:
+            row += [Text("")] * 3
+        if rank < len(asks):
+            ask_level = asks[rank]
+            share = float(ask_level.quantity / largest) if largest else 0.0
+            row += [
+                Text(grouped(ask_level.price), style="red"),
+                Text(f"{ask_level.quantity:f}"),
+                Text(bar(share), style="red"),
+            ]
+        table.add_row(*row)
+    return table
+
+
+def bar(share: float) -> str:
+    """Return a bar as long as a share from 0 to 1.
+
+    Example:
+        >>> bar(0.5)
+        '███████'
+    """
+    eighths = round(max(0.0, min(1.0, share)) * BAR_WIDTH * 8)
+    whole, rest = divmod(eighths, 8)
+    return "█" * whole + (BARS[rest] if rest else "")

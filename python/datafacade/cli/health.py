@@ -1,0 +1,136 @@
+"""``datafacade health``: how a running service and its venues are."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from datafacade.cli.ask import TARGET_DEFAULT, Json, Target, ask
+from datafacade.cli.message import Enum, plain, word
+from datafacade.cli.output import out, write_json
+from datafacade.cli.text import clean, clock, duration
+from datafacade.v1 import health_pb2, types_pb2
+
+STYLES = {"HEALTHY": "bold green", "DEGRADED": "bold yellow", "OFFLINE": "bold red"}
+NS_PER_S = 1_000_000_000
+
+
+def health(
+    venues: Annotated[
+        list[str] | None, typer.Option("--venue", "-v", help="Repeatable; all by default.")
+    ] = None,
+    target: Target = TARGET_DEFAULT,
+    as_json: Json = False,
+) -> None:
+    """Tell how a running service and its venues are, in real numbers.
+
+    Examples:
+      datafacade health
+      datafacade health --venue kraken --json
+
+    Exit codes: 0 answered, 1 no service answers, or there is no such venue.
+    """
+    answer = ask(target, lambda client: client.health(venues or ()))
+    if as_json:
+        write_json(plain(answer))
+        return
+    console = out()
+    console.print(_heading(answer, target))
+    console.print(_venues(answer))
+    streams = _streams(answer)
+    if streams.row_count:
+        console.print(streams)
+    edge, limits = answer.edge, answer.limits
+    console.print(
+        f"{edge.subscribers} subscribers on {edge.connections} connections,"
+        f" {edge.updates_sent:,} updates sent,"
+        f" {edge.slow_readers} slow readers, {edge.unary_calls:,} unary calls,"
+        f" {limits.pairs} of {limits.pairs_max} pairs"
+    )
+    for warning in answer.warnings:
+        console.print(Text(f"warning: {clean(warning)}", style="yellow"))
+
+
+def _heading(answer: health_pb2.HealthResponse, target: str) -> Text:
+    status = _word(health_pb2.HealthStatus.DESCRIPTOR, answer.status)
+    uptime = clock(answer.uptime_ns / NS_PER_S)
+    return Text.assemble(
+        (f"● {status.lower()}", STYLES.get(status, "")),
+        (f"   datafacade {clean(answer.version, 32)} at {target}, up {uptime}", "dim"),
+        ("   draining" if answer.is_draining else "", "bold yellow"),
+    )
+
+
+def _word(enum: Enum, number: int) -> str:
+    return str(word(enum, number))
+
+
+def _venues(answer: health_pb2.HealthResponse) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, header_style="dim")
+    for name in ("venue", "status", "sockets", "REST", "advice"):
+        table.add_column(name, no_wrap=True)
+    for name in (
+        "messages",
+        "trades",
+        "book updates",
+        "proofs",
+        "failed",
+        "gaps",
+        "reconnects",
+        "p50",
+        "p99",
+    ):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in answer.venues:
+        status = _word(health_pb2.HealthStatus.DESCRIPTOR, row.status)
+        counts = row.counts
+        rest = "-" if not row.HasField("rest_healthy") else "yes" if row.rest_healthy else "no"
+        table.add_row(
+            Text(clean(row.venue), style="bold"),
+            Text(status.lower(), style=STYLES.get(status, "")),
+            "connected" if row.ws_connected else Text("down", style="red"),
+            rest,
+            _word(health_pb2.Recommendation.DESCRIPTOR, row.recommendation).lower().replace("_", " "),
+            f"{counts.messages:,}",
+            f"{counts.trades:,}",
+            f"{counts.book_updates:,}",
+            f"{counts.proofs_checked:,}",
+            Text(f"{counts.proofs_failed:,}", style="bold red" if counts.proofs_failed else ""),
+            Text(f"{counts.gaps:,}", style="bold red" if counts.gaps else ""),
+            f"{counts.reconnects:,}",
+            *_quantiles(row),
+        )
+    return table
+
+
+def _quantiles(row: health_pb2.VenueHealth) -> list[str]:
+    """Return median and 99th percentile from the socket to published."""
+    for latency in row.latencies:
+        if latency.stage == health_pb2.LATENCY_STAGE_RECV_TO_PUBLISH and latency.quantiles.count:
+            return [duration(latency.quantiles.p50_ns), duration(latency.quantiles.p99_ns)]
+    return ["-", "-"]
+
+
+def _streams(answer: health_pb2.HealthResponse) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, header_style="dim")
+    for name in ("stream", "channel", "state", "since", "reason", "proven by"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("subscribers", justify="right")
+    for venue in answer.venues:
+        for row in venue.streams:
+            state = _word(types_pb2.State.DESCRIPTOR, row.state)
+            since_s = max(0, answer.ts_measured - row.ts_since_recv) / NS_PER_S if row.ts_since_recv else 0
+            table.add_row(
+                Text(f"{clean(venue.venue)}:{clean(row.symbol)}", style="bold"),
+                _word(types_pb2.Channel.DESCRIPTOR, row.channel).lower(),
+                Text(state, style="green" if state == "LIVE" else "yellow"),
+                clock(since_s),
+                _word(types_pb2.StateReason.DESCRIPTOR, row.reason).lower().replace("_", " "),
+                _word(types_pb2.Integrity.DESCRIPTOR, row.integrity).lower().replace("_", " "),
+                str(row.subscribers),
+            )
+    return table

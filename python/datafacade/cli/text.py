@@ -1,0 +1,103 @@
+"""Make remote text harmless and figures readable. Pure."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Final
+
+# CSI and OSC sequences as a whole, then whatever introducer is left over goes as a control character.
+_SEQUENCES: Final = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]|\x9b[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[@-Z\\-_]"
+)
+_HIDDEN: Final = frozenset(
+    {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+)  # control, direction, surrogates, unassigned
+TEXT_MAX: Final = 256
+NOTHING: Final = "-"
+BARS: Final = "▁▂▃▄▅▆▇█"
+_DURATIONS: Final = ((1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "µs"), (1, "ns"))
+
+
+def clean(text: str, longest: int = TEXT_MAX) -> str:
+    """Return remote text without control sequences, control and direction characters, cut to a length.
+
+    Example:
+        >>> clean("ok" + chr(27) + "[31m red")
+        'ok red'
+    """
+    visible = _SEQUENCES.sub("", text)
+    visible = "".join(sign for sign in visible if unicodedata.category(sign) not in _HIDDEN)
+    return visible if len(visible) <= longest else visible[: longest - 1] + "…"
+
+
+def duration(ns: float) -> str:
+    """Return a duration with three digits and its unit.
+
+    Example:
+        >>> duration(1_234_567), duration(45_600)
+        ('1.23 ms', '45.6 µs')
+    """
+    for unit_ns, unit in _DURATIONS:
+        if ns >= unit_ns:
+            value = ns / unit_ns
+            digits = 2 if value < 10 else 1 if value < 100 else 0
+            return f"{value:.{digits}f} {unit}"
+    return "0 ns"
+
+
+def clock(seconds: float) -> str:
+    """Return a span as hours, minutes and seconds.
+
+    Example:
+        >>> clock(3_723)
+        '1:02:03'
+    """
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"
+
+
+def grouped(value: Decimal | None, longest: int = 18) -> str:
+    """Return a decimal with thousands apart; a dash if there is none.
+
+    Example:
+        >>> grouped(Decimal("61602.50"))
+        '61,602.50'
+    """
+    if value is None:
+        return NOTHING
+    text = f"{value:,f}"
+    return text if len(text) <= longest else f"{value:.6g}"
+
+
+def sparkline(values: Sequence[float], width: int) -> str:
+    """Return the newest ``width`` values as bars between their smallest and largest.
+
+    Example:
+        >>> sparkline([1, 2, 3, 4], 4)
+        '▁▃▆█'
+    """
+    shown = values[-width:]
+    if not shown:
+        return ""
+    low, high = min(shown), max(shown)
+    if high == low:
+        return BARS[3] * len(shown)
+    top = len(BARS) - 1
+    return "".join(BARS[round((value - low) / (high - low) * top)] for value in shown)
+
+
+def quantile(ordered: Sequence[int], ratio: float) -> int:
+    """Return the value at a ratio of ordered values by nearest rank; 0: there are none.
+
+    Example:
+        >>> quantile([1, 2, 3, 4], 0.5), quantile([1, 2, 3, 4], 0.99)
+        (2, 4)
+    """
+    if not ordered:
+        return 0
+    rank = -(-len(ordered) * ratio // 1)  # rounded up
+    return ordered[max(0, min(len(ordered), int(rank)) - 1)]
