@@ -122,8 +122,8 @@ def ccxt(work: dict[str, Any]) -> Result:
     symbol = f"{base}/{quote}"
     market = exchange.safe_market_structure(
         {
-            "id": work["venue_symbol"], "symbol": symbol, "base": base, "quote": quote, "type": "spot", "spot": True,
-            "active": True, "precision": {"price": 0.01, "amount": 1e-8},
+            "id": work["venue_symbol"], "symbol": symbol, "base": base, "quote": quote, "type": "spot",
+            "spot": True, "active": True, "precision": {"price": 0.01, "amount": 1e-8},
             "info": {"wsname": f"{base}/{quote}"},
         }
     )  # fmt: skip
@@ -156,9 +156,7 @@ def ccxt(work: dict[str, Any]) -> Result:
     start = time.perf_counter()
     for frame in work["frames"]:
         message = json.loads(frame)
-        exchange.handle_order_book(
-            client, message.get("data", message) if work["venue"] == "binance" else message
-        )
+        exchange.handle_order_book(client, message["data"] if is_wrapped else message)
     taken = time.perf_counter() - start
     book = exchange.orderbooks[symbol]
     return len(work["frames"]) / taken, [str(Decimal(str(book[side][0][0]))) for side in ("bids", "asks")]

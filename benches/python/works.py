@@ -206,7 +206,8 @@ def okx_recorded() -> Work:
         listing = next(line.partition(": ")[2] for line in file if '"BTC-USDT"' in line and "SPOT" in line)
     sha256 = expected("okx")["okx_v5"]["final"]["BTC-USDT"]["sha256"]
     return Work(
-        "okx_books_25_levels", "okx", "public", "BTC-USDT", "BTC-USDT", listing.encode(), frames[0], frames[1:],
+        "okx_books_25_levels", "okx", "public", "BTC-USDT", "BTC-USDT", listing.encode(), frames[0],
+        frames[1:],
         sha256, 0, 30,
     )  # fmt: skip
 

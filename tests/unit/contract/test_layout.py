@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from datafacade.v1 import book_pb2, hot_pb2, lineage_pb2, market_pb2
 from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto
 
+from datafacade.v1 import book_pb2, hot_pb2, lineage_pb2, market_pb2
 from tests.unit.contract.golden import PACKAGE, ROOT, read_descriptors
 
 NUMBERS_PATH = Path(__file__).with_name("numbers.txt")
