@@ -1,0 +1,157 @@
+"""``datafacade demo``: simulator, service and client in one terminal."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Coroutine
+from typing import Annotated, Any, Final
+
+import typer
+
+from datafacade.cli.ask import Json
+from datafacade.cli.demo.children import first_of
+from datafacade.cli.demo.listener import Listener
+from datafacade.cli.demo.stage import Stage, staged
+from datafacade.cli.demo.truth import Delay
+from datafacade.cli.failure import FAILED
+from datafacade.cli.output import out, remark, write_json
+from datafacade.cli.pairs import usual_pairs
+from datafacade.cli.screen import Screen, on_interrupt
+from datafacade.client import Client
+
+VENUES: Final = ("binance", "okx", "coinbase", "kraken")
+CHANNELS: Final = ("book", "trades", "top")
+FROM_VENUE: Final = "from the venue's send to here"
+SEED: Final = 7
+PROGRESS_S: Final = 5.0
+CATCH_UP_S: Final = 2.0  # the log comes ten times a second
+
+
+def demo(
+    seconds: Annotated[
+        float | None, typer.Option(min=1, help="End by itself after so long; else at Ctrl-C.")
+    ] = None,
+    as_json: Json = False,
+    seed: Annotated[int, typer.Option(help="Seed of the simulated markets.")] = SEED,
+) -> None:
+    """Watch live books of four simulated venues prove themselves.
+
+    Starts the simulator and the service on free ports of this machine, compares each book with what the
+    simulator says is true, and stops both at the end. No network is needed.
+
+    Examples:
+      datafacade demo                        # a live table until Ctrl-C
+      datafacade demo --seconds 20 --json    # ends by itself; figures for a program
+
+    Exit codes: 0 time over or Ctrl-C, 1 a part did not run, or a book differed from the truth.
+    """
+    report = asyncio.run(perform(seconds=seconds, is_quiet=as_json, seed=seed))
+    if report is None:
+        return
+    if as_json:
+        write_json(report)
+    if not report["books_equal_truth"]:
+        raise typer.Exit(FAILED)
+
+
+async def perform(*, seconds: float | None, is_quiet: bool, seed: int) -> dict[str, Any] | None:
+    """Run all parts; return the figures, or None if it was interrupted before all parts ran.
+
+    Raises:
+        ProgramFailed: A part did not start, or ended early.
+    """
+    stop, begun = asyncio.Event(), asyncio.Event()
+    with contextlib.ExitStack() as signals:
+        signals.enter_context(on_interrupt(stop.set))
+
+        async def play() -> dict[str, Any] | None:
+            async with staged(seed) as stage:
+                begun.set()
+                show = _count(stage, seconds, stop) if is_quiet else _draw(stage, seconds, seed)
+                report = await first_of(show, *(child.ended() for child in stage.children))
+                signals.enter_context(
+                    on_interrupt(stop.set)
+                )  # the screen had its own; all is stopped in peace
+                return report
+
+        async def leave() -> None:
+            await stop.wait()
+            if begun.is_set():
+                await asyncio.Event().wait()  # whoever shows ends by itself
+
+        return await first_of(play(), leave())
+
+
+async def _draw(stage: Stage, seconds: float | None, seed: int) -> dict[str, Any]:
+    """Show the live table; return the figures."""
+
+    def took(delay: Delay) -> None:
+        screen.tally.row(delay.venue, delay.symbol).latencies_ns.append(delay.ns)
+
+    pairs = usual_pairs(VENUES)
+    listener = Listener(dict(pairs), on_delay=took)
+    async with Client(stage.target) as client:
+        subscription = client.subscribe(*pairs[0], CHANNELS)
+        for venue, symbols in pairs[1:]:
+            subscription.add(venue, symbols, CHANNELS)
+        screen = Screen(
+            subscription,
+            title="datafacade demo",
+            target=f"four simulated venues, seed {seed}, through the service at {stage.target}",
+            latency_of=FROM_VENUE,
+            before_frame=lambda: verdict(listener),
+        )
+        await _listened(listener, stage, screen.run(out(), seconds=seconds))
+        remark(verdict(listener))
+        return listener.report(await client.health())
+
+
+async def _count(stage: Stage, seconds: float | None, stop: asyncio.Event) -> dict[str, Any]:
+    """Count without a picture, and tell how it goes on stderr; return the figures."""
+
+    async def over() -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await stop.wait()
+
+    async def tell() -> None:
+        started = time.monotonic()
+        await listener.is_first_live.wait()
+        remark(f"first live book after {time.monotonic() - started:.1f} s")
+        while True:
+            await asyncio.sleep(PROGRESS_S)
+            remark(f"{listener.live()} books live; {verdict(listener)}")
+
+    listener = Listener(dict(usual_pairs(VENUES)))
+    await _listened(listener, stage, first_of(over(), tell()))
+    remark(verdict(listener))
+    async with Client(stage.target) as client:
+        return listener.report(await client.health())
+
+
+async def _listened(listener: Listener, stage: Stage, show: Coroutine[Any, Any, None]) -> None:
+    """Listen and judge while ``show`` runs, then judge what has come."""
+
+    async def follow() -> None:
+        await first_of(show, listener.listen(stage.target))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CATCH_UP_S):
+                await listener.settled()
+
+    await first_of(follow(), listener.read_log(stage.log))
+
+
+def verdict(listener: Listener) -> str:
+    """Return in one line how the books compare with the truth."""
+    truth = listener.truth
+    if truth.is_equal:
+        return (
+            f"all {len(truth.books)} books equal the simulator's truth in {truth.comparisons:,} comparisons"
+        )
+    wrong = [" ".join(pair) for pair, book in truth.books.items() if book.differing or book.unknown]
+    if wrong:
+        return f"DIFFERENT FROM THE SIMULATOR'S TRUTH: {', '.join(wrong)}"
+    compared = sum(bool(book.compared) for book in truth.books.values())
+    return f"{compared} of {len(truth.books)} books compared with the simulator's truth so far"

@@ -1,0 +1,58 @@
+"""Point the service at simulated venues: the packaged ``venues.yaml`` with other hosts."""
+
+from __future__ import annotations
+
+import importlib.resources
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import urlsplit, urlunsplit
+
+import yaml
+
+Ports = Mapping[str, Mapping[str, Mapping[str, str]]]  # venue, product, "ws" or "rest": URL
+
+_DEFAULTS: Final = importlib.resources.files("datafacade.config") / "defaults" / "venues.yaml"
+
+
+def venues_yaml(ports: Ports) -> str:
+    """Return the packaged ``venues.yaml`` with scheme and host of each URL swapped to the simulator's.
+
+    Args:
+        ports: ``venues`` of the simulator's ports.
+    """
+    tree = yaml.safe_load(_DEFAULTS.read_text(encoding="utf-8"))
+    return yaml.safe_dump(moved(tree, ports), sort_keys=False)
+
+
+def moved(tree: Mapping[str, Any], ports: Ports) -> dict[str, Any]:
+    """Return the tree of ``venues.yaml`` with each feed at the simulator."""
+    venues = {
+        venue: {
+            **settings,
+            "feeds": {
+                product: _feed(urls, ports[venue.partition("-")[0]][product])
+                for product, urls in settings["feeds"].items()
+            },
+        }
+        for venue, settings in tree["venues"].items()
+    }
+    return {**tree, "allow_private_upstream": True, "venues": venues}
+
+
+def _feed(urls: Mapping[str, Any], places: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        **urls,
+        "ws_url": swapped(urls["ws_url"], places["ws"]),
+        "base_url": swapped(urls["base_url"], places["rest"]),
+    }
+
+
+def swapped(url: str, place: str) -> str:
+    """Return ``url`` with scheme and host of ``place``.
+
+    Example:
+        >>> swapped("wss://ws.kraken.com/v2", "ws://127.0.0.1:4711")
+        'ws://127.0.0.1:4711/v2'
+    """
+    scheme, host, *_ = urlsplit(place)
+    return urlunsplit((scheme, host, *urlsplit(url)[2:]))
