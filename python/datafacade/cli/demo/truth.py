@@ -100,6 +100,7 @@ class Witness:
     unknown: int = 0  # changes that no frame explains
     copy: Copy = field(default_factory=Copy)
     frames: deque[Frame] = field(default_factory=lambda: deque(maxlen=FRAMES_KEPT))
+    reached: Frame | None = None  # what the copy holds, unless more of the same frame follows
     is_joined: bool = False  # frames can be counted from here on
     is_partial: bool = False  # more parts of a snapshot follow
 
@@ -120,9 +121,18 @@ class Witness:
             self.frames.popleft()
         return self.frames.popleft()
 
-    def compare(self, frame: Frame) -> None:
-        """Compare with the digests of the frame that the copy has reached."""
-        if self.state != LIVE or not (frame.top or frame.whole):
+    def continues(self, update: hot_pb2.Update) -> bool:
+        """Tell whether an update is of the frame that the copy holds: Coinbase sends two events in one."""
+        return (
+            self.reached is not None
+            and update.HasField("venue_sequence")
+            and self.reached.sequence == update.venue_sequence
+        )
+
+    def conclude(self) -> None:
+        """Compare with the digests of the frame that the copy has reached: nothing more of it follows."""
+        frame, self.reached = self.reached, None
+        if self.state != LIVE or frame is None or not (frame.top or frame.whole):
             return
         self.compared += 1
         is_top_equal = not frame.top or self.copy.sha256(TOP_LEVELS) == frame.top
@@ -198,6 +208,8 @@ class Truth:
             return None
         match kind:
             case "stream_state":
+                if book.state == LIVE:
+                    book.conclude()
                 book.state = update.stream_state.state
             case "book_snapshot":
                 _on_snapshot(book, update)
@@ -207,25 +219,23 @@ class Truth:
 
 
 def _on_snapshot(book: Witness, update: hot_pb2.Update) -> None:
+    book.conclude()
     book.copy.load(update, is_first=not book.is_partial)
     book.is_partial = bool(update.flags & types_pb2.UPDATE_FLAG_MORE)
     if book.is_partial:
         return
     is_cut = bool(update.flags & types_pb2.UPDATE_FLAG_CUT)  # made for us: no frame of its own
-    frame = None if is_cut and not update.HasField("venue_sequence") else book.frame_of(update)
-    book.is_joined = frame is not None
-    if frame is not None:
-        book.compare(frame)
+    book.reached = None if is_cut and not update.HasField("venue_sequence") else book.frame_of(update)
+    book.is_joined = book.reached is not None
 
 
 def _on_delta(book: Witness, update: hot_pb2.Update) -> int | None:
+    if not book.continues(update):
+        book.conclude()
+        book.reached = book.frame_of(update)
+        book.unknown += book.reached is None
     book.copy.change(update)
-    frame = book.frame_of(update)
-    if frame is None:
-        book.unknown += 1
-        return None
-    book.compare(frame)
-    return frame.sent_mono_ns
+    return None if book.reached is None else book.reached.sent_mono_ns
 
 
 def _frame(record: Mapping[str, Any]) -> Frame:
