@@ -105,7 +105,11 @@ def _lost_deltas(
             end = max(end, one.update.ts_recv)
             delivered[one.update.venue_sequence].append(one.update.ts_recv)
     covered = holes(told)
-    events = [(frame.sequence, frame.t_wall_ns) for frame in sent if frame.kind == "update"]
+    events = [
+        (frame.sequence, frame.t_wall_ns)
+        for frame in sent
+        if frame.kind == "update" and frame.fault is None  # a damaged frame is not what the truth says
+    ]
     events += [
         (fault.sequence, fault.t_wall_ns)
         for fault in truth.applied

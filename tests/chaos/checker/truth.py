@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
-from tests.chaos.checker.names import Topic, channel_of, symbol_of, venue_of
+from tests.chaos.checker.names import BOOK, Topic, channel_of, symbol_of, venue_of
 
 Record = dict[str, Any]
+HTTP_OK: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class Truth:
     sent: list[Sent] = field(default_factory=list)
     applied: list[Applied] = field(default_factory=list)
     connections: list[Record] = field(default_factory=list)
+    snapshots: list[tuple[Topic, int]] = field(default_factory=list)  # whole books, wall time
 
     def of(self, topic: Topic) -> list[Sent]:
         """Return the frames of one topic, in order."""
@@ -70,10 +72,16 @@ def read_truth(lines: Iterable[str]) -> Truth:
                 sent = _sent(record)
                 if sent is not None:
                     truth.sent.append(sent)
+                    if sent.kind == "snapshot":
+                        truth.snapshots.append((sent.topic, sent.t_wall_ns))
             case "fault" if record["phase"] == "armed":
                 options[record["id"]] = record.get("options") or {}
             case "fault" if record["phase"] == "applied":
                 truth.applied.append(_applied(record, options.get(record["id"], {})))
+            case "rest" if record.get("symbol") and record["status"] == HTTP_OK:
+                venue = venue_of(record["venue"], record["product"])
+                topic = Topic(venue, symbol_of(record["venue"], record["symbol"]), BOOK)
+                truth.snapshots.append((topic, record["t_wall_ns"]))
             case "connection":
                 truth.connections.append(record)
     return truth

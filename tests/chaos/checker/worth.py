@@ -18,6 +18,8 @@ MATCH_NS: Final = 10_000_000_000
 LOST_NS: Final = 100_000_000  # what was sent so shortly before a connection broke may never have arrived
 TOP_LEVELS: Final = 50
 CHAINED: Final = frozenset({"binance", "binance-usdm", "binance-coinm", "okx", "coinbase"})
+UNNOTICEABLE: Final = frozenset({"suppress_delete"})  # where no checksum is; unless the book crosses
+FOREVER: Final = 1 << 63
 DATA: Final = ("book_delta", "book_snapshot")
 
 
@@ -29,7 +31,7 @@ def equals_truth(truth: Truth, story: Story) -> Verdict:
             continue
         frames = truth.of(topic)
         if topic.venue in CHAINED:
-            _by_number(verdict, topic, frames, told)
+            _by_number(verdict, topic, frames, told, _doubtful(truth, topic, told))
         else:
             _by_order(verdict, topic, [frame for frame in frames if frame.top50], told)
         _checkpoints(verdict, topic, told)
@@ -56,6 +58,22 @@ def _live_books(told: Sequence[Told]) -> Iterator[tuple[Told, NaiveBook]]:
             yield moment.told, moment.book
 
 
+def _doubtful(truth: Truth, topic: Topic, told: Sequence[Told]) -> list[tuple[int, int]]:
+    """Return the stretches (wall time) in which a book is wrong and no protocol can tell.
+
+    A sequence chain proves that nothing is missing, not that the content is right. They end
+    with the first book that was made from a snapshot of the venue.
+    """
+    stretches = []
+    whole = [t_wall_ns for snapshot, t_wall_ns in truth.snapshots if snapshot == topic]
+    books = [one.update.ts_recv for one in told if one.kind == "book_snapshot" and not one.is_cut]
+    for fault in truth.applied:
+        if fault.topic == topic and fault.verb in UNNOTICEABLE:
+            fresh = min((at for at in whole if at > fault.t_wall_ns), default=FOREVER)
+            stretches.append((fault.t_wall_ns, min((at for at in books if at >= fresh), default=FOREVER)))
+    return stretches
+
+
 def _closing(told: Sequence[Told]) -> dict[int, bool]:
     """Return the places of records that end a frame's changes; True: LIVE is told before the next change."""
     closing: dict[int, bool] = {}
@@ -68,17 +86,28 @@ def _closing(told: Sequence[Told]) -> dict[int, bool]:
 
 
 def _same_frame(one: Told, other: Told) -> bool:
+    """Tell whether two changes come from one message; only a number says so: two may be read at once."""
     a, b = one.update, other.update
-    return (a.ts_recv, a.venue_sequence, one.is_cut) == (b.ts_recv, b.venue_sequence, other.is_cut)
+    if not a.HasField("venue_sequence") or one.is_cut != other.is_cut:
+        return False
+    return (a.ts_recv, a.venue_sequence) == (b.ts_recv, b.venue_sequence)
 
 
-def _by_number(verdict: Verdict, topic: Topic, frames: Iterable[Sent], told: Sequence[Told]) -> None:
+def _by_number(
+    verdict: Verdict,
+    topic: Topic,
+    frames: Iterable[Sent],
+    told: Sequence[Told],
+    doubtful: Sequence[tuple[int, int]],
+) -> None:
     """Compare where both name the same message of the venue."""
     by_number: dict[int, list[Sent]] = defaultdict(list)
     for frame in frames:
         if frame.sequence is not None:
             by_number[frame.sequence].append(frame)
     for data, book in _live_books(told):
+        if any(since <= data.update.ts_recv < until for since, until in doubtful):
+            continue
         sent = by_number.get(data.update.venue_sequence, ())
         near = [frame for frame in sent if 0 <= data.update.ts_recv - frame.t_wall_ns < MATCH_NS]
         if near and near[-1].top50:  # an older connection may have used the number too

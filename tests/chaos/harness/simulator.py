@@ -99,6 +99,10 @@ class SimulatorProcess:
 
         return until(look, within_s=within_s, what=f"fault {fault} happens (else the row is vacuous)")
 
+    def over(self, fault: int, *, within_s: float) -> None:
+        """Wait until nothing of a fault is left to come."""
+        until(lambda: bool(self.proof(fault)["is_over"]), within_s=within_s, what=f"fault {fault} is over")
+
     def end(self, fault: int) -> None:
         """Take a fault back."""
         self.ask("DELETE", f"/faults/{fault}")
