@@ -42,9 +42,8 @@ class CaptureReader:
     def __init__(self, path: Path) -> None:
         self._file: BinaryIO = path.open("rb")
         try:
-            self._stream = zstandard.ZstdDecompressor().stream_reader(
-                self._file, read_size=CHUNK_BYTES, read_across_frames=True
-            )
+            self._frame = zstandard.ZstdDecompressor().decompressobj()
+            self._is_frame_begun = False
             self._buffer = bytearray()
             self._at = 0
             self.is_cut = False  # whether the file ended inside a record or a zstd frame
@@ -84,16 +83,24 @@ class CaptureReader:
             raise NotACapture(f"{path}: the header line has no created_ns") from error
 
     def _fill(self) -> bool:
+        """Decompress the next piece of the file into the buffer; False at its end."""
+        del self._buffer[: self._at]
+        self._at = 0
+        piece = self._file.read(CHUNK_BYTES)
+        if not piece:
+            self.is_cut = self.is_cut or self._is_frame_begun
+            return False
         try:
-            chunk = self._stream.read(CHUNK_BYTES)
+            while piece:
+                self._buffer += self._frame.decompress(piece)
+                self._is_frame_begun = not self._frame.eof
+                piece = b""
+                if self._frame.eof:
+                    piece = self._frame.unused_data
+                    self._frame = zstandard.ZstdDecompressor().decompressobj()
         except zstandard.ZstdError:
             self.is_cut = True
             return False
-        if not chunk:
-            return False
-        del self._buffer[: self._at]
-        self._at = 0
-        self._buffer += chunk
         return True
 
     def _line(self, bytes_max: int = 256) -> bytes | None:
