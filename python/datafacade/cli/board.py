@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import groupby
-from typing import Final
+from typing import Final, NamedTuple
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -15,8 +15,9 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from datafacade.cli.tally import Row, Tally
+from datafacade.cli.tally import Note, Row, Tally
 from datafacade.cli.text import NOTHING, clean, clock, duration, grouped, sparkline
+from datafacade.client.book import PROVEN
 
 STATES: Final = {
     "LIVE": ("●", "bold green"),
@@ -36,10 +37,11 @@ PROOFS: Final = {
     "UNVERIFIABLE": "unproven",
     "SUSPECT": "suspect",
 }
-WIDE: Final = 118  # columns of the terminal from which on everything is shown
-TREND_BARS: Final = 16
+TREND_BARS: Final = 12
 GOOD_NS: Final = 5_000_000
 SLOW_NS: Final = 100_000_000
+FRAME: Final = 4  # columns that the panel takes
+SPACE: Final = 2  # columns between two of the table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +52,18 @@ class Heading:
     target: str
     running_s: float
     is_connected: bool
-    latency_of: str  # what the latency column measures
+    latency_of: str  # what the latency columns measure
     note: str = ""  # one line of the owner
+
+
+class Column(NamedTuple):
+    """One column: the smaller its rank, the longer it stays when the terminal gets narrow."""
+
+    name: str
+    width: int
+    rank: int
+    is_right: bool
+    cell: Callable[[Row, float], Text]
 
 
 def board(tally: Tally, heading: Heading, *, now: float, width: int) -> RenderableType:
@@ -64,7 +76,7 @@ def board(tally: Tally, heading: Heading, *, now: float, width: int) -> Renderab
         width: Columns of the terminal.
     """
     rows = [tally.rows[key] for key in sorted(tally.rows)]
-    parts: list[RenderableType] = [_table(rows, now=now, is_wide=width >= WIDE), _totals(rows, heading, now)]
+    parts: list[RenderableType] = [_table(rows, now=now, width=width - FRAME), _totals(rows, heading, now)]
     if tally.notes:
         parts.append(_notes(tally.notes))
     return Panel(
@@ -79,86 +91,100 @@ def board(tally: Tally, heading: Heading, *, now: float, width: int) -> Renderab
     )
 
 
+def fitting(columns: Sequence[Column], width: int) -> list[Column]:
+    """Return the columns that fit side by side, the less important ones left out first; the first stay."""
+    kept = sorted(columns, key=lambda column: column.rank)
+    while len(kept) > 1 and sum(column.width + SPACE for column in kept) - SPACE > width:
+        kept.pop()
+    return [column for column in columns if column in kept]
+
+
 def _title(heading: Heading) -> Text:
     mark = ("● ", "bold green") if heading.is_connected else ("✖ ", "bold red")
-    return Text.assemble(
-        mark,
-        (clean(heading.title), "bold"),
-        (f"  {clean(heading.target)}  {clock(heading.running_s)} ", "dim"),
-    )
+    place = f"  {clean(heading.target)}  {clock(heading.running_s)} "
+    return Text.assemble(mark, (clean(heading.title), "bold"), (place, "dim"))
 
 
-def _table(rows: Sequence[Row], *, now: float, is_wide: bool) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, expand=True, header_style="dim", pad_edge=False, padding=(0, 1))
-    for name in ("venue", "symbol", "state", "proven by"):
-        table.add_column(name, no_wrap=True)
-    for name in ("checks", "bid", "ask", "spread"):
-        table.add_column(name, justify="right", no_wrap=True)
-    if is_wide:
-        table.add_column("trend", no_wrap=True)
-        table.add_column("last trade", justify="right", no_wrap=True)
-    for name in ("trades/s", "updates/s", "p50", "p99", "gaps"):
-        table.add_column(name, justify="right", no_wrap=True)
+def _table(rows: Sequence[Row], *, now: float, width: int) -> Table:
+    shown = fitting(COLUMNS, width)
+    table = Table(box=box.SIMPLE_HEAD, expand=True, header_style="dim", pad_edge=False, padding=(0, 1, 0, 0))
+    for column in shown:
+        justify = "right" if column.is_right else "left"
+        table.add_column(column.name, justify=justify, no_wrap=True, min_width=column.width)  # type: ignore[arg-type]
     for _, group in groupby(rows, key=lambda row: row.venue):
         for number, row in enumerate(group):
-            table.add_row(*_cells(row, number == 0, now=now, is_wide=is_wide))
+            cells = [column.cell(row, now) for column in shown]
+            table.add_row(Text() if number else cells[0], *cells[1:])
         table.add_section()
     return table
 
 
-def _cells(row: Row, is_first: bool, *, now: float, is_wide: bool) -> list[Text]:
+def _state(row: Row, _: float) -> Text:
     mark, style = STATES.get(row.state, ("◌", "dim"))
-    p50, p99 = row.latency()
-    cells = [
-        Text(clean(row.venue, 16) if is_first else "", style="bold"),
-        Text(clean(row.symbol, 16)),
-        Text(f"{mark} {clean(row.state, 10) or 'WAITING'}", style=style),
-        _proof(row),
-        Text(f"{row.proofs_checked:,}", style="red" if row.proofs_failed else "green"),
-        _price(row.bid, "green"),
-        _price(row.ask, "red"),
-        Text(NOTHING if row.spread_bps is None else f"{row.spread_bps:.2f} bp"),
-    ]
-    if is_wide:
-        cells += [_trend(row), _last(row)]
-    rates = [row.trade_rate.per_s(now), row.update_rate.per_s(now)]
-    cells += [Text(f"{rate:,.1f}", style="" if rate else "dim") for rate in rates]
-    cells += [_latency(p50), _latency(p99), Text(str(row.gaps), style="bold red" if row.gaps else "dim")]
-    return cells
+    return Text(f"{mark} {clean(row.state, 10) or 'WAITING'}", style=style)
 
 
-def _proof(row: Row) -> Text:
-    word = PROOFS.get(row.integrity, clean(row.integrity, 12).lower() or NOTHING)
-    if row.proofs_failed:
-        return Text(f"✖ {row.proofs_failed} failed", style="bold red")
-    is_proven = row.integrity in PROOFS and row.integrity not in ("UNVERIFIABLE", "SUSPECT")
-    if not is_proven:
+def _proof(row: Row, _: float) -> Text:
+    word = PROOFS.get(row.integrity, clean(row.integrity, 10).lower() or NOTHING)
+    if row.integrity not in PROVEN:
         return Text(word, style="yellow")
     return Text(f"✔ {word}", style="green" if row.state == "LIVE" else "dim")
 
 
-def _price(price: Decimal | None, style: str) -> Text:
-    return Text(grouped(price), style=style)
+def _proofs(row: Row, _: float) -> Text:
+    if row.proofs_failed:
+        return Text(f"✖ {row.proofs_failed:,} failed", style="bold red")
+    return Text(f"{row.proofs_checked:,}", style="green" if row.proofs_checked else "dim")
 
 
-def _trend(row: Row) -> Text:
+def _spread(row: Row, _: float) -> Text:
+    return Text(NOTHING if row.spread_bps is None else f"{row.spread_bps:.2f} bp")
+
+
+def _trend(row: Row, _: float) -> Text:
     values = list(row.trend)
-    bars = sparkline(values, TREND_BARS)
     rises = len(values) > 1 and values[-1] >= values[max(0, len(values) - TREND_BARS)]
-    return Text(bars.ljust(TREND_BARS), style="green" if rises else "red")
+    return Text(sparkline(values, TREND_BARS).ljust(TREND_BARS), style="green" if rises else "red")
 
 
-def _last(row: Row) -> Text:
+def _last(row: Row, _: float) -> Text:
     if row.last_price is None:
         return Text(NOTHING, style="dim")
     mark, style = {"BUY": ("▲", "green"), "SELL": ("▼", "red")}.get(row.last_side, (" ", ""))
     return Text(f"{mark} {grouped(row.last_price)}", style=style)
 
 
+def _price(price: Decimal | None, style: str) -> Text:
+    return Text(grouped(price), style=style)
+
+
+def _rate(per_s: float) -> Text:
+    return Text(f"{per_s:,.1f}", style="" if per_s else "dim")
+
+
 def _latency(ns: int) -> Text:
     if ns == 0:
         return Text(NOTHING, style="dim")
     return Text(duration(ns), style="green" if ns < GOOD_NS else "yellow" if ns < SLOW_NS else "red")
+
+
+COLUMNS: Final = (
+    Column("venue", 8, 0, False, lambda row, _: Text(clean(row.venue, 16), style="bold")),
+    Column("symbol", 8, 1, False, lambda row, _: Text(clean(row.symbol, 16))),
+    Column("state", 6, 2, False, _state),
+    Column("proven by", 11, 5, False, _proof),
+    Column("proofs", 6, 6, True, _proofs),
+    Column("bid", 9, 3, True, lambda row, _: _price(row.bid, "green")),
+    Column("ask", 9, 4, True, lambda row, _: _price(row.ask, "red")),
+    Column("spread", 7, 10, True, _spread),
+    Column("trend", TREND_BARS, 14, False, _trend),
+    Column("last trade", 11, 13, True, _last),
+    Column("trades/s", 8, 12, True, lambda row, now: _rate(row.trade_rate.per_s(now))),
+    Column("updates/s", 9, 11, True, lambda row, now: _rate(row.update_rate.per_s(now))),
+    Column("p50", 7, 8, True, lambda row, _: _latency(row.latency()[0])),
+    Column("p99", 7, 9, True, lambda row, _: _latency(row.latency()[1])),
+    Column("gaps", 4, 7, True, lambda row, _: Text(f"{row.gaps:,}", style="bold red" if row.gaps else "dim")),
+)
 
 
 def _totals(rows: Sequence[Row], heading: Heading, now: float) -> Text:
@@ -168,21 +194,20 @@ def _totals(rows: Sequence[Row], heading: Heading, now: float) -> Text:
     updates = sum(row.update_rate.per_s(now) for row in rows)
     trades = sum(row.trade_rate.per_s(now) for row in rows)
     return Text.assemble(
-        (f"{live} of {len(rows)} books live", "bold green" if rows and live == len(rows) else "bold yellow"),
-        ("   ", ""),
-        (f"{checked:,} proofs checked, ", "green"),
+        (f" {live} of {len(rows)} books live", "bold green" if rows and live == len(rows) else "bold yellow"),
+        (f"   {checked:,} proofs checked, ", "green"),
         (f"{failed} failed", "bold red" if failed else "green"),
         (f"   {gaps} gaps", "bold red" if gaps else "green"),
-        (f"   {updates:,.0f} updates/s   {trades:,.0f} trades/s", "bold"),
+        (f"   {updates:,.0f} updates/s, {trades:,.0f} trades/s", "bold"),
         (f"   p50, p99: {heading.latency_of}", "dim"),
     )
 
 
-def _notes(notes: Iterable[tuple[float, str, str]]) -> Text:
+def _notes(notes: Iterable[Note]) -> Text:
     lines = Text()
-    for at_s, topic, text in notes:
-        moment = time.strftime("%H:%M:%S", time.localtime(at_s)) if at_s else "        "
-        lines.append(f"\n{moment}  ", style="dim")
-        lines.append(f"{clean(topic, 40)}  ", style="bold")
-        lines.append(clean(text, 80), style="yellow")
+    for note in notes:
+        moment = time.strftime("%H:%M:%S", time.localtime(note.ts / 1e9))
+        lines.append(f"\n {moment}  ", style="dim")
+        lines.append(f"{clean(note.subject, 40)}  ", style="bold")
+        lines.append(clean(note.text, 80), style="yellow")
     return lines

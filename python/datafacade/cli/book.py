@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+from itertools import zip_longest
 from typing import Annotated, Any
 
 import typer
@@ -15,7 +17,7 @@ from datafacade.cli.text import clean, grouped
 from datafacade.client import Book, Level
 
 BAR_WIDTH = 14
-BARS = " ▏▎▍▌▋▊▉█"
+HALVES = "█▌"
 
 
 def book(
@@ -86,40 +88,25 @@ def as_values(found: Book) -> dict[str, Any]:
 
 
 def _table(found: Book) -> Table:
-    bids, asks = found.bids, found.asks
-    largest = max((level.quantity for level in (*bids, *asks)), default=None)
+    """Return both sides, the best levels on top, with bars that show where the quantity is."""
+    largest = max((level.quantity for level in (*found.bids, *found.asks)), default=Decimal(1))
     table = Table(box=box.SIMPLE_HEAD, header_style="dim")
-    for name, side in (
-        ("", "right"),
-        ("quantity", "right"),
-        ("bid", "right"),
-        ("ask", "left"),
-        ("quantity", "left"),
-        ("", "left"),
-    ):
-        table.add_column(name, justify="right" if side == "right" else "left", no_wrap=True)
-    for rank in range(max(len(bids), len(asks))):
-        row: list[Text] = []
-        if rank < len(bids):
-            bid = bids[rank]
-            share = float(bid.quantity / largest) if largest else 0.0
-            row += [
-                Text(bar(share)[::-1], style="green"),
-                Text(f"{bid.quantity:f}"),
-                Text(grouped(bid.price), style="green"),
-            ]
-        else:
-            row += [Text("")] * 3
-        if rank < len(asks):
-            ask_level = asks[rank]
-            share = float(ask_level.quantity / largest) if largest else 0.0
-            row += [
-                Text(grouped(ask_level.price), style="red"),
-                Text(f"{ask_level.quantity:f}"),
-                Text(bar(share), style="red"),
-            ]
-        table.add_row(*row)
+    for name in ("", "quantity", "bid"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name in ("ask", "quantity", ""):
+        table.add_column(name, no_wrap=True)
+    for bid, ask_level in zip_longest(found.bids, found.asks):
+        table.add_row(*reversed(_cells(bid, largest, "green")), *_cells(ask_level, largest, "red"))
     return table
+
+
+def _cells(level: Level | None, largest: Decimal, style: str) -> list[Text]:
+    """Return price, quantity and bar of one level of the right half."""
+    if level is None:
+        return [Text()] * 3
+    drawn = bar(float(level.quantity / largest))
+    drawn = drawn[::-1].replace("▌", "▐") if style == "green" else drawn  # bids grow to the left
+    return [Text(grouped(level.price), style=style), Text(f"{level.quantity:f}"), Text(drawn, style=style)]
 
 
 def bar(share: float) -> str:
@@ -129,6 +116,5 @@ def bar(share: float) -> str:
         >>> bar(0.5)
         '███████'
     """
-    eighths = round(max(0.0, min(1.0, share)) * BAR_WIDTH * 8)
-    whole, rest = divmod(eighths, 8)
-    return "█" * whole + (BARS[rest] if rest else "")
+    halves = round(max(0.0, min(1.0, share)) * BAR_WIDTH * 2)
+    return HALVES[0] * (halves // 2) + HALVES[1] * (halves % 2)

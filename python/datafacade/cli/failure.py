@@ -64,6 +64,8 @@ def _advice(error: ClientError) -> tuple[str, ...]:
     wait = (f"ask again in {error.retry_after_s:g} s",) if error.retry_after_s else ()
     unproven = ("accept it without proof:  --allow-unverified",) if error.reason == "BOOK_UNVERIFIED" else ()
     recovery = clean(error.metadata.get("recovery", ""))
+    if error.reason == "UNKNOWN_SYMBOL" and error.venue:
+        near = (*near, f"see all:  datafacade instruments {clean(error.venue, 32)}")
     told = (*near, *wait, *unproven)
     return told or ((recovery,) if recovery else ())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import Annotated
 
 import typer
@@ -12,11 +13,17 @@ from rich.text import Text
 from datafacade.cli.ask import TARGET_DEFAULT, Json, Target, ask
 from datafacade.cli.message import Enum, plain, word
 from datafacade.cli.output import out, write_json
-from datafacade.cli.text import clean, clock, duration
+from datafacade.cli.text import NOTHING, clean, clock, duration
 from datafacade.v1 import health_pb2, types_pb2
 
 STYLES = {"HEALTHY": "bold green", "DEGRADED": "bold yellow", "OFFLINE": "bold red"}
 NS_PER_S = 1_000_000_000
+CHANNELS = {
+    types_pb2.CHANNEL_BOOK_L2: "book",
+    types_pb2.CHANNEL_TRADES: "trades",
+    types_pb2.CHANNEL_TOP_OF_BOOK: "top",
+    types_pb2.CHANNEL_TICKER: "ticker",
+}
 
 
 def health(
@@ -88,13 +95,13 @@ def _venues(answer: health_pb2.HealthResponse) -> Table:
     for row in answer.venues:
         status = _word(health_pb2.HealthStatus.DESCRIPTOR, row.status)
         counts = row.counts
-        rest = "-" if not row.HasField("rest_healthy") else "yes" if row.rest_healthy else "no"
+        rest = NOTHING if not row.HasField("rest_healthy") else "yes" if row.rest_healthy else "no"
         table.add_row(
             Text(clean(row.venue), style="bold"),
             Text(status.lower(), style=STYLES.get(status, "")),
             "connected" if row.ws_connected else Text("down", style="red"),
             rest,
-            _word(health_pb2.Recommendation.DESCRIPTOR, row.recommendation).lower().replace("_", " "),
+            _lower(_word(health_pb2.Recommendation.DESCRIPTOR, row.recommendation)),
             f"{counts.messages:,}",
             f"{counts.trades:,}",
             f"{counts.book_updates:,}",
@@ -112,25 +119,40 @@ def _quantiles(row: health_pb2.VenueHealth) -> list[str]:
     for latency in row.latencies:
         if latency.stage == health_pb2.LATENCY_STAGE_RECV_TO_PUBLISH and latency.quantiles.count:
             return [duration(latency.quantiles.p50_ns), duration(latency.quantiles.p99_ns)]
-    return ["-", "-"]
+    return [NOTHING, NOTHING]
 
 
 def _streams(answer: health_pb2.HealthResponse) -> Table:
+    """Return the state of each symbol's channels, side by side."""
     table = Table(box=box.SIMPLE_HEAD, header_style="dim")
-    for name in ("stream", "channel", "state", "since", "reason", "proven by"):
+    for name in ("symbol", *CHANNELS.values(), "book proven by"):
         table.add_column(name, no_wrap=True)
-    table.add_column("subscribers", justify="right")
+    for name in ("proofs", "subscribers"):
+        table.add_column(name, justify="right", no_wrap=True)
     for venue in answer.venues:
-        for row in venue.streams:
-            state = _word(types_pb2.State.DESCRIPTOR, row.state)
-            since_s = max(0, answer.ts_measured - row.ts_since_recv) / NS_PER_S if row.ts_since_recv else 0
+        for symbol, group in groupby(venue.streams, key=lambda row: row.symbol):
+            rows = {row.channel: row for row in group}
+            book = rows.get(types_pb2.CHANNEL_BOOK_L2)
+            proven = _word(types_pb2.Integrity.DESCRIPTOR, book.integrity) if book else ""
             table.add_row(
-                Text(f"{clean(venue.venue)}:{clean(row.symbol)}", style="bold"),
-                _word(types_pb2.Channel.DESCRIPTOR, row.channel).lower(),
-                Text(state, style="green" if state == "LIVE" else "yellow"),
-                clock(since_s),
-                _word(types_pb2.StateReason.DESCRIPTOR, row.reason).lower().replace("_", " "),
-                _word(types_pb2.Integrity.DESCRIPTOR, row.integrity).lower().replace("_", " "),
-                str(row.subscribers),
+                Text(f"{clean(venue.venue)}:{clean(symbol)}", style="bold"),
+                *(_stream(rows.get(channel)) for channel in CHANNELS),
+                Text(_lower(proven)),
+                f"{book.counts.proofs_checked:,}" if book else NOTHING,
+                str(max(row.subscribers for row in rows.values())),
             )
     return table
+
+
+def _stream(row: health_pb2.StreamHealth | None) -> Text:
+    if row is None:
+        return Text(NOTHING, style="dim")
+    state = _word(types_pb2.State.DESCRIPTOR, row.state)
+    if state == "LIVE":
+        return Text("● LIVE", style="green")
+    return Text(f"{state} {_lower(_word(types_pb2.StateReason.DESCRIPTOR, row.reason))}", style="yellow")
+
+
+def _lower(name: str) -> str:
+    """Return a word of the contract as people read it."""
+    return NOTHING if name in ("", "UNSPECIFIED") else name.lower().replace("_", " ")

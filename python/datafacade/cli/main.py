@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import typer
 
-from datafacade.cli import book, health, instruments, record, replay, serve, version, watch
+from datafacade.cli import book, demo, health, instruments, record, replay, serve, version, watch
 from datafacade.cli.failure import FAILED, INTERRUPTED, failure_of
 from datafacade.cli.output import fail
 
@@ -16,6 +16,7 @@ ABOUT = "Crypto market data that proves itself: live order books and trades over
 VERBS: tuple[Callable[..., None], ...] = (
     serve.serve,
     watch.watch,
+    demo.demo,
     book.book,
     health.health,
     instruments.instruments,

@@ -14,9 +14,10 @@ from rich.live import Live
 
 from datafacade.cli.board import Heading, board
 from datafacade.cli.tally import Tally
-from datafacade.client import ConnectionLost, Event, Reconnected, Subscription
+from datafacade.client import Client, ClientError, ConnectionLost, Event, Reconnected, Subscription
 
 FRAMES_PER_S: Final = 4
+ASK_S: Final = 1.0
 FROM_SOCKET: Final = "from the service's socket to here"
 
 
@@ -28,6 +29,7 @@ class Screen:
         title: Stands above the table.
         target: Where the data come from.
         latency_of: What the latency columns measure.
+        client: Asked for the service's own counts once a second; None: only this client's are shown.
         on_event: Hears each event beside the tally.
         before_frame: Called before each picture; returns a line for below the table, or nothing.
     """
@@ -39,6 +41,7 @@ class Screen:
         title: str,
         target: str,
         latency_of: str = FROM_SOCKET,
+        client: Client | None = None,
         on_event: Callable[[Event], None] | None = None,
         before_frame: Callable[[], str] | None = None,
     ) -> None:
@@ -47,6 +50,7 @@ class Screen:
         self._title = title
         self._target = target
         self._latency_of = latency_of
+        self._client = client
         self._on_event = on_event
         self._before_frame = before_frame
         self._started_at = time.monotonic()
@@ -68,6 +72,7 @@ class Screen:
             tasks = [
                 asyncio.create_task(self._feed(), name="feed"),
                 asyncio.create_task(self._draw(live), name="draw"),
+                asyncio.create_task(self._ask(), name="ask"),
                 asyncio.create_task(self._wait(stop), name="stop"),
             ]
             try:
@@ -78,6 +83,7 @@ class Screen:
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
+            self.tally.on_reports(self._subscription.reports)
             if live is not None:
                 live.update(self.picture(live.console.width), refresh=True)
 
@@ -104,7 +110,7 @@ class Screen:
                 case Reconnected():
                     self._is_connected = True
                 case _:
-                    self.tally.on_event(event, time.monotonic())
+                    self.tally.on_event(event, now=time.monotonic(), wall_ns=time.time_ns())
             if self._on_event is not None:
                 self._on_event(event)
 
@@ -115,6 +121,14 @@ class Screen:
             elif self._before_frame is not None:
                 self._before_frame()
             await asyncio.sleep(1 / FRAMES_PER_S)
+
+    async def _ask(self) -> None:
+        """Ask the service for its counts, again and again; without a client wait for ever."""
+        while self._client is not None:
+            with contextlib.suppress(ClientError):  # the table shows that the connection is lost
+                self.tally.on_health(await self._client.health())
+            await asyncio.sleep(ASK_S)
+        await asyncio.Event().wait()
 
     async def _wait(self, stop: asyncio.Event) -> None:
         await stop.wait()

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Final
+from typing import Final, NamedTuple
 
 from datafacade.cli.text import quantile
 from datafacade.client import (
@@ -15,11 +15,14 @@ from datafacade.client import (
     Channel,
     Event,
     Gap,
+    Refused,
     StreamState,
     TopicReport,
     TopOfBook,
     Trade,
 )
+from datafacade.client.book import LIVE
+from datafacade.v1 import health_pb2, types_pb2
 
 WINDOW_S: Final = 5.0  # of rates
 LATENCIES_MAX: Final = 2_000  # newest ones that quantiles are taken of
@@ -50,6 +53,14 @@ class Rate:
         return len(self._times) / max(1.0, min(WINDOW_S, now - self._since))
 
 
+class Note(NamedTuple):
+    """Something that people should see."""
+
+    ts: int  # ns since 1970 UTC
+    subject: str
+    text: str
+
+
 @dataclass(slots=True)
 class Row:
     """One venue and symbol."""
@@ -57,9 +68,10 @@ class Row:
     venue: str
     symbol: str
     state: str = ""
-    reason: str = ""
     integrity: str = ""
-    proofs_checked: int = 0  # links and hashes that this client checked
+    was_live: bool = False
+    venue_proofs: int = 0  # links and checksums that the service checked against the venue
+    copy_proofs: int = 0  # links and hashes that this client checked on its copy
     proofs_failed: int = 0
     bid: Decimal | None = None
     ask: Decimal | None = None
@@ -75,6 +87,11 @@ class Row:
     trade_rate: Rate = field(default_factory=Rate)
     update_rate: Rate = field(default_factory=Rate)
 
+    @property
+    def proofs_checked(self) -> int:
+        """Proofs of both kinds."""
+        return self.venue_proofs + self.copy_proofs
+
     def latency(self) -> tuple[int, int]:
         """Return median and 99th percentile, ns; 0: none was measured."""
         ordered = sorted(self.latencies_ns)
@@ -82,14 +99,16 @@ class Row:
 
 
 class Tally:
-    """All rows, and the newest remarkable events."""
+    """All rows, and the newest remarkable events.
+
+    Args:
+        is_latency_measured: Take latencies from the service's socket to here; False: the owner adds them.
+    """
 
     def __init__(self, *, is_latency_measured: bool = True) -> None:
         self.rows: dict[tuple[str, str], Row] = {}
-        self.notes: deque[tuple[float, str, str]] = deque(maxlen=NOTES_MAX)  # wall time, topic, text
-        self._is_latency_measured = (
-            is_latency_measured  # from the service's socket to here; else by the owner
-        )
+        self.notes: deque[Note] = deque(maxlen=NOTES_MAX)
+        self._is_latency_measured = is_latency_measured
 
     def row(self, venue: str, symbol: str) -> Row:
         """Return the row of a venue and symbol."""
@@ -98,8 +117,9 @@ class Tally:
             found = self.rows[venue, symbol] = Row(venue, symbol)
         return found
 
-    def on_event(self, event: Event, now: float) -> None:
-        """Count one event; ``now`` in seconds of any steady clock."""
+    def on_event(self, event: Event, *, now: float, wall_ns: int) -> None:
+        """Count one event that came ``now`` (seconds, steady) and at ``wall_ns`` (since 1970 UTC)."""
+        self._note(event, wall_ns)
         match event:
             case Book():
                 self._on_book(event, now)
@@ -115,16 +135,8 @@ class Tally:
                 row.update_rate.add(now)
             case StreamState() if event.topic.channel is Channel.BOOK_L2:
                 row = self.row(event.topic.venue, event.topic.symbol)
-                if row.state and row.state != event.state:
-                    self._note(
-                        event.stamp.ts_client, event.topic, f"{row.state} to {event.state} {event.reason}"
-                    )
-                row.state, row.reason = event.state, event.reason
-            case Gap():
-                count = "unknown" if event.count is None else str(event.count)
-                self._note(event.ts_last, event.topic, f"gap {event.scope} {event.cause}, {count} missing")
-            case BookMismatch():
-                self._note(0, event.topic, f"book dropped: {event.reason}")
+                row.was_live = row.was_live or event.state == LIVE
+                row.state = event.state
 
     def on_reports(self, reports: Iterable[TopicReport]) -> None:
         """Take over what the subscription itself counts."""
@@ -136,10 +148,18 @@ class Tally:
             totals[key] = checked, failed + report.mismatches, gaps + report.gaps
             if report.topic.channel is Channel.BOOK_L2:
                 row = self.row(*key)
-                row.state, row.reason, row.integrity = report.state, report.reason, report.integrity
+                row.state, row.integrity = report.state, report.integrity
         for key, (checked, failed, gaps) in totals.items():
             row = self.row(*key)
-            row.proofs_checked, row.proofs_failed, row.gaps = checked, failed, gaps
+            row.copy_proofs, row.proofs_failed, row.gaps = checked, failed, gaps
+
+    def on_health(self, answer: health_pb2.HealthResponse) -> None:
+        """Take over how many proofs the service itself has checked."""
+        for venue in answer.venues:
+            for stream in venue.streams:
+                row = self.rows.get((venue.venue, stream.symbol))
+                if row is not None and stream.channel == types_pb2.CHANNEL_BOOK_L2:
+                    row.venue_proofs = stream.counts.proofs_checked
 
     def _on_book(self, book: Book, now: float) -> None:
         row = self.row(book.venue, book.symbol)
@@ -159,5 +179,21 @@ class Tally:
         if self._is_latency_measured and ns >= 0:
             row.latencies_ns.append(ns)
 
-    def _note(self, ts: int, topic: object, text: str) -> None:
-        self.notes.append((ts / 1e9, str(topic), text))
+    def _note(self, event: Event, wall_ns: int) -> None:
+        """Keep an event that people should see."""
+        match event:
+            case StreamState() if event.topic.channel is Channel.BOOK_L2:
+                row = self.row(event.topic.venue, event.topic.symbol)
+                if row.was_live and row.state != event.state:
+                    text = f"{row.state} to {event.state}: {event.reason}"
+                    self.notes.append(Note(wall_ns, str(event.topic), text))
+            case Gap():
+                count = "some" if event.count is None else f"{event.count:,}"
+                self.notes.append(Note(wall_ns, str(event.topic), f"gap, {count} lost: {event.cause}"))
+            case BookMismatch():
+                text = f"the copy is wrong, a fresh one is on its way: {event.reason}"
+                self.notes.append(Note(wall_ns, str(event.topic), text))
+            case Refused():
+                near = f", nearest {', '.join(event.suggestions)}" if event.suggestions else ""
+                subject = f"{event.venue}:{event.requested_symbol}/{event.channel}"
+                self.notes.append(Note(wall_ns, subject, f"{event.reason}{near}"))

@@ -17,7 +17,7 @@ _HIDDEN: Final = frozenset(
 )  # control, direction, surrogates, unassigned
 TEXT_MAX: Final = 256
 NOTHING: Final = "-"
-BARS: Final = "▁▂▃▄▅▆▇█"
+BARS: Final = "▁▂▃▄▅▆▇"  # without the full block, so that rows stay apart
 _DURATIONS: Final = ((1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "µs"), (1, "ns"))
 
 
@@ -78,7 +78,7 @@ def sparkline(values: Sequence[float], width: int) -> str:
 
     Example:
         >>> sparkline([1, 2, 3, 4], 4)
-        '▁▃▆█'
+        '▁▃▅▇'
     """
     shown = values[-width:]
     if not shown:

@@ -58,7 +58,7 @@ def watch(
 
     async def look(client: Client) -> Screen:
         async with await follow(client, venues or [], symbols or [], allow_unverified) as subscription:
-            screen = Screen(subscription, title="datafacade watch", target=target)
+            screen = Screen(subscription, title="datafacade watch", target=target, client=client)
             await screen.run(None if as_json else out(), seconds=seconds)
             if svg is not None:
                 export_svg(screen.picture(COLUMNS), svg, title=f"datafacade watch {target}")
