@@ -9,6 +9,7 @@ from typing import Final
 from tests.conformance.capture_file import Capture, Record
 from tests.conformance.sessions import Moment, Session, truth_of
 
+REPEATED_AFTER: Final = 3  # book messages between a frame and its repetition
 MARGIN: Final = 0.1  # share of the updates at either end that stays whole
 
 
@@ -69,6 +70,22 @@ def double(scene: Scene) -> Damaged:
     return scene.with_records(records, moment)
 
 
+def repeat_later(scene: Scene) -> Damaged:
+    """Deliver one book frame again when later ones of its book have come."""
+    by_symbol: dict[str, list[Moment]] = {}
+    for moment in scene.updates:
+        by_symbol.setdefault(moment.symbol, []).append(moment)
+    couples = [
+        couple
+        for moments in by_symbol.values()
+        for couple in zip(moments, moments[REPEATED_AFTER:], strict=False)
+    ]
+    moment, later = scene.random.choice(couples)
+    records = list(scene.capture.records)
+    records.insert(later.at + 1, replace(records[moment.at], ts_recv=records[later.at].ts_recv))
+    return scene.with_records(records, moment)
+
+
 def change_digit(scene: Scene) -> Damaged:
     """Change one digit of one quantity; the frame stays well formed."""
     records = list(scene.capture.records)
@@ -96,5 +113,6 @@ DAMAGES: Final[dict[str, Callable[[Scene], Damaged]]] = {
     "drop": drop,
     "swap": swap,
     "double": double,
+    "repeat": repeat_later,
     "digit": change_digit,
 }

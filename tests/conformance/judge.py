@@ -6,7 +6,7 @@ from tests.conformance.capture_file import Record
 from tests.conformance.damage import Damaged
 from tests.conformance.sessions import Moment, Proof, Session, truth_of
 from tests.conformance.subscriber import Mirror, Subscriber
-from tests.conformance.witness import Replica
+from tests.conformance.witness import Replica, Witness
 
 
 @dataclass(slots=True)
@@ -34,6 +34,7 @@ def judge(session: Session, damaged: Damaged) -> Verdict:
     verdict = Verdict(core.books, witness.books, dict.fromkeys(symbols, 0))
     for record in damaged.capture.records:
         was_live = {symbol: mirror.is_live for symbol, mirror in core.books.items()}
+        before = {symbol: steps(witness, core, symbol) for symbol in symbols}
         touched = witness.take(record)
         published = core.take(record)
         if record.kind != "f":
@@ -51,10 +52,17 @@ def judge(session: Session, damaged: Damaged) -> Verdict:
                 verdict.left_live.setdefault(symbol, verdict.messages[symbol])
         for symbol in touched:
             verdict.messages[symbol] += is_behind
+            is_ignored = steps(witness, core, symbol) == before[symbol]
+            assert not (is_ignored and symbol in published), f"an ignored message was published: {symbol}"
         if record.origin is not None:
             told = [truth[record.origin, symbol] for symbol in published if (record.origin, symbol) in truth]
             verdict.wrong += sum(not is_true(session, core.books[moment.symbol], moment) for moment in told)
     return verdict
+
+
+def steps(witness: Witness, core: Subscriber, symbol: str) -> tuple[int, int]:
+    """Return how often a book was changed, and how often it was replaced."""
+    return witness.books.get(symbol, Replica()).updates, core.books[symbol].snapshots
 
 
 def is_after(record: Record, damaged: Damaged) -> bool:

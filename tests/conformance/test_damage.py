@@ -84,10 +84,13 @@ def test_swapped_frames_are_never_applied_out_of_order(name: str, seed: int) -> 
 
 
 @pytest.mark.proves("ROW-B11")
+@pytest.mark.parametrize("damage", ["double", "repeat"])
 @pytest.mark.parametrize("name", CHAINED)
 @seeds
-def test_doubled_frame_is_ignored_where_frames_are_numbered(name: str, seed: int) -> None:
-    damaged, verdict = judged(name, "double", seed)
+def test_frame_that_comes_again_is_ignored_where_frames_are_numbered(
+    name: str, damage: str, seed: int
+) -> None:
+    damaged, verdict = judged(name, damage, seed)
     assert not verdict.left_live
     assert verdict.mirrors[damaged.symbol].is_live
     assert verdict.wrong == 0
@@ -102,7 +105,7 @@ def test_doubled_frame_without_a_number_changes_nothing(name: str, seed: int) ->
 
 
 @pytest.mark.proves("ROW-B07")
-@pytest.mark.parametrize("damage", ["drop", "swap", "digit"])
+@pytest.mark.parametrize("damage", ["drop", "swap", "repeat", "digit"])
 @pytest.mark.parametrize("name", SUMMED)
 @seeds
 def test_checksum_keeps_the_proven_levels_true(name: str, damage: str, seed: int) -> None:
@@ -120,7 +123,7 @@ def test_changed_digit_passes_a_chain_and_no_content_is_claimed(name: str, seed:
     assert not verdict.left_live
 
 
-@pytest.mark.parametrize("damage", ["drop", "swap", "digit"])
+@pytest.mark.parametrize("damage", ["drop", "swap", "repeat", "digit"])
 @pytest.mark.parametrize("name", UNPROVEN)
 @seeds
 def test_venue_without_proof_notices_nothing_but_a_crossed_book(name: str, damage: str, seed: int) -> None:

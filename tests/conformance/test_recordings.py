@@ -31,6 +31,7 @@ def agrees(book: dict[str, Any], facts: dict[str, Any]) -> None:
     assert book["sha256"] == facts["sha256"]
 
 
+@pytest.mark.proves("REQ-X4")
 @pytest.mark.parametrize("name", SESSIONS)
 def test_recording_replays_to_its_verified_books(name: str, outcomes: dict[str, Outcome]) -> None:
     outcome, facts = outcomes[name], FACTS[name]()
@@ -127,6 +128,7 @@ def test_checkpoints_every_n_updates_equal_the_witness(name: str, tmp_path: Path
         assert [checkpoint["updates"] for checkpoint in told] == list(range(every, book.updates + 1, every))
 
 
+@pytest.mark.proves("REQ-L7")
 @pytest.mark.parametrize("name", SESSIONS)
 def test_subscriber_holds_the_true_book_after_every_message(name: str) -> None:
     session, capture = SESSIONS[name], capture_of(name)
