@@ -41,7 +41,7 @@ def record(
 
     Examples:
       datafacade record --out session.dfcap.zst --seconds 60
-      datafacade record -o kraken.dfcap.zst -v kraken -s BTC-USD -s ETH-USD -c book
+      datafacade record -o kraken.dfcap.zst -v kraken -s BTC-USD -c book
       datafacade replay session.dfcap.zst
 
     Exit codes: 0 recorded, 1 a venue or symbol cannot be had, 2 bad option, configuration or file name.
