@@ -120,6 +120,7 @@ def test_close_code_stands_in_the_state_and_the_stream_heals(bed: Bed) -> None:
     assert_gaps_are_the_holes(bed, bed.topics, row.start_ns)
 
 
+@pytest.mark.proves("REQ-B5")
 @pytest.mark.proves("ROW-A12")
 def test_flapping_venue_is_dialled_less_and_less(bed: Bed) -> None:
     topics = topics_of(bed, "kraken/spot")

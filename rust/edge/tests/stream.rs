@@ -230,7 +230,7 @@ fn a_refused_request_ends_the_stream_behind_what_waits() {
 }
 
 #[test]
-fn the_first_request_must_come_and_come_in_time() {
+fn ctl_s14_the_first_request_must_come_and_come_in_time() {
     let mut options = quiet();
     options.limits.first_request_max = Duration::from_millis(40);
     let service = Service::echo(options);

@@ -27,6 +27,7 @@ async def accept(
     return call, item
 
 
+@pytest.mark.proves("REQ-A1")
 async def test_trades_of_one_venue_frame_come_as_one_batch() -> None:
     batches: asyncio.Queue[Sequence[Trade]] = asyncio.Queue()
     async with served() as (server, client):
@@ -40,6 +41,7 @@ async def test_trades_of_one_venue_frame_come_as_one_batch() -> None:
             assert [one.trade_id for one in await batches.get()] == [3]
 
 
+@pytest.mark.proves("REQ-A2")
 async def test_an_async_callback_sees_each_book_with_all_its_levels() -> None:
     seen: asyncio.Queue[tuple[int, int]] = asyncio.Queue()
     states: list[Event] = []
@@ -93,6 +95,8 @@ async def test_subscribing_an_unknown_symbol_raises_before_any_callback() -> Non
             await following
 
 
+@pytest.mark.proves("REQ-A5")
+@pytest.mark.proves("REQ-L5")
 async def test_one_book_is_answered_with_levels_of_its_own() -> None:
     rows = book_pb2.BookSnapshot(
         bid_prices=[6160201, 6160200], bid_quantities=[5, 7], ask_prices=[6160202], ask_quantities=[1]
@@ -135,6 +139,7 @@ async def test_instruments_are_read_over_all_pages() -> None:
         assert len(server.service.asked) == 3
 
 
+@pytest.mark.proves("REQ-A6")
 async def test_health_of_one_venue() -> None:
     async with served() as (_, client):
         assert (await client.venue_health("kraken")).venue == "kraken"

@@ -69,6 +69,7 @@ async def test_reflection_is_off() -> None:
         assert await call.code() == grpc.StatusCode.UNIMPLEMENTED
 
 
+@pytest.mark.proves("CTL-S9")
 async def test_reflection_tells_a_developer_the_whole_contract() -> None:
     def names(address: str) -> tuple[list[str], list[str]]:
         with grpc.insecure_channel(address) as channel:

@@ -171,6 +171,7 @@ async def test_a_closed_connection_comes_back_and_the_gap_is_told(tmp_path: Path
         assert reader.payloads("stream_state")[-1].stream_state.connection == 2
 
 
+@pytest.mark.proves("REQ-B9")
 @pytest.mark.proves("REQ-A8")
 async def test_a_venue_that_is_down_at_start_does_not_hold_up_the_others(tmp_path: Path) -> None:
     async with Simulator(SimulatorSettings(products=("kraken/spot", "okx/public"))) as simulator:
@@ -194,6 +195,7 @@ async def test_a_venue_that_is_down_at_start_does_not_hold_up_the_others(tmp_pat
         await asyncio.wait([running])
 
 
+@pytest.mark.proves("REQ-A1")
 @pytest.mark.proves("REQ-A10")
 async def test_the_facade_serves_in_process_too(tmp_path: Path) -> None:
     async with Simulator(SimulatorSettings(products=("binance/spot",))) as simulator:

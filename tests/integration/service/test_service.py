@@ -56,6 +56,8 @@ async def refused(call: Awaitable[object]) -> grpc.aio.AioRpcError:
     return caught.value
 
 
+@pytest.mark.proves("REQ-A8")
+@pytest.mark.proves("REQ-L3")
 @pytest.mark.proves("REQ-B4")
 async def test_one_stream_carries_all_channels_of_several_venues_in_order(bench: Bench) -> None:
     reader = Reader(bench)
@@ -165,6 +167,7 @@ async def test_a_subscription_without_items_ends_the_call(
     assert str(reader.error.details()).startswith(field)
 
 
+@pytest.mark.proves("CTL-S21")
 @pytest.mark.parametrize(
     "fields", [{"channels": [0]}, {"channels": [99]}, {"venues": ["mtgox"]}, {"delivery": 9}]
 )
@@ -263,6 +266,9 @@ async def test_hundreds_of_calls_that_come_and_go_leave_nothing_behind(bench: Be
 # Unary
 
 
+@pytest.mark.proves("REQ-A8")
+@pytest.mark.proves("REQ-L5")
+@pytest.mark.proves("REQ-T2")
 @pytest.mark.proves("REQ-A5")
 @pytest.mark.proves("REQ-L2")
 async def test_a_book_is_answered_from_the_live_one_with_its_proof(bench: Bench) -> None:
@@ -317,6 +323,7 @@ async def test_a_book_that_cannot_be_is_refused(
     assert reason(error).reason == why
 
 
+@pytest.mark.proves("REQ-A8")
 @pytest.mark.parametrize(
     ("method", "request_"),
     [
@@ -336,6 +343,10 @@ async def test_methods_of_later_releases_say_so(bench: Bench, method: str, reque
     assert reason(error).reason == "NOT_SUPPORTED"
 
 
+@pytest.mark.proves("REQ-A8")
+@pytest.mark.proves("REQ-B7")
+@pytest.mark.proves("REQ-B9")
+@pytest.mark.proves("REQ-H1")
 @pytest.mark.proves("REQ-H6")
 async def test_health_tells_live_numbers_per_venue_and_stream(bench: Bench) -> None:
     reader = Reader(bench)
@@ -364,6 +375,7 @@ async def test_health_tells_live_numbers_per_venue_and_stream(bench: Bench) -> N
     assert [len(venue.streams) for venue in summary.venues] == [0]
 
 
+@pytest.mark.proves("REQ-T6")
 async def test_instruments_are_listed_page_by_page(bench: Bench) -> None:
     request = reference_pb2.ListInstrumentsRequest(page_size=3)
     pages = [await bench.stub.ListInstruments(request)]

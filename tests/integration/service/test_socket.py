@@ -111,6 +111,7 @@ async def read_close(reader: asyncio.StreamReader) -> int:
             return int.from_bytes(payload[:2], "big")
 
 
+@pytest.mark.proves("CTL-S20")
 async def test_frames_come_as_bytes_in_order_with_their_read_time() -> None:
     async def handler(connection: ServerConnection) -> None:
         assert connection.request is not None

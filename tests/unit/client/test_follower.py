@@ -53,6 +53,7 @@ def test_nothing_comes_out_before_acceptance() -> None:
     assert feed(Follower(TRADES), trade(1, 1)) == []
 
 
+@pytest.mark.proves("REQ-A11")
 def test_trades_come_out_exact_and_in_order() -> None:
     made = follower(TRADES, seq_next=4)
     events = feed(made, trade(4, 70, "100.5", "0.25"), trade(5, 71))

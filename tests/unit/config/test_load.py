@@ -31,6 +31,7 @@ def refuse(folder: Path, **files: str) -> ConfigError:
     return caught.value
 
 
+@pytest.mark.proves("REQ-R4")
 @pytest.mark.proves("REQ-G1")
 @pytest.mark.proves("REQ-G2")
 @pytest.mark.proves("REQ-G3")
@@ -99,6 +100,7 @@ def test_a_venue_that_is_not_enabled_does_not_stream(tmp_path: Path) -> None:
     assert config.hot_venues() == {}
 
 
+@pytest.mark.proves("REQ-G5")
 @pytest.mark.proves("ROW-H10")
 @pytest.mark.parametrize(
     ("text", "message"),
@@ -153,6 +155,7 @@ def test_plain_text_upstreams_need_an_explicit_switch(tmp_path: Path, key: str) 
     load(tmp_path, venues=plain + "allow_private_upstream: true\n", service=service)
 
 
+@pytest.mark.proves("CTL-S23")
 def test_a_url_of_another_scheme_is_refused(tmp_path: Path) -> None:
     assert "url scheme" in str(refuse(tmp_path, venues=VENUE.replace("wss:", "file:"))).lower()
 
@@ -171,6 +174,7 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
     assert "cannot be read" in str(refuse(tmp_path))
 
 
+@pytest.mark.proves("REQ-L1")
 def test_a_venue_outside_the_authority_table_may_not_stream(tmp_path: Path) -> None:
     sources = "version: 1\nauthority: {microstructure: {allowed_sources: [okx]}}\n"
     assert "kraken is not in authority" in str(refuse(tmp_path, data_sources=sources))

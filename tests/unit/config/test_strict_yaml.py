@@ -55,6 +55,7 @@ def test_numbers_that_are_not_finite_are_refused(text: str) -> None:
     assert refuse(f"a: {text}").problem == "expected a finite number"
 
 
+@pytest.mark.proves("CTL-S29")
 @pytest.mark.parametrize(
     "text", ["a: &x 1\nb: *x", "a: !!python/object:os.system {}", "a: !!str 1", "- 1", "", "a: [", "a: b: c"]
 )
@@ -70,12 +71,14 @@ def test_a_huge_document_is_refused() -> None:
     assert "larger" in refuse("a: " + "x" * 2**20).problem
 
 
+@pytest.mark.proves("REQ-G4")
 def test_variables_come_from_the_environment_or_their_default() -> None:
     document = read('a: ${PORT:5}\nb: "${KEY}"\nc: "${NONE:}"\nd: http://${HOST:h}/x', KEY="007", PORT="9")
     assert document.data == {"a": 9, "b": "007", "c": "", "d": "http://h/x"}
     assert ("b",) in document.from_environment
 
 
+@pytest.mark.proves("REQ-G4")
 def test_a_missing_secret_names_key_and_variable_only() -> None:
     error = refuse('a: 1\nkey: "${SECRET_KEY}"', OTHER="value-of-other")
     assert str(error) == "x.yaml:2: key: environment variable SECRET_KEY is not set and has no default"

@@ -23,6 +23,8 @@ def fail(made: Breaker, times: int) -> None:
         made.failure()
 
 
+@pytest.mark.proves("REQ-R5")
+@pytest.mark.proves("ROW-C01")
 def test_it_opens_after_exactly_five_failures_in_a_row() -> None:
     made, _ = breaker()
     fail(made, 4)
@@ -36,6 +38,7 @@ def test_it_opens_after_exactly_five_failures_in_a_row() -> None:
     assert made.wait_ms() == 60_000
 
 
+@pytest.mark.proves("REQ-R5")
 def test_three_good_probes_close_it() -> None:
     made, clock = breaker()
     fail(made, 5)
@@ -73,6 +76,7 @@ def test_closing_forgets_the_longer_wait() -> None:
     assert made.wait_ms() == 60_000
 
 
+@pytest.mark.proves("ROW-C02")
 def test_a_probe_that_never_returns_counts_as_failure_after_two_seconds() -> None:
     made, clock = breaker()
     fail(made, 5)

@@ -192,6 +192,7 @@ async def test_five_refusals_open_the_breaker() -> None:
         assert bench.dials == 5
 
 
+@pytest.mark.proves("ROW-A15")
 async def test_broken_protocol_counts_against_the_venue_although_each_dial_succeeds() -> None:
     async with running() as bench:
         await bench.open()

@@ -76,6 +76,7 @@ def test_every_known_spelling_is_found(resolver: Resolver, venue: str, spelling:
     assert resolver.resolve(venue, spelling)["symbol"] == symbol
 
 
+@pytest.mark.proves("ROW-E07")
 @pytest.mark.parametrize(
     ("venue", "spelling", "nearest"),
     [
@@ -97,6 +98,7 @@ def test_an_ambiguous_spelling_names_its_candidates(resolver: Resolver) -> None:
         resolver.resolve("okx", "ABCD")
 
 
+@pytest.mark.proves("CTL-S21")
 @pytest.mark.parametrize("spelling", ["", "x" * 65, "x" * 100_000])
 def test_names_of_impossible_length_are_refused(resolver: Resolver, spelling: str) -> None:
     with pytest.raises(InvalidRequest):

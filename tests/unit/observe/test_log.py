@@ -73,6 +73,7 @@ def test_cutting_never_splits_a_character() -> None:
     assert clean("äääää", 8) == "ää..."
 
 
+@pytest.mark.proves("CTL-S25")
 def test_a_repeated_event_is_written_once_with_its_count(sink: Sink) -> None:
     for _ in range(5):
         sink.log.warning("feed.refused", extra={"venue": "okx"})

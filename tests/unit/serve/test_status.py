@@ -52,6 +52,7 @@ EXAMPLES: list[tuple[FacadeError, int, str, str | None]] = [
 ]
 
 
+@pytest.mark.proves("CTL-S26")
 @pytest.mark.parametrize(("error", "code", "reason", "detail"), EXAMPLES)
 def test_each_error_has_its_status_and_details(
     error: FacadeError, code: int, reason: str, detail: str | None
