@@ -42,6 +42,7 @@ class Mirror:
     checkpoints: int = 0  # compared
     snapshots: int = 0  # whole ones
     _is_partial: bool = False
+    _is_fresh: bool = False  # no delta came behind the snapshot: a Binance delta may straddle it
 
     @property
     def is_live(self) -> bool:
@@ -84,6 +85,7 @@ class Mirror:
         self._set(update, book.ask_prices, book.ask_quantities, is_bid=False)
         self.is_synced = not self._is_partial
         self.snapshots += self.is_synced
+        self._is_fresh = True
         self.venue_sequence = update.venue_sequence if update.HasField("venue_sequence") else None
 
     def _delta(self, update: hot_pb2.Update) -> None:
@@ -91,6 +93,7 @@ class Mirror:
         assert self.is_synced, f"{update.symbol}: a delta before a snapshot"
         if update.HasField("venue_sequence_previous") and update.venue not in VENUES_WITHOUT_CHAIN:
             self._join(update)
+        self._is_fresh = False
         self.venue_sequence = update.venue_sequence if update.HasField("venue_sequence") else None
         delta = update.book_delta
         self._set(update, delta.bid_prices, delta.bid_quantities, is_bid=True)
@@ -99,7 +102,11 @@ class Mirror:
     def _join(self, update: hot_pb2.Update) -> None:
         held = self.venue_sequence
         joins = update.venue_sequence_previous == held
-        straddles = held is not None and update.venue_sequence_previous <= held <= update.venue_sequence
+        straddles = (
+            self._is_fresh
+            and held is not None
+            and update.venue_sequence_previous <= held <= update.venue_sequence
+        )
         assert joins or straddles, f"{update.symbol}: {update.venue_sequence_previous} follows {held}"
 
     def _set(
