@@ -8,6 +8,7 @@ mod edge;
 mod feed;
 mod hub;
 mod instruments;
+mod records;
 
 /// The Rust core of datafacade.
 #[pyo3::pymodule]
