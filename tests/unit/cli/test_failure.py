@@ -42,6 +42,7 @@ def test_a_taken_port_names_the_address_and_a_way_out() -> None:
     assert any("--port 0" in hint for hint in failure.hints)
 
 
+@pytest.mark.proves("ROW-H10")
 def test_a_bad_configuration_names_file_line_and_key() -> None:
     failure = failure_of(ConfigError("own/service.yaml", 12, "hot.max_pairs", "expected an integer"))
     assert failure == (2, "own/service.yaml:12: hot.max_pairs: expected an integer", ())

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from datafacade.cli.text import BARS, clean, clock, duration, grouped, quantile, sparkline
 
 
+@pytest.mark.proves("CTL-S25")
 @pytest.mark.parametrize(
     ("remote", "shown"),
     [
@@ -30,6 +31,7 @@ def test_control_sequences_and_hidden_signs_are_stripped(remote: str, shown: str
     assert clean(remote) == shown
 
 
+@pytest.mark.proves("CTL-S25")
 @given(st.text(max_size=400), st.integers(1, 300))
 def test_nothing_that_steers_a_terminal_is_left_and_the_length_is_bounded(remote: str, longest: int) -> None:
     shown = clean(remote, longest)
