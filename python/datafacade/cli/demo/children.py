@@ -13,7 +13,7 @@ from typing import Any, Final, NoReturn, TypeVar
 from datafacade.cli.failure import ProgramFailed
 
 READY_S: Final = 60.0  # a slow machine compiles Python files at the first start
-STOP_S: Final = 5.0
+STOP_S: Final = 10.0
 LAST_LINES: Final = 8
 LINE_BYTES_MAX: Final = 1 << 20
 

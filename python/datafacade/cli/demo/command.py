@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Coroutine
-from typing import Annotated, Any, Final
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any, Final, NamedTuple
 
 import typer
 
@@ -47,45 +47,64 @@ def demo(
 
     Exit codes: 0 time over or Ctrl-C, 1 a part did not run, or a book differed from the truth.
     """
-    report = asyncio.run(perform(seconds=seconds, is_quiet=as_json, seed=seed))
-    if report is None:
+    outcome = asyncio.run(perform(seconds=seconds, is_quiet=as_json, seed=seed))
+    if outcome is None:
         return
     if as_json:
-        write_json(report)
-    if not report["books_equal_truth"]:
+        write_json(outcome.report)
+    is_equality_due = as_json and seconds is not None  # else Ctrl-C may come before the first comparison
+    if outcome.has_differed or (is_equality_due and not outcome.report["books_equal_truth"]):
         raise typer.Exit(FAILED)
 
 
-async def perform(*, seconds: float | None, is_quiet: bool, seed: int) -> dict[str, Any] | None:
-    """Run all parts; return the figures, or None if it was interrupted before all parts ran.
+class Outcome(NamedTuple):
+    """What a demo showed."""
+
+    report: dict[str, Any]
+    has_differed: bool  # a book was not as the simulator says
+
+
+async def perform(*, seconds: float | None, is_quiet: bool, seed: int) -> Outcome | None:
+    """Run all parts; return what they showed, or None if it was interrupted before all parts ran.
 
     Raises:
         ProgramFailed: A part did not start, or ended early.
     """
     stop, begun = asyncio.Event(), asyncio.Event()
     with contextlib.ExitStack() as signals:
-        signals.enter_context(on_interrupt(stop.set))
 
-        async def play() -> dict[str, Any] | None:
+        def hear_user() -> None:
+            signals.enter_context(on_interrupt(stop.set))
+
+        async def play() -> Outcome | None:
             async with staged(seed) as stage:
                 begun.set()
-                show = _count(stage, seconds, stop) if is_quiet else _draw(stage, seconds, seed)
-                report = await first_of(show, *(child.ended() for child in stage.children))
-                signals.enter_context(
-                    on_interrupt(stop.set)
-                )  # the screen had its own; all is stopped in peace
-                return report
+                if is_quiet:
+                    show = _count(stage, seconds, stop)
+                else:
+                    show = _draw(stage, seconds, seed, stop, hear_user)
+                return await first_of(show, *(child.ended() for child in stage.children))
 
         async def leave() -> None:
             await stop.wait()
             if begun.is_set():
                 await asyncio.Event().wait()  # whoever shows ends by itself
 
+        hear_user()
         return await first_of(play(), leave())
 
 
-async def _draw(stage: Stage, seconds: float | None, seed: int) -> dict[str, Any]:
-    """Show the live table; return the figures."""
+async def _draw(
+    stage: Stage, seconds: float | None, seed: int, stop: asyncio.Event, hear_user: Callable[[], None]
+) -> Outcome:
+    """Show the live table; return what it showed."""
+
+    async def show() -> None:
+        await screen.run(out(), seconds=seconds)  # with a handler of its own for Ctrl-C
+        hear_user()
+
+    async def interrupted() -> None:
+        await stop.wait()  # before the screen's handler was there
 
     def took(delay: Delay) -> None:
         screen.tally.row(delay.venue, delay.symbol).latencies_ns.append(delay.ns)
@@ -103,13 +122,13 @@ async def _draw(stage: Stage, seconds: float | None, seed: int) -> dict[str, Any
             latency_of=FROM_VENUE,
             before_frame=lambda: verdict(listener),
         )
-        await _listened(listener, stage, screen.run(out(), seconds=seconds))
+        await _listened(listener, stage, first_of(show(), interrupted()))
         remark(verdict(listener))
-        return listener.report(await client.health())
+        return Outcome(listener.report(await client.health()), listener.truth.has_differed)
 
 
-async def _count(stage: Stage, seconds: float | None, stop: asyncio.Event) -> dict[str, Any]:
-    """Count without a picture, and tell how it goes on stderr; return the figures."""
+async def _count(stage: Stage, seconds: float | None, stop: asyncio.Event) -> Outcome:
+    """Count without a picture, and tell how it goes on stderr; return what it showed."""
 
     async def over() -> None:
         with contextlib.suppress(TimeoutError):
@@ -128,7 +147,7 @@ async def _count(stage: Stage, seconds: float | None, stop: asyncio.Event) -> di
     await _listened(listener, stage, first_of(over(), tell()))
     remark(verdict(listener))
     async with Client(stage.target) as client:
-        return listener.report(await client.health())
+        return Outcome(listener.report(await client.health()), listener.truth.has_differed)
 
 
 async def _listened(listener: Listener, stage: Stage, show: Coroutine[Any, Any, None]) -> None:

@@ -152,9 +152,12 @@ class Truth:
     @property
     def is_equal(self) -> bool:
         """Whether each book was compared and never differed."""
-        return bool(self.books) and all(
-            book.compared and not book.differing and not book.unknown for book in self.books.values()
-        )
+        return bool(self.books) and not self.has_differed and all(b.compared for b in self.books.values())
+
+    @property
+    def has_differed(self) -> bool:
+        """Whether a book ever differed, or changed as nobody told it to."""
+        return any(book.differing or book.unknown for book in self.books.values())
 
     @property
     def comparisons(self) -> int:
