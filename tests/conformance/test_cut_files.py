@@ -101,3 +101,11 @@ def test_one_topic_on_two_open_sockets_is_refused(tmp_path: Path) -> None:
     outcome = replay(write(capture.with_records(doubled), tmp_path))
     assert (outcome.code, "Traceback" in outcome.stderr) == (2, False), outcome.stderr
     assert "two open sockets" in outcome.stderr
+
+
+@pytest.mark.parametrize("kept", [5, 40, 200])
+def test_file_cut_before_its_header_unpacks_replays_to_nothing(kept: int, tmp_path: Path) -> None:
+    capture = excerpt_of("kraken_v2")
+    outcome = replay(written(encode(capture)[:kept], tmp_path))
+    assert (outcome.code, "cut" in outcome.stderr) == (0, True), outcome.stderr
+    assert outcome.report["frames"] == 0

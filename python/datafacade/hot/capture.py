@@ -44,6 +44,7 @@ class CaptureReader:
         try:
             self._frame = zstandard.ZstdDecompressor().decompressobj()
             self._is_frame_begun = False
+            self._is_damaged = False
             self._buffer = bytearray()
             self._at = 0
             self.is_cut = False  # whether the file ended inside a record or a zstd frame
@@ -73,7 +74,12 @@ class CaptureReader:
             self._file.close()
 
     def _read_header(self, path: Path) -> int:
+        """Return ``created_ns``; 0 if the file is cut before its header can be unpacked."""
         line = self._line(HEADER_BYTES_MAX)
+        is_cut_early = line is None and self.is_cut and not self._is_damaged
+        if is_cut_early and MAGIC.startswith(self._buffer[: len(MAGIC)]):
+            self._buffer.clear()
+            return 0
         if line is None or not line.startswith(MAGIC):
             raise NotACapture(f"{path}: expected a capture (DFCAP1 in zstd frames), received something else")
         try:
@@ -99,7 +105,7 @@ class CaptureReader:
                     piece = self._frame.unused_data
                     self._frame = zstandard.ZstdDecompressor().decompressobj()
         except zstandard.ZstdError:
-            self.is_cut = True
+            self.is_cut = self._is_damaged = True
             return False
         return True
 
