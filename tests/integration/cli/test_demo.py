@@ -12,6 +12,7 @@ import socket
 import sys
 from asyncio.subprocess import PIPE, Process
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -114,6 +115,26 @@ async def test_a_service_that_does_not_start_is_named_with_its_last_words(
     monkeypatch.setattr(stage, "venues_yaml", lambda _: "nonsense: 1\n")
     with pytest.raises(ProgramFailed, match=r"the service ended early with exit code 2[\s\S]*venues\.yaml"):
         await command.perform(seconds=4, is_quiet=True, seed=7)
+
+
+async def test_a_service_that_dies_in_the_middle_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[int] = []
+    run = asyncio.create_subprocess_exec
+    started_ones: list[Process] = []
+
+    async def keep(*words: str, **options: Any) -> Process:  # noqa: ANN401  passed on
+        started_ones.append(await run(*words, **options))
+        return started_ones[-1]
+
+    def kill(_: Listener, update: hot_pb2.Update, __: int) -> None:
+        if not ended and update.HasField("book_delta"):
+            ended.append(started_ones[1].pid)
+            started_ones[1].kill()
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", keep)
+    monkeypatch.setattr(Listener, "on_update", kill)
+    with pytest.raises(ProgramFailed, match="the service ended early with exit code -9"):
+        await command.perform(seconds=30, is_quiet=True, seed=7)
 
 
 async def test_a_program_that_dies_later_is_named_too(

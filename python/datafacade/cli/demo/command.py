@@ -15,17 +15,18 @@ from datafacade.cli.demo.children import first_of
 from datafacade.cli.demo.listener import Listener
 from datafacade.cli.demo.stage import Stage, staged
 from datafacade.cli.demo.truth import Delay
-from datafacade.cli.failure import FAILED
+from datafacade.cli.failure import FAILED, ProgramFailed
 from datafacade.cli.output import out, remark, write_json
 from datafacade.cli.pairs import usual_pairs
 from datafacade.cli.screen import Screen, on_interrupt
-from datafacade.client import Client
+from datafacade.client import Client, ClientError
 
 VENUES: Final = ("binance", "okx", "coinbase", "kraken")
 CHANNELS: Final = ("book", "trades", "top")
 FROM_VENUE: Final = "from the venue's send to here"
 SEED: Final = 7
 PROGRESS_S: Final = 5.0
+BLAME_S: Final = 1.0  # a broken stream is told sooner than the end of the program behind it
 CATCH_UP_S: Final = 2.0  # the log comes ten times a second
 
 
@@ -83,7 +84,7 @@ async def perform(*, seconds: float | None, is_quiet: bool, seed: int) -> Outcom
                     show = _count(stage, seconds, stop)
                 else:
                     show = _draw(stage, seconds, seed, stop, hear_user)
-                return await first_of(show, *(child.ended() for child in stage.children))
+                return await _blaming(stage, show)
 
         async def leave() -> None:
             await stop.wait()
@@ -92,6 +93,21 @@ async def perform(*, seconds: float | None, is_quiet: bool, seed: int) -> Outcom
 
         hear_user()
         return await first_of(play(), leave())
+
+
+async def _blaming(stage: Stage, show: Coroutine[Any, Any, Outcome]) -> Outcome:
+    """Run ``show``; if it fails because a program ended, say that.
+
+    Raises:
+        ProgramFailed: A program ended early, or the service refuses something.
+    """
+    try:
+        return await first_of(show, *(child.ended() for child in stage.children))
+    except (ProgramFailed, ClientError):
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(BLAME_S):
+                await first_of(*(child.ended() for child in stage.children))
+        raise
 
 
 async def _draw(
