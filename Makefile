@@ -33,8 +33,10 @@ lint: $(STAMPS)/core $(STAMPS)/buf
 test-rust: $(STAMPS)/venv
 	cargo test --workspace --quiet
 
+# Fault rows assert detection and recovery times, so they run alone; all else waits on sockets and runs side by side.
 test-python: $(STAMPS)/core
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 3 --dist loadfile --ignore tests/chaos
+	$(BIN)/pytest tests/chaos
 
 rows: $(STAMPS)/venv ## which rows of the requirements and of the fault matrix have a test
 	$(BIN)/python -m tests.rows
