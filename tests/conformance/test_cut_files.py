@@ -67,7 +67,7 @@ def test_whole_file_is_replayed_without_a_warning(tmp_path: Path) -> None:
         b"",
         b"DFCAP1",
         b'{"created_ns": 1}\n',
-        gzip.compress(b'DFCAP1 {"created_ns": 1}\n'),
+        gzip.compress(b'DFCAP1 {"created_ns": 1}\n', mtime=0),
         zstandard.compress(b"nothing of ours\n"),
         zstandard.compress(b"DFCAP1 {}\n"),
         zstandard.compress(b"DFCAP2 " + b'{"created_ns": 1}\n'),
