@@ -51,8 +51,10 @@ def serve(
 
     Exit codes: 0 stopped in order, 1 the port is taken, 2 the configuration is wrong (file, line, key).
     """
-    from datafacade.app import serve as run  # late: the other verbs start without it
     from datafacade.config import load_config
+
+    settings = load_config(config)  # first: a bad file is told before the service is even loaded (row H10)
+    from datafacade.app import serve as run  # late: the other verbs start without it
 
     def ready(addresses: Sequence[str]) -> None:
         if as_json:
@@ -62,7 +64,7 @@ def serve(
         sys.stdout.flush()
 
     run(
-        load_config(config),
+        settings,
         host=host,
         port=port,
         edge=edge.value,

@@ -53,20 +53,29 @@ class Truth:
     applied: list[Applied] = field(default_factory=list)
     connections: list[Record] = field(default_factory=list)
     snapshots: list[tuple[Topic, int]] = field(default_factory=list)  # whole books, wall time
+    t_mono_ns: int = 0  # of the last record
 
     def of(self, topic: Topic) -> list[Sent]:
         """Return the frames of one topic, in order."""
         return [frame for frame in self.sent if frame.topic == topic]
 
 
-def read_truth(lines: Iterable[str]) -> Truth:
-    """Read JSON lines; a last line that is not whole is left out."""
-    truth = Truth()
-    options: dict[int, Record] = {}
-    for line in lines:
-        if not line.endswith("\n"):
-            break
-        record: Record = json.loads(line)
+class TruthReader:
+    """Reads a truth log, also while it grows."""
+
+    def __init__(self) -> None:
+        self.truth = Truth()
+        self._options: dict[int, Record] = {}
+
+    def read(self, lines: Iterable[str]) -> Truth:
+        """Take whole lines; return all that was read so far."""
+        for line in lines:
+            self._take(json.loads(line))
+        return self.truth
+
+    def _take(self, record: Record) -> None:
+        truth = self.truth
+        truth.t_mono_ns = record["t_mono_ns"]
         match record["type"]:
             case "frame":
                 sent = _sent(record)
@@ -75,16 +84,20 @@ def read_truth(lines: Iterable[str]) -> Truth:
                     if sent.kind == "snapshot":
                         truth.snapshots.append((sent.topic, sent.t_wall_ns))
             case "fault" if record["phase"] == "armed":
-                options[record["id"]] = record.get("options") or {}
+                self._options[record["id"]] = record.get("options") or {}
             case "fault" if record["phase"] == "applied":
-                truth.applied.append(_applied(record, options.get(record["id"], {})))
+                truth.applied.append(_applied(record, self._options.get(record["id"], {})))
             case "rest" if record.get("symbol") and record["status"] == HTTP_OK:
                 venue = venue_of(record["venue"], record["product"])
                 topic = Topic(venue, symbol_of(record["venue"], record["symbol"]), BOOK)
                 truth.snapshots.append((topic, record["t_wall_ns"]))
             case "connection":
                 truth.connections.append(record)
-    return truth
+
+
+def read_truth(lines: Iterable[str]) -> Truth:
+    """Read JSON lines; a last line that is not whole is left out."""
+    return TruthReader().read(line for line in lines if line.endswith("\n"))
 
 
 def _topic(record: Record) -> Topic | None:

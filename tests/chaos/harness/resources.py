@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
+SAMPLE_S = 0.01
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -23,6 +25,41 @@ def resident_bytes(pid: int | None = None) -> int:
     """Return the resident memory of a process; of this one without a pid."""
     text = Path(f"/proc/{pid or 'self'}/statm").read_text(encoding="ascii")
     return int(text.split()[1]) * PAGE_BYTES
+
+
+def cpu_ms(pid: int) -> int:
+    """Return the processor time that a process has used; the system counts in 10 ms."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) * 1_000 // os.sysconf("SC_CLK_TCK")
+
+
+class MemorySampler:
+    """Looks at a process's resident memory each 10 ms while it is entered."""
+
+    def __init__(self, pid: int) -> None:
+        self.worst = self.first = resident_bytes(pid)
+        self._pid = pid
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def _run(self) -> None:
+        while not self._done.wait(SAMPLE_S):
+            self.worst = max(self.worst, resident_bytes(self._pid))
+
+    def __enter__(self) -> MemorySampler:
+        """Begin."""
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End."""
+        self._done.set()
+        self._thread.join()
+
+    @property
+    def grown_bytes(self) -> int:
+        """Return by how much it was larger than at first, at most."""
+        return self.worst - self.first
 
 
 def resources(pid: int) -> Resources:

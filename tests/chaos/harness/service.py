@@ -20,6 +20,7 @@ from tests.chaos.harness.wait import until
 from tests.chaos.probe import identity
 
 START_S: Final = 30
+MODULE: Final = "datafacade.cli.main"
 SERVICE: Final = "/datafacade.v1.DataFacadeService"
 PATHS: Final = {  # path of the WebSocket, as the venues' sheets tell it
     "binance/spot": "/stream",
@@ -91,10 +92,11 @@ class ServiceProcess:
         *,
         port: int = 0,
         more: tuple[str, ...] = (),
+        module: str = MODULE,
         variables: Mapping[str, str] | None = None,
     ) -> None:
         self.log_path = config / "service.log"
-        self.command = [sys.executable, "-m", "datafacade.cli.main", "serve", "--config", str(config)]
+        self.command = [sys.executable, "-m", module, "serve", "--config", str(config)]
         self.command += ["--port", str(port), *more]
         self._output = (config / "service.out").open("w+", encoding="utf-8")
         with self.log_path.open("ab") as log:

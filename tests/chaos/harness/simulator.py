@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from tests.chaos.checker.truth import Record, Truth, read_truth
+from tests.chaos.checker.truth import Record, Truth, TruthReader
 from tests.chaos.harness.environment import ROOT, environment
 from tests.chaos.harness.wait import until
 
@@ -46,6 +46,8 @@ class SimulatorProcess:
         self._ports_path = folder / "ports.json"
         self.log_path = folder / "simulator.log"
         self.products = tuple(products)
+        self._truth = TruthReader()
+        self._truth_at = 0
         command = [sys.executable, "-m", "datafacade.sim", "--seed", str(seed), "--rate", str(rate)]
         command += ["--truth", str(self.truth_path), "--ports-file", str(self._ports_path)]
         command += ["--symbols", ",".join(bases), "--products", ",".join(products), *more]
@@ -131,7 +133,17 @@ class SimulatorProcess:
 
     # Truth
 
+    def truth_until(self, t_mono_ns: int) -> Truth:
+        """Return the truth log once it has come so far: it is written in tenths of a second."""
+        what = "the truth log is written"
+        until(lambda: self.read_truth().t_mono_ns > t_mono_ns, within_s=5, what=what)
+        return self.read_truth()
+
     def read_truth(self) -> Truth:
-        """Return the whole truth log as far as it is written."""
-        with self.truth_path.open(encoding="utf-8") as lines:
-            return read_truth(lines)
+        """Return the whole truth log as far as it is written; only what is new is read again."""
+        with self.truth_path.open("rb") as file:
+            file.seek(self._truth_at)
+            news = file.read()
+        whole = news.rfind(b"\n") + 1
+        self._truth_at += whole
+        return self._truth.read(news[:whole].decode().splitlines())

@@ -1,0 +1,136 @@
+"""Rows A16 and A23, from outside the process: what venues answer to a subscription, and how large."""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+import pytest
+
+from datafacade.v1 import types_pb2
+from tests.chaos.checker.names import BOOK, TRADES, Topic
+from tests.chaos.checker.story import Told, is_state
+from tests.chaos.checker.truth import Sent
+from tests.chaos.harness.bed import QUOTES, Bed
+from tests.chaos.harness.tier import IS_FULL
+from tests.chaos.harness.wait import until
+
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
+
+VENUES: Final = ("binance", "okx", "coinbase", "kraken")
+BOOKS: Final = {
+    "binance": "binance/spot",
+    "okx": "okx/public",
+    "coinbase": "coinbase/advanced",
+    "kraken": "kraken/spot",
+}
+REASON: Final = types_pb2.StateReason
+GIVEN_UP_S: Final = 20.0
+
+
+def is_rejected(told: Told) -> bool:
+    """Tell whether a record says REJECTED or DOWN: the item is given up."""
+    return is_state(told, types_pb2.STATE_REJECTED, types_pb2.STATE_DOWN)
+
+
+@pytest.mark.proves("ROW-A23")
+@pytest.mark.parametrize(
+    ("verb", "base", "reason", "venues"),
+    [
+        ("no_ack", "SOL", "ACK_TIMEOUT", VENUES),
+        ("reject", "XRP", "VENUE_REJECTED", VENUES),
+        ("ack_and_silence", "ADA", "NO_DATA", ("okx", "coinbase", "kraken")),  # Binance: issue B
+    ],
+)
+def test_item_without_answer_or_data_is_given_up_alone(
+    bed: Bed, verb: str, base: str, reason: str, venues: tuple[str, ...]
+) -> None:
+    hit = [Topic(venue, f"{base}-{QUOTES[venue]}", BOOK) for venue in venues]
+    beside = [Topic(venue, f"DOGE-{QUOTES[venue]}", BOOK) for venue in venues]
+    limit_ms = GIVEN_UP_S * 1_000 * bed.plan.scale
+    with bed.row(f"A23 {verb}", [*hit, *beside]) as row:
+        faults = {
+            topic: bed.simulator.arm(verb, venue=BOOKS[topic.venue], symbol=topic.symbol, count=100)
+            for topic in hit
+        }
+        probe = bed.new_probe()
+        try:
+            since = time.monotonic_ns()
+            for number, topic in enumerate(hit, 1):
+                symbols = [topic.symbol, f"DOGE-{QUOTES[topic.venue]}"]
+                probe.send(bed.request(topic.venue, symbols, [BOOK], number=number))
+            for topic in hit:
+                given_up = probe.wait_for(topic, is_rejected, since_ns=since, within_s=30, what="given up")
+                assert given_up.update.stream_state.reason == REASON.Value(f"STATE_REASON_{reason}")
+                row.measure("given up", limit_ms, since, given_up.t_mono_ns)
+                tries = bed.simulator.proof(faults[topic])["applied"]
+                assert tries == (1 if verb == "reject" and topic.venue != "binance" else tries)
+                assert verb == "reject" or tries == 3, f"{topic}: {tries} tries"
+            probe.wait_live(beside, within_s=10)
+            row.compare(probe, beside)
+        finally:
+            probe.close()
+
+
+def latencies(bed: Bed, topic: Topic, since_ns: int, until_ns: int) -> list[int]:
+    """Return how long frames of a topic took from the simulator's socket to the probe, ns."""
+    sent: dict[int, Sent] = {}
+    for frame in bed.simulator.read_truth().of(topic):
+        if since_ns <= frame.t_mono_ns <= until_ns and frame.sequence is not None:
+            sent[frame.sequence] = frame
+    found = []
+    for one in bed.probe.of(topic):
+        frame_sent = sent.get(one.update.venue_sequence)
+        if one.kind == "book_delta" and frame_sent is not None:
+            found.append(one.t_mono_ns - frame_sent.t_mono_ns)
+    return found
+
+
+@pytest.mark.proves("ROW-A16")
+def test_huge_snapshot_is_taken_and_delays_no_other_venue(bed: Bed) -> None:
+    mib = 24 if IS_FULL else 8
+    others = [Topic(venue, "BTC-USDT", BOOK) for venue in ("binance", "binance-usdm", "okx")]
+    huge = Topic("coinbase", "LINK-USD", BOOK)
+    coinbase = [topic for topic in bed.topics if topic.venue == "coinbase" and topic.channel == BOOK]
+    with bed.row("A16", [huge, *coinbase]) as row:
+        start = time.monotonic_ns()
+        until(lambda: len(latencies(bed, others[0], start, 1 << 63)) > 20, within_s=10, what="control")
+        [value for topic in others for value in latencies(bed, topic, start, 1 << 63)]
+        fault = bed.simulator.arm("huge_snapshot", venue="coinbase/advanced", symbol="LINK-USD", mib=mib)
+        probe = bed.new_probe()
+        try:
+            since = time.monotonic_ns()
+            probe.send(bed.request("coinbase", ["LINK-USD"], [BOOK]))
+            bed.simulator.applied(fault, within_s=20)
+            probe.wait_live([huge], within_s=30)
+            live = time.monotonic_ns()
+            first = until(lambda: bed.simulator.read_truth().of(huge), within_s=5, what="it is logged")[0]
+            assert (first.kind, first.fault) == ("snapshot", fault)
+            until(lambda: len(probe.of(huge)) > 10, within_s=10, what="changes behind the snapshot")
+            row.compare(probe, [huge])
+            checkpoint = next(one for one in probe.of(huge) if one.kind == "checkpoint").update.checkpoint
+            assert checkpoint.bid_levels + checkpoint.ask_levels > 20_000
+        finally:
+            probe.close()
+        values = [value for topic in others for value in latencies(bed, topic, since, live)]
+        assert len(values) >= 10
+        for value in values:
+            row.measure("others beside the parse", 50, 0, value)
+
+
+@pytest.mark.proves("REQ-A15")
+def test_last_subscriber_that_leaves_ends_the_venue_subscription(bed: Bed) -> None:
+    topic = Topic("kraken", "LTC-USD", TRADES)
+    probe = bed.new_probe()
+    try:
+        probe.send(bed.request("kraken", ["LTC-USD"], [TRADES]))
+        probe.wait_live([topic], within_s=10)
+        until(lambda: bed.simulator.read_truth().of(topic), within_s=30, what="the venue sends it")
+    finally:
+        probe.kill()
+        probe.close()
+    linger_s = 30 * bed.plan.scale
+    gone = time.monotonic_ns() + int((linger_s + 3) * 1e9)
+    until(lambda: time.monotonic_ns() > gone, within_s=linger_s + 5, what="the linger is over")
+    late = [frame for frame in bed.simulator.read_truth().of(topic) if frame.t_mono_ns > gone - 1_000_000_000]
+    assert not late
