@@ -56,6 +56,14 @@ class Heading:
     note: str = ""  # one line of the owner
 
 
+class Moment(NamedTuple):
+    """What the cells of one row share."""
+
+    now: float  # seconds, in the clock of the tally
+    p50_ns: int
+    p99_ns: int
+
+
 class Column(NamedTuple):
     """One column: the smaller its rank, the longer it stays when the terminal gets narrow."""
 
@@ -63,7 +71,7 @@ class Column(NamedTuple):
     width: int
     rank: int
     is_right: bool
-    cell: Callable[[Row, float], Text]
+    cell: Callable[[Row, Moment], Text]
 
 
 def board(tally: Tally, heading: Heading, *, now: float, width: int) -> RenderableType:
@@ -113,41 +121,42 @@ def _table(rows: Sequence[Row], *, now: float, width: int) -> Table:
         table.add_column(column.name, justify=justify, no_wrap=True, min_width=column.width)  # type: ignore[arg-type]
     for _, group in groupby(rows, key=lambda row: row.venue):
         for number, row in enumerate(group):
-            cells = [column.cell(row, now) for column in shown]
+            moment = Moment(now, *row.latency())
+            cells = [column.cell(row, moment) for column in shown]
             table.add_row(Text() if number else cells[0], *cells[1:])
         table.add_section()
     return table
 
 
-def _state(row: Row, _: float) -> Text:
+def _state(row: Row, _: Moment) -> Text:
     mark, style = STATES.get(row.state, ("◌", "dim"))
     return Text(f"{mark} {clean(row.state, 10) or 'WAITING'}", style=style)
 
 
-def _proof(row: Row, _: float) -> Text:
+def _proof(row: Row, _: Moment) -> Text:
     word = PROOFS.get(row.integrity, clean(row.integrity, 10).lower() or NOTHING)
     if row.integrity not in PROVEN:
         return Text(word, style="yellow")
     return Text(f"✔ {word}", style="green" if row.state == "LIVE" else "dim")
 
 
-def _proofs(row: Row, _: float) -> Text:
+def _proofs(row: Row, _: Moment) -> Text:
     if row.proofs_failed:
         return Text(f"✖ {row.proofs_failed:,} failed", style="bold red")
     return Text(f"{row.proofs_checked:,}", style="green" if row.proofs_checked else "dim")
 
 
-def _spread(row: Row, _: float) -> Text:
+def _spread(row: Row, _: Moment) -> Text:
     return Text(NOTHING if row.spread_bps is None else f"{row.spread_bps:.2f} bp")
 
 
-def _trend(row: Row, _: float) -> Text:
+def _trend(row: Row, _: Moment) -> Text:
     values = list(row.trend)
     rises = len(values) > 1 and values[-1] >= values[max(0, len(values) - TREND_BARS)]
     return Text(sparkline(values, TREND_BARS).ljust(TREND_BARS), style="green" if rises else "red")
 
 
-def _last(row: Row, _: float) -> Text:
+def _last(row: Row, _: Moment) -> Text:
     if row.last_price is None:
         return Text(NOTHING, style="dim")
     mark, style = {"BUY": ("▲", "green"), "SELL": ("▼", "red")}.get(row.last_side, (" ", ""))
@@ -179,10 +188,10 @@ COLUMNS: Final = (
     Column("spread", 7, 10, True, _spread),
     Column("trend", TREND_BARS, 14, False, _trend),
     Column("last trade", 11, 13, True, _last),
-    Column("trades/s", 8, 12, True, lambda row, now: _rate(row.trade_rate.per_s(now))),
-    Column("updates/s", 9, 11, True, lambda row, now: _rate(row.update_rate.per_s(now))),
-    Column("p50", 7, 8, True, lambda row, _: _latency(row.latency()[0])),
-    Column("p99", 7, 9, True, lambda row, _: _latency(row.latency()[1])),
+    Column("trades/s", 8, 12, True, lambda row, moment: _rate(row.trade_rate.per_s(moment.now))),
+    Column("updates/s", 9, 11, True, lambda row, moment: _rate(row.update_rate.per_s(moment.now))),
+    Column("p50", 7, 8, True, lambda _, moment: _latency(moment.p50_ns)),
+    Column("p99", 7, 9, True, lambda _, moment: _latency(moment.p99_ns)),
     Column("gaps", 4, 7, True, lambda row, _: Text(f"{row.gaps:,}", style="bold red" if row.gaps else "dim")),
 )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Final
@@ -18,6 +19,7 @@ from datafacade.client import Client, ClientError, ConnectionLost, Event, Reconn
 
 FRAMES_PER_S: Final = 4
 ASK_S: Final = 1.0
+SWITCH_S: Final = 0.000_5  # what drawing may add to a latency
 FROM_SOCKET: Final = "from the service's socket to here"
 
 
@@ -66,6 +68,7 @@ class Screen:
         stop = asyncio.Event()
         with contextlib.ExitStack() as stack:
             stack.enter_context(on_interrupt(stop.set))
+            stack.enter_context(switching_every(SWITCH_S))
             live = None
             if console is not None:
                 live = stack.enter_context(Live(console=console, auto_refresh=False))
@@ -116,8 +119,8 @@ class Screen:
 
     async def _draw(self, live: Live | None) -> None:
         while True:
-            if live is not None:
-                live.update(self.picture(live.console.width), refresh=True)
+            if live is not None:  # drawing takes some 20 ms: the loop goes on receiving meanwhile
+                await asyncio.to_thread(live.update, self.picture(live.console.width), refresh=True)
             elif self._before_frame is not None:
                 self._before_frame()
             await asyncio.sleep(1 / FRAMES_PER_S)
@@ -132,6 +135,17 @@ class Screen:
 
     async def _wait(self, stop: asyncio.Event) -> None:
         await stop.wait()
+
+
+@contextlib.contextmanager
+def switching_every(seconds: float) -> Iterator[None]:
+    """Let the threads of this process take turns so often meanwhile."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(seconds)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(usual)
 
 
 @contextlib.contextmanager

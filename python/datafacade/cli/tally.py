@@ -196,4 +196,4 @@ class Tally:
             case Refused():
                 near = f", nearest {', '.join(event.suggestions)}" if event.suggestions else ""
                 subject = f"{event.venue}:{event.requested_symbol}/{event.channel}"
-                self.notes.append(Note(wall_ns, subject, f"{event.reason}{near}"))
+                self.notes.append(Note(wall_ns, subject, f"{event.message or event.reason}{near}"))

@@ -25,6 +25,10 @@ class Level(NamedTuple):
     price: Decimal  # quote units
     quantity: Decimal  # base units, or contracts where the venue counts contracts
 
+    def __str__(self) -> str:
+        """Return it as traders write it."""
+        return f"{self.quantity:f} @ {self.price:f}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proof:
