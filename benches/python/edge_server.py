@@ -88,6 +88,15 @@ class PlayedSocket:
             self._news.clear()
             await self._news.wait()
 
+    @property
+    def has_frame(self) -> bool:
+        """Whether the next frame comes without waiting."""
+        if not self._is_playing or self._at >= len(self._frames):
+            return False
+        if self._timer is not None:
+            return self._timer.due_ns(self._at) <= self._clock.wall_ns()
+        return self._at % FRAMES_PER_LOOK != 0
+
     async def _due(self) -> int:
         now = self._clock.wall_ns()
         if self._timer is not None:

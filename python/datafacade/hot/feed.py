@@ -45,6 +45,11 @@ class Socket(Protocol):
         """Return the next frame and the wall time of its read, ns."""
         ...
 
+    @property
+    def has_frame(self) -> bool:
+        """Whether the next frame is there already."""
+        ...
+
     def send(self, text: str) -> None:
         """Send one text frame."""
         ...
@@ -244,7 +249,8 @@ class FeedRunner:
                 work = partial(self.feed.on_large_frame, frame, ts_recv)
                 await turns.detached(self._worker, work)
             else:
-                commands = on_frame(frame, ts_recv)
+                is_turn_over = count % FRAMES_AT_ONCE == FRAMES_AT_ONCE - 1
+                commands = on_frame(frame, ts_recv, socket.has_frame and not is_turn_over)
                 if commands:
                     turns.execute(commands)
             count += 1

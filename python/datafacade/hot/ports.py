@@ -55,8 +55,11 @@ class Feed(Protocol):
         """Hear that a connection is open."""
         ...
 
-    def on_frame(self, frame: bytes, ts_recv: int) -> Commands:
-        """Take one frame and the time at which the socket was read (wall ns)."""
+    def on_frame(self, frame: bytes, ts_recv: int, has_more: bool = False) -> Commands:
+        """Take one frame and the time at which the socket was read (wall ns).
+
+        ``has_more``: the next frame follows at once, so subscribers are woken for both together.
+        """
         ...
 
     def on_large_frame(self, frame: bytes, ts_recv: int) -> Commands:

@@ -95,6 +95,11 @@ class VenueSocket(asyncio.Protocol):
                 self._transport.resume_reading()
         return frame
 
+    @property
+    def has_frame(self) -> bool:
+        """Whether the next frame is there already."""
+        return bool(self._frames)
+
     def send(self, text: str) -> None:
         """Send one text frame; nothing happens once the connection is ending."""
         if self._wire.state is State.OPEN and self._verdict is None:

@@ -171,9 +171,11 @@ impl Feed {
         self.end();
     }
 
-    /// Takes one frame; `ts_recv`: wall time of the socket read, ns UTC.
-    pub fn on_frame(&mut self, frame: &[u8], ts_recv: i64) {
+    /// Takes one frame; `ts_recv`: wall time of the socket read, ns UTC. `has_more`: the next frame is there already
+    /// and follows at once, so subscribers need not be woken for this one.
+    pub fn on_frame(&mut self, frame: &[u8], ts_recv: i64, has_more: bool) {
         self.begin();
+        self.publisher.has_more = has_more;
         self.line.frame_at = self.publisher.now;
         self.line.frame_wall = ts_recv;
         self.stats.frames += 1;
@@ -230,6 +232,7 @@ impl Feed {
 
     pub(crate) fn begin(&mut self) {
         self.publisher.begin(self.clock.wall_ns(), self.clock.monotonic_ns());
+        self.publisher.has_more = false;
     }
 
     pub(crate) fn end(&mut self) {

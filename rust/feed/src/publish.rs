@@ -61,6 +61,9 @@ pub struct Publisher {
     pub now: i64,
     /// Encoded records since the start.
     pub records: u64,
+    /// Whether the same turn brings more: subscribers are woken at its end.
+    pub has_more: bool,
+    is_held: bool,
 }
 
 impl Publisher {
@@ -82,11 +85,16 @@ impl Publisher {
     /// [`PublishError`]: a fault of ours; the records are dropped and the caller starts its streams over.
     pub fn flush(&mut self, hub: &Hub) -> Result<(), PublishError> {
         if self.batch.is_empty() {
+            if !self.has_more && std::mem::take(&mut self.is_held) {
+                hub.release();
+            }
             return Ok(());
         }
         self.records += self.batch.entries.len() as u64;
         let now = Stamp { wall_ns: self.wall, mono_ns: self.now.unsigned_abs() };
-        let outcome = hub.publish(&self.batch, now);
+        self.is_held = self.has_more;
+        let outcome =
+            if self.has_more { hub.publish_held(&self.batch, now) } else { hub.publish(&self.batch, now) };
         self.batch.clear();
         outcome
     }

@@ -67,6 +67,24 @@ impl Hub {
         self.waking(|state, wakes| state.publish(batch, now, wakes))
     }
 
+    /// Publishes as [`Hub::publish`], but signals nobody yet: more follows in the same turn, and whoever waits is
+    /// better woken once. The next publication, or [`Hub::release`], signals.
+    ///
+    /// # Errors
+    /// See [`PublishError`]; nothing is published then.
+    pub fn publish_held(&self, batch: &Batch, now: Stamp) -> Result<(), PublishError> {
+        let mut state = lock(&self.state);
+        let mut wakes = std::mem::take(&mut state.wakes);
+        let result = state.publish(batch, now, &mut wakes);
+        state.wakes = wakes;
+        result
+    }
+
+    /// Signals those whom [`Hub::publish_held`] left waiting.
+    pub fn release(&self) {
+        self.waking(|_, _| ());
+    }
+
     /// Tells the hub the time although nothing is published: old records are evicted, the watermark rises.
     pub fn advance(&self, now: Stamp) {
         self.waking(|state, _| {

@@ -112,6 +112,32 @@ fn a_parked_waker_is_signalled_once_by_a_batch_and_not_again_before_it_parks_ane
 }
 
 #[test]
+fn a_held_publication_signals_at_the_end_of_its_turn() {
+    let (hub, ids) = hub(HubBounds::default(), 1);
+    let reader = hub.subscriber();
+    join(&hub, reader, ids[0], Start::Next).unwrap();
+    take(&hub, reader);
+    let count = Arc::new(Count::default());
+    let park = || hub.take(reader, 1, &mut Vec::new(), Some(&Waker::from(count.clone())));
+    assert!(matches!(park(), Taken::Empty { .. }));
+    let held = |seq| {
+        let mut batch = Batch::default();
+        add(&mut batch, ids[0], 0, RecordKind::Data, false, seq, 0, 0);
+        hub.publish_held(&batch, at(seq)).unwrap();
+    };
+    held(1);
+    held(2);
+    assert_eq!(count.get(), 0);
+    hub.release();
+    assert_eq!(count.get(), 1);
+    take(&hub, reader);
+    assert!(matches!(park(), Taken::Empty { .. }));
+    held(3);
+    publish(&hub, ids[0], RecordKind::Data, 4, 4);
+    assert_eq!((count.get(), hub.stats().wakes), (2, 2));
+}
+
+#[test]
 fn a_cut_wakes_those_who_wait_and_nobody_else() {
     let (hub, ids) = hub(HubBounds::default(), 1);
     publish(&hub, ids[0], RecordKind::Snapshot, 1, 0);

@@ -110,15 +110,18 @@ impl PyFeed {
     }
 
     /// Take one frame; `ts_recv` is the wall time of the socket read in nanoseconds.
-    fn on_frame<'py>(&self, py: Python<'py>, frame: &[u8], ts_recv: i64) -> Commands<'py> {
-        self.run(py, |feed| self.frame(feed, frame, ts_recv))
+    ///
+    /// `has_more`: the next frame was read too and follows at once; subscribers are woken for all of them together.
+    #[pyo3(signature = (frame, ts_recv, has_more = false))]
+    fn on_frame<'py>(&self, py: Python<'py>, frame: &[u8], ts_recv: i64, has_more: bool) -> Commands<'py> {
+        self.run(py, |feed| self.frame(feed, frame, ts_recv, has_more))
     }
 
     /// Take one large frame, detached from the interpreter: call it from a worker thread.
     fn on_large_frame<'py>(&self, py: Python<'py>, frame: &[u8], ts_recv: i64) -> Commands<'py> {
         py.detach(|| {
             let mut feed = self.lock();
-            guarded(&mut feed, |feed| self.frame(feed, frame, ts_recv));
+            guarded(&mut feed, |feed| self.frame(feed, frame, ts_recv, false));
         });
         drain(py, &mut self.lock())
     }
@@ -250,10 +253,10 @@ impl PyFeed {
         drain(py, &mut feed)
     }
 
-    fn frame(&self, feed: &mut Feed, frame: &[u8], ts_recv: i64) {
+    fn frame(&self, feed: &mut Feed, frame: &[u8], ts_recv: i64, has_more: bool) {
         let is_armed = std::mem::take(&mut *self.failpoint.lock().unwrap_or_else(PoisonError::into_inner));
         assert!(!is_armed, "failpoint of row H01");
-        feed.on_frame(frame, ts_recv);
+        feed.on_frame(frame, ts_recv, has_more);
     }
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,7 @@ class FakeFeed:
         self.plans: dict[str, list[list[Command]]] = {}
         self.on_call: Callable[[str], None] = lambda _: None
         self.frames: list[bytes] = []
+        self.held: list[bool] = []  # for each frame: whether its subscribers were left asleep
         self.deadline = 2**63 - 1
 
     def plan(self, name: str, *commands: Command) -> None:
@@ -52,7 +54,8 @@ class FakeFeed:
     def on_opened(self) -> Commands:
         return self._note("on_opened")
 
-    def on_frame(self, frame: bytes, ts_recv: int) -> Commands:
+    def on_frame(self, frame: bytes, ts_recv: int, has_more: bool = False) -> Commands:
+        self.held.append(has_more)
         self.frames.append(frame)
         return self._note("on_frame", frame, ts_recv)
 
@@ -108,6 +111,11 @@ class FakeSocket:
         if item is None:
             raise StopAsyncIteration
         return item
+
+    @property
+    def has_frame(self) -> bool:
+        waiting: deque[tuple[bytes, int] | None] = self.frames._queue  # type: ignore[attr-defined]  # peek
+        return bool(waiting) and waiting[0] is not None
 
     def receive(self, frame: bytes, ts_recv: int = 1) -> None:
         self.frames.put_nowait((frame, ts_recv))

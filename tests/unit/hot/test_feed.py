@@ -96,6 +96,15 @@ async def test_frames_reach_the_feed_in_order_with_their_time() -> None:
         assert frames == [("on_frame", b"%d" % number, number) for number in range(600)]
 
 
+async def test_subscribers_are_woken_at_the_end_of_every_turn() -> None:
+    async with running() as bench:
+        socket = await bench.open()
+        for number in range(300):
+            socket.receive(b"%d" % number, number)
+        await until(lambda: len(bench.feed.frames) == 300)
+        assert [at for at, is_held in enumerate(bench.feed.held) if not is_held] == [255, 299]
+
+
 async def test_large_frames_go_to_the_worker_and_keep_their_place() -> None:
     async with running() as bench:
         socket = await bench.open()

@@ -117,7 +117,7 @@ fn whole(lines: &[Line]) -> Result<Duration, Box<dyn Error>> {
     for (ts, frame) in lines {
         clock.set(*ts, *ts);
         if contains(frame.get(..20).unwrap_or_default(), b"stream") {
-            feed.on_frame(frame, *ts);
+            feed.on_frame(frame, *ts, false);
         } else {
             feed.on_recorded_snapshot("BTCUSDT", frame, *ts);
         }
