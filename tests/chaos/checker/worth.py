@@ -191,6 +191,8 @@ def never_wrong(truth: Truth, story: Story) -> Verdict:
 
 
 def _between(verdict: Verdict, topic: Topic, wrong: Wrong, told: Sequence[Told]) -> None:
+    if not any(one.kind in DATA and one.update.ts_recv < wrong.since_wall_ns for one in told):
+        return  # nobody followed it yet: there was no book to break
     verdict.compared += 1
     for one in told:
         if one.kind == "book_snapshot" and one.update.ts_recv > wrong.since_wall_ns:
