@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datafacade.client.book import Book, Proof, Sides
-from datafacade.client.stamp import Flag, Received, Stamp
+from datafacade.client.stamp import Received, Stamp
 from datafacade.client.words import INTEGRITY, STATE
 from datafacade.v1 import book_pb2
 
@@ -23,7 +23,7 @@ def book_of(answer: book_pb2.L2BookResponse, received: Received) -> Book:
         ts_client=received.wall_ns,
         mono_client_ns=received.mono_ns,
         integrity=INTEGRITY(answer.integrity),
-        flags=Flag(answer.flags),
+        flags=answer.flags,
         venue_sequence=answer.venue_sequence if answer.HasField("venue_sequence") else None,
     )
     return Book(
@@ -32,11 +32,10 @@ def book_of(answer: book_pb2.L2BookResponse, received: Received) -> Book:
         state=STATE(answer.state),
         stamp=stamp,
         proof=_proof_of(answer),
-        best_bid=sides.best(sides.bids),
-        best_ask=sides.best(sides.asks),
         is_snapshot=True,
         _sides=sides,
         _version=sides.version,
+        _best=sides.best(),
     )
 
 

@@ -69,9 +69,21 @@ class Sides:
         px, qty = self.price_exponent, self.quantity_exponent
         return [Level(decimal(price, px), decimal(quantity, qty)) for price, quantity in ladder.levels(count)]
 
-    def best(self, ladder: Ladder) -> Level | None:
-        """Return the best level of one side."""
-        level = ladder.best()
+    def best(self) -> Best:
+        """Return the best bid and ask with the exponents that they stand at."""
+        return Best(self.bids.best(), self.asks.best(), self.price_exponent, self.quantity_exponent)
+
+
+class Best(NamedTuple):
+    """Best levels as integers: what a view keeps while its book moves on."""
+
+    bid: tuple[int, int] | None
+    ask: tuple[int, int] | None
+    price_exponent: int
+    quantity_exponent: int
+
+    def level(self, level: tuple[int, int] | None) -> Level | None:
+        """Return one of the two with exact decimals."""
         if level is None:
             return None
         return Level(decimal(level[0], self.price_exponent), decimal(level[1], self.quantity_exponent))
@@ -81,7 +93,7 @@ class Sides:
 class Book:
     """A book as of ``stamp.seq``.
 
-    Best levels are taken at once. All levels are read from the client's mirror when they are asked for: in
+    Best levels stay as they are. All levels are read from the client's mirror when they are asked for: in
     the loop body or callback that received the book they are those of its ``seq``; ``freeze()`` keeps it.
 
     Example:
@@ -94,11 +106,20 @@ class Book:
     state: str  # LIVE, SYNCING, STALE, RESYNC, HALTED, REJECTED, DOWN; "": not told
     stamp: Stamp
     proof: Proof
-    best_bid: Level | None  # None: no bids
-    best_ask: Level | None  # None: no asks
     is_snapshot: bool  # whether this record replaced the whole book
     _sides: Sides
     _version: int
+    _best: Best
+
+    @property
+    def best_bid(self) -> Level | None:
+        """Highest bid; None: no bids."""
+        return self._best.level(self._best.bid)
+
+    @property
+    def best_ask(self) -> Level | None:
+        """Lowest ask; None: no asks."""
+        return self._best.level(self._best.ask)
 
     @property
     def seq(self) -> int:
@@ -123,18 +144,19 @@ class Book:
     @property
     def spread(self) -> Decimal | None:
         """Best ask minus best bid, quote units; None: a side is empty."""
-        if self.best_bid is None or self.best_ask is None:
+        best = self._best
+        if best.bid is None or best.ask is None:
             return None
-        return EXACT.subtract(self.best_ask.price, self.best_bid.price)
+        return decimal(best.ask[0] - best.bid[0], best.price_exponent)
 
     @property
     def spread_bps(self) -> float | None:
         """Spread over mid, in hundredths of a percent; None: a side is empty or mid is 0."""
-        if self.best_bid is None or self.best_ask is None:
+        best = self._best
+        if best.bid is None or best.ask is None:
             return None
-        total = EXACT.add(self.best_ask.price, self.best_bid.price)
-        spread = EXACT.subtract(self.best_ask.price, self.best_bid.price)
-        return float(spread) * 20_000 / float(total) if total else None
+        total = best.ask[0] + best.bid[0]
+        return (best.ask[0] - best.bid[0]) * 20_000 / total if total else None
 
     @property
     def bids(self) -> list[Level]:

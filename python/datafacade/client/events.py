@@ -29,7 +29,7 @@ class Trade:
     @property
     def is_backfilled(self) -> bool:
         """Whether it was fetched later, to fill a gap."""
-        return Flag.BACKFILLED in self.stamp.flags
+        return bool(self.stamp.flags & Flag.BACKFILLED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from datafacade.client.book import Book
@@ -17,6 +17,7 @@ from datafacade.client.words import DELIVERY_MODE, INTEGRITY
 from datafacade.v1 import hot_pb2, stream_pb2, types_pb2
 
 SKIPPING: Final = frozenset({"LATEST", "INTERVAL"})  # deliveries under which a hole in ``seq`` is the count
+POSITIONS: Final = frozenset({"checkpoint", "heartbeat"})
 DATA: Final = frozenset({"trade", "top_of_book", "ticker", "kline", "consolidated_top"})
 
 
@@ -44,22 +45,22 @@ class Follower:
 
     # What the call tells
 
-    def accept(self, status: stream_pb2.SubscriptionStatus, epoch: int) -> Iterator[Event]:
+    def accept(self, status: stream_pb2.SubscriptionStatus, epoch: int) -> Sequence[Event]:
         """Begin anew at the seam that a status names."""
         self._delivery = DELIVERY_MODE(status.delivery)
         self._is_followed = True
         self.report.epoch = epoch
-        yield Accepted(
+        accepted = Accepted(
             topic=self.topic,
             requested_symbol=status.requested_symbol,
             delivery=self._delivery,
             seq_next=status.seq_next,
         )
         if self._mirror is not None:
-            self._order.begin(0)
-            return
+            self._order.begin(0)  # at its snapshot
+            return (accepted,)
         self._order.begin(status.seq_next)
-        yield from self._missed(status.seq_next)
+        return (accepted, *self._missed(status.seq_next))
 
     def lose(self) -> None:
         """Hear that the call broke: nothing is known until the topic is accepted again."""
@@ -68,101 +69,105 @@ class Follower:
 
     # Records
 
-    def on_update(self, update: hot_pb2.Update, received: Received) -> Iterator[Event]:
+    def on_update(self, update: hot_pb2.Update, received: Received) -> Sequence[Event]:
         """Take one record of this topic; a book that does not fit leaves as `BookMismatch`."""
         kind = update.WhichOneof("payload")
         if kind is None or not self._is_followed:
-            return
+            return ()
         try:
             if update.seq == 0:
-                yield from self._on_stream_record(kind, update)
-            elif kind in ("checkpoint", "heartbeat") or update.flags & types_pb2.UPDATE_FLAG_CUT:
-                yield from self._on_position(kind, update, received)
-            else:
-                yield from self._on_topic_record(kind, update, received)
+                return self._on_stream_record(kind, update)
+            if kind in POSITIONS or update.flags & types_pb2.UPDATE_FLAG_CUT:
+                return self._on_position(kind, update, received)
+            return self._on_topic_record(kind, update, received)
         except MirrorBroken as broken:
             self.report.mismatches += 1
             self._drop("MISMATCH")
-            yield BookMismatch(
+            mismatch = BookMismatch(
                 topic=self.topic,
                 reason=broken.reason,
                 seq=update.seq,
                 expected=broken.expected,
                 received=broken.received,
             )
+            return (mismatch,)
 
-    def _on_stream_record(self, kind: str, update: hot_pb2.Update) -> Iterator[Event]:
+    def _on_stream_record(self, kind: str, update: hot_pb2.Update) -> Sequence[Event]:
         """Take a record that was made for this call."""
         if kind == "delivery_change":
             change = delivery_of(update.delivery_change, self.topic)
             self._delivery = change.mode_new
-            yield change
-        elif kind == "gap":
-            self.report.gaps += 1
-            yield gap_of(update.gap, self.topic)
-            self._drop_book()  # a snapshot follows, or the call ends
-            self._order.begin(0 if self._mirror is not None else update.gap.seq_last + 1)
+            return (change,)
+        if kind != "gap":
+            return ()
+        self.report.gaps += 1
+        self._drop_book()  # a snapshot follows, or the call ends
+        self._order.begin(0 if self._mirror is not None else update.gap.seq_last + 1)
+        return (gap_of(update.gap, self.topic),)
 
-    def _on_position(self, kind: str, update: hot_pb2.Update, received: Received) -> Iterator[Event]:
+    def _on_position(self, kind: str, update: hot_pb2.Update, received: Received) -> Sequence[Event]:
         """Take a record that describes a ``seq`` and has none of its own."""
         mirror, order, report = self._mirror, self._order, self.report
         report.ts_client_last = received.wall_ns
         if mirror is None:
-            return
+            return ()
         if kind == "checkpoint" and update.seq + 1 == order.expected:
             mirror.on_checkpoint(update)
             report.hashes_checked = mirror.hashes_checked
         elif kind == "book_snapshot" and mirror.on_snapshot(update):
-            yield from self._missed(update.seq + 1)
+            missed = self._missed(update.seq + 1)
             if order.expected:  # it stands for what was left out for this call
                 report.skipped += max(0, update.seq + 1 - order.expected)
             order.take(update.seq)
             report.seq = update.seq
-            yield self._view(mirror, update, received)
+            return (*missed, self._view(mirror, update, received))
+        return ()
 
-    def _on_topic_record(self, kind: str, update: hot_pb2.Update, received: Received) -> Iterator[Event]:
+    def _on_topic_record(self, kind: str, update: hot_pb2.Update, received: Received) -> Sequence[Event]:
         """Take a record with a number of its own."""
         place = self._order.place(update.seq)
         if place is Place.OLD:
             self.report.duplicates += 1
-            return
-        if place is Place.HOLE:
-            yield from self._on_hole(kind, update)
+            return ()
+        before: Sequence[Event] = self._on_hole(kind, update) if place is Place.HOLE else ()
         is_part = kind == "book_snapshot" and update.flags & types_pb2.UPDATE_FLAG_MORE
         if not is_part and (place is not Place.PRESENT or kind == "book_snapshot"):
-            yield from self._missed(update.seq)
+            if self._lost is not None:
+                before = (*before, *self._missed(update.seq))
             self._order.take(update.seq)
             self.report.seq = update.seq
         self.report.ts_recv_last = update.ts_recv or self.report.ts_recv_last
         self.report.ts_client_last = received.wall_ns
-        yield from self._content(kind, update, received)
+        event = self._content(kind, update, received)
+        return before if event is None else (*before, event)
 
-    def _content(self, kind: str, update: hot_pb2.Update, received: Received) -> Iterator[Event]:
+    def _content(self, kind: str, update: hot_pb2.Update, received: Received) -> Event | None:
         mirror, report = self._mirror, self.report
         if kind in DATA:
             report.updates += 1
             report.integrity = INTEGRITY(update.integrity)
         match kind:
+            case "book_delta" if mirror is not None:
+                mirror.on_delta(update)
+                return self._view(mirror, update, received)
             case "trade":
                 report.trades += 1
-                yield trade_of(update, received)
+                return trade_of(update, received)
             case "top_of_book":
-                yield top_of(update, received)
+                return top_of(update, received)
             case "ticker":
-                yield ticker_of(update, received)
+                return ticker_of(update, received)
             case "stream_state":
                 state = state_of(update, self.topic, received)
                 report.state, report.reason = state.state, state.reason
-                yield state
+                return state
             case "gap":
                 gap = gap_of(update.gap, self.topic)
                 report.gaps += gap.state != "FILLED"  # a closing is no new hole
-                yield gap
-            case "book_delta" if mirror is not None:
-                mirror.on_delta(update)
-                yield self._view(mirror, update, received)
+                return gap
             case "book_snapshot" if mirror is not None and mirror.on_snapshot(update):
-                yield self._view(mirror, update, received)
+                return self._view(mirror, update, received)
+        return None
 
     def _view(self, mirror: Mirror, update: hot_pb2.Update, received: Received) -> Book:
         report = self.report
@@ -175,8 +180,8 @@ class Follower:
 
     # Holes
 
-    def _on_hole(self, kind: str, update: hot_pb2.Update) -> Iterator[Event]:
-        """Tell the numbers that are missing before a record, unless the delivery leaves them out.
+    def _on_hole(self, kind: str, update: hot_pb2.Update) -> Sequence[Event]:
+        """Return the numbers that are missing before a record, unless the delivery leaves them out.
 
         Raises:
             MirrorBroken: The book needs what is missing.
@@ -189,28 +194,24 @@ class Follower:
             self._drop_book()  # a CUT follows
         if is_skipping:
             self.report.skipped += seq - expected
-            return
+            return ()
         self.report.gaps += 1
-        yield local_gap(
-            self.topic, "UNANNOUNCED", seqs=(expected, seq - 1), ts_first=self.report.ts_recv_last
-        )
+        ts_first = self.report.ts_recv_last
+        return (local_gap(self.topic, "UNANNOUNCED", seqs=(expected, seq - 1), ts_first=ts_first),)
 
-    def _missed(self, seq_next: int) -> Iterator[Event]:
-        """Tell the hole between where the topic was lost and ``seq_next``, if there is one."""
+    def _missed(self, seq_next: int) -> Sequence[Event]:
+        """Return the hole between where the topic was lost and ``seq_next``, if there is one."""
         lost, self._lost = self._lost, None
         if lost is None:
-            return
+            return ()
         is_same_run = self.report.epoch == lost.epoch
         if is_same_run and seq_next == lost.seq + 1:
-            return
+            return ()
         is_known = is_same_run and seq_next > lost.seq
         self.report.gaps += 1
-        yield local_gap(
-            self.topic,
-            lost.cause if is_same_run else "SERVER_RESTART",
-            seqs=(lost.seq + 1, seq_next - 1) if is_known else (0, 0),
-            ts_first=lost.ts_recv,
-        )
+        cause = lost.cause if is_same_run else "SERVER_RESTART"
+        seqs = (lost.seq + 1, seq_next - 1) if is_known else (0, 0)
+        return (local_gap(self.topic, cause, seqs=seqs, ts_first=lost.ts_recv),)
 
     def _drop(self, cause: str) -> None:
         if self._lost is None and self.report.seq:

@@ -107,7 +107,7 @@ def deliver_trades(callback: Callback[Sequence[Trade]], on_event: Callback[Event
     async def deliver(event: Event) -> None:
         if isinstance(event, Trade):
             batch.append(event)
-            if Flag.MORE not in event.stamp.flags:
+            if not event.stamp.flags & Flag.MORE:
                 await flush()
             return
         await flush()

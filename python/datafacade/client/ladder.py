@@ -25,16 +25,17 @@ class Ladder:
         self._quantities = {price: quantity for price, quantity in levels if quantity}
         self._prices = sorted(self._quantities)
 
-    def set(self, price: int, quantity: int) -> None:
-        """Store the quantity at a price; 0 removes it, and removing an unknown price is no error."""
+    def apply(self, levels: Iterable[tuple[int, int]]) -> None:
+        """Store the quantity at each price; 0 removes it, and removing an unknown price is no error."""
         prices, quantities = self._prices, self._quantities
-        if quantity == 0:
-            if quantities.pop(price, None) is not None:
-                del prices[bisect_left(prices, price)]
-            return
-        if price not in quantities:
-            prices.insert(bisect_left(prices, price), price)
-        quantities[price] = quantity
+        for price, quantity in levels:
+            if quantity == 0:
+                if quantities.pop(price, None) is not None:
+                    del prices[bisect_left(prices, price)]
+                continue
+            if price not in quantities:
+                prices.insert(bisect_left(prices, price), price)
+            quantities[price] = quantity
 
     def rescale(self, *, price_factor: int, quantity_factor: int) -> None:
         """Multiply every price and every quantity: the owner went to finer exponents."""

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from datafacade.client.book import Book, Proof, Sides
-from datafacade.client.ladder import Ladder
 from datafacade.client.numbers import finer, plain
 from datafacade.client.stamp import Received, Stamp, stamp_of
 from datafacade.client.words import INTEGRITY
@@ -90,10 +89,10 @@ class Mirror:
         delta = update.book_delta
         _check_lengths(delta)
         self._check_link(update)
-        price_factor, quantity_factor = _align(sides, update.price_exponent, update.quantity_exponent)
+        factors = _align(sides, update.price_exponent, update.quantity_exponent)
         sides.version += 1
-        _apply(sides.bids, delta.bid_prices, delta.bid_quantities, price_factor, quantity_factor)
-        _apply(sides.asks, delta.ask_prices, delta.ask_quantities, price_factor, quantity_factor)
+        sides.bids.apply(_scaled(delta.bid_prices, delta.bid_quantities, *factors))
+        sides.asks.apply(_scaled(delta.ask_prices, delta.ask_quantities, *factors))
         if update.HasField("venue_sequence"):
             self._venue_sequence = update.venue_sequence
         self._is_behind_rest = False
@@ -158,11 +157,10 @@ class Mirror:
             state=state,
             stamp=stamp,
             proof=self.proof,
-            best_bid=sides.best(sides.bids),
-            best_ask=sides.best(sides.asks),
             is_snapshot=is_snapshot,
             _sides=sides,
             _version=sides.version,
+            _best=sides.best(),
         )
 
     def _counted(self) -> Proof:
@@ -223,8 +221,11 @@ def _align(sides: Sides, price_exponent: int, quantity_exponent: int) -> tuple[i
     return update_px, update_qty
 
 
-def _apply(
-    ladder: Ladder, prices: Iterable[int], quantities: Iterable[int], price_factor: int, quantity_factor: int
-) -> None:
-    for price, quantity in zip(prices, quantities, strict=True):
-        ladder.set(price * price_factor, quantity * quantity_factor)
+def _scaled(
+    prices: Iterable[int], quantities: Iterable[int], price_factor: int, quantity_factor: int
+) -> Iterable[tuple[int, int]]:
+    """Return the levels of an update at the exponents of the book."""
+    levels = zip(prices, quantities, strict=True)
+    if price_factor == quantity_factor == 1:
+        return levels
+    return ((price * price_factor, quantity * quantity_factor) for price, quantity in levels)

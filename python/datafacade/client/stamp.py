@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntFlag
+from typing import NamedTuple
 
 from datafacade.client.words import INTEGRITY
 from datafacade.v1 import hot_pb2, types_pb2
@@ -22,16 +22,14 @@ class Flag(IntFlag):
     HISTORY = types_pb2.UPDATE_FLAG_HISTORY
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(NamedTuple):
     """When a response reached this process."""
 
     wall_ns: int  # ns since 1970 UTC
     mono_ns: int  # ns of CLOCK_MONOTONIC
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stamp:
+class Stamp(NamedTuple):
     """Numbers and times of one record. All ``ts_*`` are ns since 1970 UTC; 0: not given."""
 
     epoch: int  # start of the publisher, unix seconds
@@ -42,7 +40,7 @@ class Stamp:
     ts_client: int  # read by this client, by this machine's clock
     mono_client_ns: int  # the same moment, CLOCK_MONOTONIC
     integrity: str  # what was proven up to here; "": the channel carries no proof
-    flags: Flag
+    flags: int  # bits of `Flag`
     venue_sequence: int | None  # the venue's own number; None: it gives none
 
 
@@ -57,6 +55,6 @@ def stamp_of(update: hot_pb2.Update, received: Received) -> Stamp:
         ts_client=received.wall_ns,
         mono_client_ns=received.mono_ns,
         integrity=INTEGRITY(update.integrity),
-        flags=Flag(update.flags),
+        flags=update.flags,
         venue_sequence=update.venue_sequence if update.HasField("venue_sequence") else None,
     )
