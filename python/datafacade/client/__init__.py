@@ -11,6 +11,7 @@ Example:
     >>> asyncio.run(main())  # doctest: +SKIP
 """
 
+from datafacade.client.blocking import BlockingClient
 from datafacade.client.book import Book, BookMoved, Level, Proof
 from datafacade.client.client import TARGET, Client
 from datafacade.client.errors import (
@@ -52,6 +53,7 @@ from datafacade.client.topic import Channel, Topic
 __all__ = [
     "TARGET",
     "Accepted",
+    "BlockingClient",
     "Book",
     "BookMismatch",
     "BookMoved",

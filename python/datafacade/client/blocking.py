@@ -1,0 +1,106 @@
+"""The same client for programs without an event loop: scripts and notebooks."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Coroutine, Iterable, Iterator
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from datafacade.client.book import Book
+from datafacade.client.client import TARGET, Client
+from datafacade.client.events import Event
+from datafacade.client.topic import Channel
+from datafacade.v1 import health_pb2, reference_pb2
+
+T = TypeVar("T")
+
+
+class BlockingClient:
+    """A `Client` on a thread of its own; each call waits for its answer. Use it as a context manager.
+
+    Args:
+        target: ``host:port`` of the service.
+        options: As those of `Client`.
+
+    Example:
+        >>> with BlockingClient() as client:  # doctest: +SKIP
+        ...     print(client.get_book_l2("kraken", "BTC-USD").best_bid)
+    """
+
+    def __init__(self, target: str = TARGET, **options: Any) -> None:  # noqa: ANN401  those of Client
+        self._client = Client(target, **options)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="datafacade client", daemon=True)
+
+    def __enter__(self) -> Self:
+        """Start the thread and open the channel."""
+        self._thread.start()
+        self._wait(self._client.__aenter__())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the client and end the thread."""
+        try:
+            self._wait(self._client.close())
+        finally:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            self._loop.close()
+
+    def subscribe(
+        self,
+        venues: str | Iterable[str],
+        symbols: str | Iterable[str],
+        channels: str | Iterable[str] = Channel.TRADES,
+        *,
+        allow_unverified: bool = False,
+    ) -> Iterator[Event]:
+        """Yield the live events of venues x symbols x channels, as `Client.subscribe`; leaving ends the call.
+
+        Raises:
+            ClientError: The service is not there, or refuses every item.
+        """
+        subscription = self._client.subscribe(venues, symbols, channels, allow_unverified=allow_unverified)
+        try:
+            while True:
+                try:
+                    event = self._wait(subscription.__anext__())
+                except StopAsyncIteration:
+                    return
+                yield event
+        finally:
+            self._wait(subscription.aclose())
+
+    def get_book_l2(self, venue: str, symbol: str, *, depth: int = 0, allow_unverified: bool = False) -> Book:
+        """Return one book, as `Client.get_book_l2`."""
+        question = self._client.get_book_l2(venue, symbol, depth=depth, allow_unverified=allow_unverified)
+        return self._wait(question)
+
+    def health(
+        self, venues: str | Iterable[str] = (), *, summary_only: bool = False
+    ) -> health_pb2.HealthResponse:
+        """Return how the service and its venues are, as `Client.health`."""
+        return self._wait(self._client.health(venues, summary_only=summary_only))
+
+    def venue_health(self, venue: str) -> health_pb2.VenueHealth:
+        """Return how one venue is, as `Client.venue_health`."""
+        return self._wait(self._client.venue_health(venue))
+
+    def list_instruments(
+        self, venues: str | Iterable[str] = (), *, symbols: str | Iterable[str] = ()
+    ) -> list[reference_pb2.Instrument]:
+        """Return what can be traded, as `Client.list_instruments`."""
+        return self._wait(self._client.list_instruments(venues, symbols=symbols))
+
+    def _wait(self, question: Coroutine[Any, Any, T]) -> T:
+        """Return what a coroutine returns on the client's thread; Ctrl-C ends the wait and the question."""
+        answer = asyncio.run_coroutine_threadsafe(question, self._loop)
+        try:
+            return answer.result()
+        except BaseException:
+            answer.cancel()
+            raise
