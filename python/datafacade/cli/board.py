@@ -141,9 +141,10 @@ def _proof(row: Row, _: Moment) -> Text:
 
 
 def _proofs(row: Row, _: Moment) -> Text:
+    count = Text(f"{row.proofs_checked:,}", style="green" if row.proofs_checked else "dim")
     if row.proofs_failed:
-        return Text(f"✖ {row.proofs_failed:,} failed", style="bold red")
-    return Text(f"{row.proofs_checked:,}", style="green" if row.proofs_checked else "dim")
+        return Text.assemble((f"✖{row.proofs_failed:,} ", "bold red"), count)
+    return count
 
 
 def _spread(row: Row, _: Moment) -> Text:

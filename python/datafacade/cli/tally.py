@@ -28,7 +28,7 @@ WINDOW_S: Final = 5.0  # of rates
 LATENCIES_MAX: Final = 2_000  # newest ones that quantiles are taken of
 TREND_MAX: Final = 240
 TREND_EVERY_S: Final = 0.25
-NOTES_MAX: Final = 4
+NOTES_MAX: Final = 6
 
 
 class Rate:
@@ -72,7 +72,8 @@ class Row:
     was_live: bool = False
     venue_proofs: int = 0  # links and checksums that the service checked against the venue
     copy_proofs: int = 0  # links and hashes that this client checked on its copy
-    proofs_failed: int = 0
+    venue_failed: int = 0  # of those, the ones that did not hold: the book was made anew
+    copy_failed: int = 0  # copies that were found wrong and dropped
     bid: Decimal | None = None
     ask: Decimal | None = None
     spread_bps: float | None = None
@@ -91,6 +92,11 @@ class Row:
     def proofs_checked(self) -> int:
         """Proofs of both kinds."""
         return self.venue_proofs + self.copy_proofs
+
+    @property
+    def proofs_failed(self) -> int:
+        """Proofs of both kinds that did not hold."""
+        return self.venue_failed + self.copy_failed
 
     def latency(self) -> tuple[int, int]:
         """Return median and 99th percentile, ns; 0: none was measured."""
@@ -151,7 +157,7 @@ class Tally:
                 row.state, row.integrity = report.state, report.integrity
         for key, (checked, failed, gaps) in totals.items():
             row = self.row(*key)
-            row.copy_proofs, row.proofs_failed, row.gaps = checked, failed, gaps
+            row.copy_proofs, row.copy_failed, row.gaps = checked, failed, gaps
 
     def on_health(self, answer: health_pb2.HealthResponse) -> None:
         """Take over how many proofs the service itself has checked."""
@@ -160,6 +166,7 @@ class Tally:
                 row = self.rows.get((venue.venue, stream.symbol))
                 if row is not None and stream.channel == types_pb2.CHANNEL_BOOK_L2:
                     row.venue_proofs = stream.counts.proofs_checked
+                    row.venue_failed = stream.counts.proofs_failed
 
     def _on_book(self, book: Book, now: float) -> None:
         row = self.row(book.venue, book.symbol)

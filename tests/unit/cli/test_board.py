@@ -77,11 +77,12 @@ def test_the_services_own_proofs_are_counted_too() -> None:
     stream = health_pb2.StreamHealth(
         symbol="BTC-USD",
         channel=types_pb2.CHANNEL_BOOK_L2,
-        counts=health_pb2.StreamCounts(proofs_checked=41),
+        counts=health_pb2.StreamCounts(proofs_checked=41, proofs_failed=2),
     )
     venue = health_pb2.VenueHealth(venue="kraken", streams=[stream])
     tally.on_health(health_pb2.HealthResponse(venues=[venue]))
-    assert tally.row("kraken", "BTC-USD").proofs_checked == 42
+    row = tally.row("kraken", "BTC-USD")
+    assert (row.proofs_checked, row.proofs_failed) == (42, 2)
 
 
 def test_a_book_that_leaves_live_is_noted_and_its_start_is_not() -> None:
@@ -117,7 +118,9 @@ def test_mismatches_and_refusals_are_noted() -> None:
 
 def test_failed_proofs_and_gaps_stand_out() -> None:
     tally = tally_of(BOOK, state(1, "LIVE"), cut(1, BIDS, ASKS), checkpoint(1, {"1": "1"}, {}))
-    assert "✖ 1 failed" in shown(tally)
+    picture = shown(tally)
+    assert "✖1 1" in picture
+    assert "1 proofs checked, 1 failed" in picture
 
 
 def test_a_lost_connection_is_shown() -> None:
