@@ -82,6 +82,7 @@ class Follower:
             return self._on_topic_record(kind, update, received)
         except MirrorBroken as broken:
             self.report.mismatches += 1
+            self._count_checks()
             self._drop("MISMATCH")
             mismatch = BookMismatch(
                 topic=self.topic,
@@ -113,7 +114,7 @@ class Follower:
             return ()
         if kind == "checkpoint" and update.seq + 1 == order.expected:
             mirror.on_checkpoint(update)
-            report.hashes_checked = mirror.hashes_checked
+            self._count_checks()
         elif kind == "book_snapshot" and mirror.on_snapshot(update):
             missed = self._missed(update.seq + 1)
             if order.expected:  # it stands for what was left out for this call
@@ -173,10 +174,15 @@ class Follower:
         report = self.report
         report.updates += 1
         report.integrity = INTEGRITY(update.integrity)
-        report.links_checked = mirror.links_checked
+        self._count_checks()
         report.ts_recv_last = update.ts_recv or report.ts_recv_last
         self.book = mirror.view(update, report.state, received)
         return self.book
+
+    def _count_checks(self) -> None:
+        if self._mirror is not None:
+            self.report.hashes_checked = self._mirror.hashes_checked
+            self.report.links_checked = self._mirror.links_checked
 
     # Holes
 
