@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
@@ -17,6 +18,7 @@ from datafacade.client.words import DELIVERY_MODE, INTEGRITY
 from datafacade.v1 import hot_pb2, stream_pb2, types_pb2
 
 SKIPPING: Final = frozenset({"LATEST", "INTERVAL"})  # deliveries under which a hole in ``seq`` is the count
+GAPS_KEPT: Final = 256
 POSITIONS: Final = frozenset({"checkpoint", "heartbeat"})
 DATA: Final = frozenset({"trade", "top_of_book", "ticker", "kline", "consolidated_top"})
 
@@ -41,6 +43,7 @@ class Follower:
         self._order = Contiguity()
         self._delivery = ""
         self._is_followed = False
+        self._gap_ids: deque[int] = deque(maxlen=GAPS_KEPT)  # told by the venue's side in this call
         self._lost: Lost | None = None
 
     # What the call tells
@@ -49,6 +52,7 @@ class Follower:
         """Begin anew at the seam that a status names."""
         self._delivery = DELIVERY_MODE(status.delivery)
         self._is_followed = True
+        self._gap_ids.clear()
         self.report.epoch = epoch
         accepted = Accepted(
             topic=self.topic,
@@ -163,9 +167,10 @@ class Follower:
                 report.state, report.reason = state.state, state.reason
                 return state
             case "gap":
-                gap = gap_of(update.gap, self.topic)
-                report.gaps += gap.state != "FILLED"  # a closing is no new hole
-                return gap
+                if update.gap.gap_id not in self._gap_ids:  # else it tells what became of one
+                    self._gap_ids.append(update.gap.gap_id)
+                    report.gaps += 1
+                return gap_of(update.gap, self.topic)
             case "book_snapshot" if mirror is not None and mirror.on_snapshot(update):
                 return self._view(mirror, update, received)
         return None

@@ -108,11 +108,11 @@ def test_a_venue_gap_is_passed_on_and_takes_a_number() -> None:
     assert made.report.gaps == 1
 
 
-def test_a_gap_that_closes_filled_is_no_second_gap() -> None:
+@pytest.mark.parametrize("end", ["FILLED", "PARTLY_FILLED", "LOST"])
+def test_a_gap_that_closes_is_no_second_gap(end: str) -> None:
     opened = stream_pb2.Gap(gap_id=5, scope=stream_pb2.GAP_SCOPE_VENUE, state=stream_pb2.GAP_STATE_OPEN)
-    closed = stream_pb2.Gap(
-        gap_id=5, scope=stream_pb2.GAP_SCOPE_VENUE, state=stream_pb2.GAP_STATE_FILLED, filled=1
-    )
+    last = stream_pb2.GapState.Value(f"GAP_STATE_{end}")
+    closed = stream_pb2.Gap(gap_id=5, scope=stream_pb2.GAP_SCOPE_VENUE, state=last, filled=1)
     made = follower(TRADES, seq_next=5)
     channel = types_pb2.CHANNEL_TRADES
     back = trade(6, 70, flags=types_pb2.UPDATE_FLAG_BACKFILLED)
@@ -120,6 +120,8 @@ def test_a_gap_that_closes_filled_is_no_second_gap() -> None:
     assert made.report.gaps == 1
     assert isinstance(events[1], Trade)
     assert events[1].is_backfilled
+    assert isinstance(events[2], Gap)
+    assert (events[2].state, events[2].filled) == (end, 1)
 
 
 def test_a_delivery_gap_moves_the_expected_number() -> None:
