@@ -51,13 +51,7 @@ def health(
     streams = _streams(answer)
     if streams.row_count:
         console.print(streams)
-    edge, limits = answer.edge, answer.limits
-    console.print(
-        f"{edge.subscribers} subscribers on {edge.connections} connections,"
-        f" {edge.updates_sent:,} updates sent,"
-        f" {edge.slow_readers} slow readers, {edge.unary_calls:,} unary calls,"
-        f" {limits.pairs} of {limits.pairs_max} pairs"
-    )
+    console.print(_load(answer))
     for warning in answer.warnings:
         console.print(Text(f"warning: {clean(warning)}", style="yellow"))
 
@@ -69,6 +63,17 @@ def _heading(answer: health_pb2.HealthResponse, target: str) -> Text:
         (f"● {status.lower()}", STYLES.get(status, "")),
         (f"   datafacade {clean(answer.version, 32)} at {target}, up {uptime}", "dim"),
         ("   draining" if answer.is_draining else "", "bold yellow"),
+    )
+
+
+def _load(answer: health_pb2.HealthResponse) -> str:
+    edge, limits = answer.edge, answer.limits
+    pairs = f"{limits.pairs} of {limits.pairs_max} pairs"
+    if not answer.HasField("edge"):
+        return f"{pairs}; the reference server counts nothing itself"
+    return (
+        f"{edge.subscribers} subscribers on {edge.connections} connections,"
+        f" {edge.updates_sent:,} updates sent, {edge.slow_readers} slow readers, {edge.unary_calls:,} unary calls, {pairs}"
     )
 
 

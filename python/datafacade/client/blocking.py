@@ -73,7 +73,8 @@ class BlockingClient:
                     return
                 yield event
         finally:
-            self._wait(subscription.aclose())
+            if not self._loop.is_closed():  # else the client has closed it already
+                self._wait(subscription.aclose())
 
     def get_book_l2(self, venue: str, symbol: str, *, depth: int = 0, allow_unverified: bool = False) -> Book:
         """Return one book, as `Client.get_book_l2`."""

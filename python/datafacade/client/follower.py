@@ -44,6 +44,7 @@ class Follower:
         self._delivery = ""
         self._is_followed = False
         self._gap_ids: deque[int] = deque(maxlen=GAPS_KEPT)  # told by the venue's side in this call
+        self._told_to = 0  # newest ``seq`` that came, or that a delivery gap named
         self._lost: Lost | None = None
 
     # What the call tells
@@ -106,6 +107,7 @@ class Follower:
         if kind != "gap":
             return ()
         self.report.gaps += 1
+        self._told_to = max(self._told_to, update.gap.seq_last)
         self._drop_book()  # a snapshot follows, or the call ends
         self._order.begin(0 if self._mirror is not None else update.gap.seq_last + 1)
         return (gap_of(update.gap, self.topic),)
@@ -123,8 +125,7 @@ class Follower:
             missed = self._missed(update.seq + 1)
             if order.expected:  # it stands for what was left out for this call
                 report.skipped += max(0, update.seq + 1 - order.expected)
-            order.take(update.seq)
-            report.seq = update.seq
+            self._go_on(update.seq)
             return (*missed, self._view(mirror, update, received))
         return ()
 
@@ -139,8 +140,7 @@ class Follower:
         if not is_part and (place is not Place.PRESENT or kind == "book_snapshot"):
             if self._lost is not None:
                 before = (*before, *self._missed(update.seq))
-            self._order.take(update.seq)
-            self.report.seq = update.seq
+            self._go_on(update.seq)
         self.report.ts_recv_last = update.ts_recv or self.report.ts_recv_last
         self.report.ts_client_last = received.wall_ns
         event = self._content(kind, update, received)
@@ -224,9 +224,13 @@ class Follower:
         seqs = (lost.seq + 1, seq_next - 1) if is_known else (0, 0)
         return (local_gap(self.topic, cause, seqs=seqs, ts_first=lost.ts_recv),)
 
+    def _go_on(self, seq: int) -> None:
+        self._order.take(seq)
+        self.report.seq = self._told_to = seq
+
     def _drop(self, cause: str) -> None:
-        if self._lost is None and self.report.seq:
-            self._lost = Lost(self.report.epoch, self.report.seq, self.report.ts_recv_last, cause)
+        if self._lost is None and self._told_to:
+            self._lost = Lost(self.report.epoch, self._told_to, self.report.ts_recv_last, cause)
         self._is_followed = False
         self._drop_book()
 

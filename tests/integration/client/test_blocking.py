@@ -77,6 +77,10 @@ def test_events_are_iterated_and_leaving_ends_the_call() -> None:
                     break
         assert seen == [7, 1, 2]
         backstage.do(asyncio.wait_for(calls[0].ended.wait(), 10))
+        left_open = client.subscribe("kraken", "BTC-USD", ["trades", "book"])
+        backstage.later(play())
+        next(left_open)
+    left_open.close()  # type: ignore[attr-defined]  # the generator outlives its client in peace
 
 
 def test_answers_and_errors_are_those_of_the_client() -> None:

@@ -266,6 +266,17 @@ def test_what_was_missed_over_a_lost_connection_is_told() -> None:
     )
 
 
+def test_what_a_delivery_gap_told_is_not_told_again_after_the_call_broke() -> None:
+    row = stream_pb2.Gap(gap_id=1, scope=stream_pb2.GAP_SCOPE_DELIVERY, seq_first=5, seq_last=9)
+    made = follower(TRADES, seq_next=4)
+    feed(made, trade(4, 1), update(0, channel=types_pb2.CHANNEL_TRADES, gap=row))
+    made.lose()
+    events = list(made.accept(status("ACCEPTED", seq_next=12).subscription_status, EPOCH))
+    gap = events[1]
+    assert isinstance(gap, Gap)
+    assert (gap.seq_first, gap.seq_last) == (10, 11)
+
+
 def test_a_lost_connection_that_missed_nothing_is_no_gap() -> None:
     made = follower(TRADES, seq_next=4)
     feed(made, trade(4, 70))
