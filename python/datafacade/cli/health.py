@@ -73,7 +73,8 @@ def _load(answer: health_pb2.HealthResponse) -> str:
         return f"{pairs}; the reference server counts nothing itself"
     return (
         f"{edge.subscribers} subscribers on {edge.connections} connections,"
-        f" {edge.updates_sent:,} updates sent, {edge.slow_readers} slow readers, {edge.unary_calls:,} unary calls, {pairs}"
+        f" {edge.updates_sent:,} updates sent, {edge.slow_readers} slow readers,"
+        f" {edge.unary_calls:,} unary calls, {pairs}"
     )
 
 
