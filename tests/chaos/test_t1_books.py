@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Final
 
 import grpc
@@ -12,9 +11,10 @@ from datafacade.v1 import types_pb2
 from tests.chaos.checker.names import BOOK, Topic
 from tests.chaos.checker.story import Told, is_state
 from tests.chaos.checker.truth import Sent
-from tests.chaos.harness.bed import Bed, Row
+from tests.chaos.harness.bed import QUOTES, Bed, Row
 from tests.chaos.harness.tier import INJECTIONS
 from tests.chaos.harness.wait import until
+from tests.chaos.test_t1_connections import cut, topics_of
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
 
@@ -156,6 +156,8 @@ def test_stale_snapshots_are_fetched_until_one_is_good(bed: Bed) -> None:
         for topic in topics:
             good = bed.simulator.applied(faults[topic], times=tries, within_s=60 * bed.plan.scale + 30)
             assert not bed.probe.is_live(topic)
+            slow_ns = (tries - 5 - 1) * 15 * bed.plan.scale * 1e9  # behind five quick tries, one each 15 s
+            assert good["last_mono_ns"] - good["first_mono_ns"] >= slow_ns
             back = row.back_live(topic, lefts[topic], within_s=limit_ms / 1000 * 3)
             row.measure("LIVE after a good snapshot", limit_ms, int(good["last_mono_ns"]), back.t_mono_ns)
             states = [one for one in row.between(topic, lefts[topic], back) if is_state(one)]
@@ -206,19 +208,23 @@ def test_crossed_book_leaves_live_at_once_and_is_fetched_anew(bed: Bed, product:
 @pytest.mark.parametrize("product", ["binance/spot", "okx/public", "coinbase/advanced", "kraken/spot"])
 def test_refused_symbol_of_a_batch_harms_no_other(bed: Bed, product: str) -> None:
     venue = product.partition("/")[0]
-    quote = "USDT" if venue in ("binance", "okx") else "USD"
+    quote = QUOTES[venue]
     good = [Topic(venue, f"{base}-{quote}", BOOK) for base in ("DOGE", "LTC")]
     bad = Topic(venue, f"LINK-{quote}", BOOK)
-    with bed.row(f"B29 {venue}", [*good, bad]) as row:
-        fault = bed.simulator.arm("reject", venue=product, symbol=bad.symbol, count=100)
+    beside = topics_of(bed, product)
+    with bed.row(f"B29 {venue}", [*good, bad, *beside]) as row:
         probe = bed.new_probe()
         try:
-            since = time.monotonic_ns()
             probe.send(bed.request(venue, [good[0].symbol, bad.symbol, good[1].symbol], [BOOK]))
-            probe.wait_live(good, within_s=10)
+            probe.wait_live([*good, bad], within_s=10)
+            fault = bed.simulator.arm("reject", venue=product, symbol=bad.symbol, count=100)
+            since = cut(bed, product, "rst")  # the new connection asks for all of them in one batch
             refused = probe.wait_for(bad, is_rejected, since_ns=since, within_s=10, what="refused")
+            row.measure("refused", 5_000, since, refused.t_mono_ns)
             bed.simulator.applied(fault)
             assert refused.update.stream_state.reason == REASON.Value("STATE_REASON_VENUE_REJECTED")
+            probe.wait_live(good, within_s=10)
+            bed.probe.wait_live(beside, within_s=10)
             for topic in good:
                 assert not [one for one in probe.of(topic) if is_rejected(one)]
             row.compare(probe, good)

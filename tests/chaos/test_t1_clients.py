@@ -33,8 +33,14 @@ def wait_back(bed: Bed, fds: int) -> None:
 
 
 def wait_fewer(bed: Bed, subscribers: int) -> None:
-    """Wait until the service counts fewer subscribers than this."""
-    until(lambda: bed.service.health().edge.subscribers < subscribers, within_s=5, what="it is forgotten")
+    """Wait until the hub counts fewer subscribers of topics than this."""
+    until(lambda: followers(bed) < subscribers, within_s=5, what="the hub has forgotten it")
+
+
+def followers(bed: Bed) -> int:
+    """Return how many subscribers all topics have together."""
+    venues = bed.service.health().venues
+    return sum(stream.subscribers for venue in venues for stream in venue.streams)
 
 
 def wait_answers(probe: ProbeProcess, count: int) -> None:
@@ -53,7 +59,7 @@ def test_killed_client_is_forgotten_within_a_second(bed: Bed) -> None:
             probe.wait_live(bed.topics, within_s=10)
             held = bed.service.resources()
             assert held.fds > before.fds  # else nothing could be given back
-            subscribers = bed.service.health().edge.subscribers
+            subscribers = followers(bed)
             killed = time.monotonic_ns()
             probe.kill()
             wait_back(bed, before.fds)

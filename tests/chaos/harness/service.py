@@ -33,6 +33,7 @@ PATHS: Final = {  # path of the WebSocket, as the venues' sheets tell it
 }
 # The venues' own times are divided by the scale, so that scaling gives them back.
 SEND_MS: Final = {"binance": 250, "binance-usdm": 125, "binance-coinm": 125, "coinbase": 130}
+MESSAGE_BYTES_MAX: Final = 32 * 2**20  # Coinbase sends a whole book in one frame
 PING_MS: Final = {"okx": 5_000, "kraken": 20_000}
 
 
@@ -63,6 +64,8 @@ def write_config(
             section["feeds"][kind] = {"ws_url": ws_url, "base_url": urls["rest"]}
             if name in SEND_MS:
                 section["send_ms"] = round(SEND_MS[name] / scale)
+            if name == "coinbase":
+                section["message_bytes_max"] = MESSAGE_BYTES_MAX
             if name in PING_MS:
                 section["ping_ms"] = PING_MS[name]
     dump(folder / "venues.yaml", {"version": 1, "allow_private_upstream": True, "venues": venues})

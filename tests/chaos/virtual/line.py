@@ -5,6 +5,7 @@ Time stands still until ``wait``. Commands are executed at once, unless the test
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ MS: Final = 1_000_000
 START_WALL: Final = 1_800_000_000_000_000_000
 START_MONO: Final = 5_000_000_000
 TICK_MS: Final = 50
+AT_ONCE_MAX: Final = 200  # commands that one event may lead to
 TAKE_BYTES: Final = 1 << 22
 EPOCH: Final = 1_800_000_000
 
@@ -51,6 +53,8 @@ class Line:
         self.story = Story()
         self.commands: list[tuple[Any, ...]] = []  # all that were given
         self.held: list[tuple[Any, ...]] = []  # fetches and texts that wait while answers are held back
+        self._todo: deque[tuple[Any, ...]] = deque()
+        self._is_doing = False
         self.answers = True
         self.is_open = False
         self._dial_at: int | None = None
@@ -145,9 +149,20 @@ class Line:
     # What the Feed wants
 
     def do(self, commands: list[tuple[Any, ...]] | None) -> None:
-        """Execute commands."""
-        for command in commands or []:
+        """Execute commands, and what they lead to.
+
+        Raises:
+            AssertionError: They lead to ever more commands.
+        """
+        self._todo += commands or []
+        if self._is_doing:
+            return
+        self._is_doing, count = True, 0
+        while self._todo:
+            command = self._todo.popleft()
             self.commands.append(command)
+            count += 1
+            assert count < AT_ONCE_MAX, f"the feed never comes to rest: {command}"
             match command[0]:
                 case "close":
                     self.is_open = False
@@ -158,6 +173,7 @@ class Line:
                     self.answer(command)
                 case _:
                     self.held.append(command)
+        self._is_doing = False
 
     def answer(self, command: tuple[Any, ...]) -> None:
         """Answer a text or a fetch as the script does."""
