@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from enum import StrEnum
@@ -54,6 +55,8 @@ def serve(
     from datafacade.config import load_config
 
     settings = load_config(config)  # first: a bad file is told before the service is even loaded (row H10)
+    # Until the service listens to signals the system ends the process: an import may swallow an interrupt.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     from datafacade.app import serve as run  # late: the other verbs start without it
 
     def ready(addresses: Sequence[str]) -> None:
