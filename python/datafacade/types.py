@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from typing import NamedTuple, TypedDict
+from typing import Final, NamedTuple, TypedDict
+
+CONSOLIDATED: Final = "consolidated"  # the venue of topics that are made of several venues
 
 
 class Channel(IntEnum):
@@ -63,6 +65,7 @@ class CloseReason(StrEnum):
     EOF = "eof"
     RESET = "reset"
     WRITE_TIMEOUT = "write timeout"
+    NO_PONG = "no pong"
     LOCAL = "closed by us"
 
 

@@ -23,11 +23,14 @@ from datafacade.observe.latency import FailureRatio, Latency
 from datafacade.types import FeedKey
 from datafacade.venues.catalog import VENUES
 from datafacade.venues.dial import dial, tls_context
+from datafacade.venues.keepalive import KeepaliveFigures
 from datafacade.venues.rest import RestClient, RestGuards
 from datafacade.venues.socket import SocketLimits
 from datafacade.venues.spec import FeedSpec, VenueSpec
 
 NS_PER_S: Final = 1_000_000_000
+MS_PER_S: Final = 1_000
+CONTROL_S: Final = 1.0  # between two control frames of ours: with the Feed's own pace 5 messages a second
 _RECONNECT_FACTOR: Final = 3  # the longest wait in hot.reconnect_sec (FAULTS 1.3)
 
 
@@ -158,6 +161,11 @@ class _Builder:
             write_buffer_bytes=hot.write_buffer_bytes,
             dial_timeout_s=config.scaled(hot.dial_timeout_sec),
             write_timeout_s=config.scaled(hot.write_timeout_sec),
+            keepalive=KeepaliveFigures(
+                ping_s=config.scaled(venue.keepalive_ms / MS_PER_S),
+                pong_s=config.scaled(venue.keepalive_timeout_ms / MS_PER_S),
+                control_s=config.scaled(CONTROL_S),
+            ),
         )
         url = str(endpoint.ws_url)
         return Line(

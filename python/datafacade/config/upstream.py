@@ -40,7 +40,9 @@ class Venue:
     enabled: bool = True
     message_bytes_max: Bytes = 16 * 2**20  # of one WebSocket message
     liveness_ms: Milliseconds = 3_000  # no frame for so long: the connection is dead
-    ping_ms: MillisecondsOrNone = 0  # interval of our own ping; 0: the venue needs none
+    ping_ms: MillisecondsOrNone = 0  # interval of the venue's own ping message; 0: the venue needs none
+    keepalive_ms: MillisecondsOrNone = 5_000  # interval of our WebSocket pings; 0: none
+    keepalive_timeout_ms: Milliseconds = 5_000  # a pong missing for so long: the line is dead
     send_ms: MillisecondsOrNone = 0  # shortest time between two of our messages; 0: no rule
 
 

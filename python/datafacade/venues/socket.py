@@ -1,15 +1,17 @@
 """Carry one WebSocket connection: frames as bytes with the time of the socket read. Knows no venue.
 
-The protocol itself comes from the sans-I/O layer of ``websockets``. No compression, no own pings; every
-buffer and every wait has a bound.
+The protocol itself comes from the sans-I/O layer of ``websockets``. No compression; every buffer and every
+wait has a bound. Our own pings find the line that is dead in one direction only (row A04).
 """
 
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import ssl
+import termios
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, cast
 
 from websockets.client import ClientProtocol
@@ -22,11 +24,13 @@ from websockets.uri import parse_uri
 from datafacade.clock import Clock
 from datafacade.errors import DialFailed
 from datafacade.types import Closed, CloseReason
-from datafacade.venues.framing import FrameSplitter
+from datafacade.venues.framing import PING, FrameSplitter
+from datafacade.venues.keepalive import NEVER, Act, Keepalive, KeepaliveFigures
 from datafacade.venues.retry_after import retry_after_s
 
 FRAGMENTS_MAX: Final = 4_096
 HEAD_BYTES_MAX: Final = 64 * 1024
+UNREAD_BYTES_MAX: Final = 64 * 1024  # more of it in the kernel: a pong that is missing may wait there
 _HEAD_END: Final = b"\r\n\r\n"
 ABNORMAL: Final = 1006
 _PROTOCOL_ERROR: Final = 1002
@@ -44,6 +48,7 @@ class SocketLimits:
     dial_timeout_s: float
     write_timeout_s: float
     close_timeout_s: float = 1.0  # between our close frame and the end of TCP
+    keepalive: KeepaliveFigures = field(default_factory=KeepaliveFigures)
 
 
 class VenueSocket(asyncio.Protocol):
@@ -55,7 +60,8 @@ class VenueSocket(asyncio.Protocol):
         self._clock = clock
         self._wire = ClientProtocol(parse_uri(url), max_size=limits.message_bytes_max)
         self._head = bytearray()  # of the answer to the upgrade
-        self._splitter: FrameSplitter | None = None  # made when the upgrade is answered
+        self._splitter: FrameSplitter | None = None  # made when the upgrade is answered, as the next one
+        self._keepalive: Keepalive | None = None
         self._user_agent = user_agent
         self._transport: asyncio.Transport | None = None
         self._frames: deque[tuple[bytes, int]] = deque()
@@ -67,6 +73,7 @@ class VenueSocket(asyncio.Protocol):
         self._waiter: asyncio.Future[None] | None = None
         self._write_timer: asyncio.TimerHandle | None = None
         self._close_timer: asyncio.TimerHandle | None = None
+        self._keepalive_timer: asyncio.TimerHandle | None = None
         self._verdict: Closed | None = None  # ours, if we end it
         self._opened: asyncio.Future[None] = loop.create_future()
         self._closed: asyncio.Future[Closed] = loop.create_future()
@@ -150,7 +157,7 @@ class VenueSocket(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Settle how it ended."""
-        for timer in (self._write_timer, self._close_timer):
+        for timer in (self._write_timer, self._close_timer, self._keepalive_timer):
             if timer is not None:
                 timer.cancel()
         if not self._closed.done():
@@ -203,7 +210,7 @@ class VenueSocket(asyncio.Protocol):
         return not self._fragments
 
     def _take(self, frame: Frame) -> None:
-        """Collect a data frame; control frames were answered by the wire."""
+        """Collect a data frame; the wire answers a close frame, and odd pings, by itself."""
         if frame.opcode is Opcode.TEXT or frame.opcode is Opcode.BINARY:
             self._is_text = frame.opcode is Opcode.TEXT
             if frame.fin:
@@ -242,8 +249,14 @@ class VenueSocket(asyncio.Protocol):
     def _answered(self, response: Response) -> None:
         if self._wire.handshake_exc is None:
             self._splitter = FrameSplitter(
-                message_bytes_max=self._limits.message_bytes_max, on_text=self._text, on_other=self._parse
+                message_bytes_max=self._limits.message_bytes_max,
+                on_text=self._text,
+                on_control=self._control,
+                on_other=self._parse,
             )
+            loop = asyncio.get_running_loop()
+            self._keepalive = Keepalive(self._limits.keepalive, now=loop.time())
+            self._keep_alive()
             if not self._opened.done():
                 self._opened.set_result(None)
             return
@@ -254,6 +267,42 @@ class VenueSocket(asyncio.Protocol):
             self._opened.set_exception(
                 DialFailed("HTTP", detail, http_status=status, retry_after_s=wait, operation="upgrade")
             )
+
+    def _control(self, kind: int, payload: bytes) -> None:
+        if self._keepalive is None or self._verdict is not None:
+            return
+        hear = self._keepalive.pinged if kind == PING else self._keepalive.ponged
+        if hear(payload):
+            self._keep_alive()
+
+    def _keep_alive(self) -> None:
+        """Send the control frames that are due, or give the line up; come back when the next one is."""
+        loop, keepalive = asyncio.get_running_loop(), self._keepalive
+        if self._keepalive_timer is not None:
+            self._keepalive_timer.cancel()
+        if keepalive is None or self._verdict is not None or self._wire.state is not State.OPEN:
+            return
+        while (due := keepalive.step(loop.time()))[0] is not Act.NOTHING:
+            act, payload = due
+            if act is Act.PING:
+                self._wire.send_ping(payload)
+            elif act is Act.PONG:
+                self._wire.send_pong(payload)
+            elif self._unread_bytes() > UNREAD_BYTES_MAX:
+                keepalive.wait_longer(loop.time())
+            else:
+                self._abort(CloseReason.NO_PONG)
+                return
+        self._flush()
+        if keepalive.due < NEVER:
+            self._keepalive_timer = loop.call_at(keepalive.due, self._keep_alive)
+
+    def _unread_bytes(self) -> int:
+        """Return how much the kernel holds for us: as far as we are behind, no silence is the venue's."""
+        place = self._transport.get_extra_info("socket") if self._transport is not None else None
+        if place is None or place.fileno() < 0:
+            return 0
+        return int.from_bytes(fcntl.ioctl(place.fileno(), termios.FIONREAD, b"\0\0\0\0"), "little")
 
     def _broken(self, error: Exception) -> None:
         """Note that the venue broke the protocol; the wire has sent the close frame already."""
@@ -285,7 +334,11 @@ class VenueSocket(asyncio.Protocol):
             self._close_timer = loop.call_later(self._limits.close_timeout_s, self._transport.abort)
 
     def _write_stuck(self) -> None:
-        self._verdict = self._verdict or Closed(code=ABNORMAL, reason=CloseReason.WRITE_TIMEOUT)
+        self._abort(CloseReason.WRITE_TIMEOUT)
+
+    def _abort(self, reason: CloseReason) -> None:
+        """End without a word: the venue does not hear us."""
+        self._verdict = self._verdict or Closed(code=ABNORMAL, reason=reason)
         if self._transport is not None:
             self._transport.abort()
 

@@ -10,6 +10,7 @@ import ssl
 import struct
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from datafacade.clock import SystemClock
 from datafacade.errors import DialFailed
 from datafacade.types import Closed, CloseReason
 from datafacade.venues.dial import dial, tls_context
+from datafacade.venues.keepalive import KeepaliveFigures
 from datafacade.venues.socket import SocketLimits, VenueSocket
 
 Peer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -256,6 +258,104 @@ async def test_pings_are_answered_with_their_payload() -> None:
     async with venue(handler) as port:
         socket = await open_socket(port)
         assert await read_all(socket) == [b"ponged"]
+
+
+async def read_control(reader: asyncio.StreamReader) -> tuple[int, bytes]:
+    """Return opcode and content of one short frame of a client."""
+    head = await reader.readexactly(6)
+    masked = await reader.readexactly(head[1] & 0x7F)
+    return head[0] & 0x0F, bytes(byte ^ head[2 + at % 4] for at, byte in enumerate(masked))
+
+
+BRISK = replace(LIMITS, keepalive=KeepaliveFigures(ping_s=0.2, pong_s=0.2, control_s=0.05))
+
+
+@pytest.mark.proves("ROW-A04")
+async def test_a_line_on_which_data_come_but_no_pong_is_left() -> None:
+    heard: list[bytes] = []
+
+    async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async def talk() -> None:
+            while True:
+                writer.write(frame(b"data") + frame(b"old", opcode=10))
+                await asyncio.sleep(0.02)
+
+        talking = asyncio.ensure_future(talk())
+        try:
+            while data := await reader.read(100):
+                heard.append(data)
+        finally:
+            talking.cancel()
+
+    loop = asyncio.get_running_loop()
+    async with raw_venue(peer) as port:
+        socket = await open_socket(port, BRISK)
+        started = loop.time()
+        messages = await read_all(socket)
+        assert await socket.wait_closed() == Closed(code=1006, reason=CloseReason.NO_PONG)
+        assert 0.4 <= loop.time() - started <= 0.8
+        assert len(messages) > 5
+        assert heard[0][:2] == bytes([0x89, 0x81])  # one ping
+
+
+async def test_a_line_that_answers_pings_stays() -> None:
+    pings = 0
+
+    async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal pings
+        for _ in range(4):
+            opcode, payload = await read_control(reader)
+            pings += opcode == 9
+            writer.write(frame(payload, opcode=10))
+        writer.write(frame(b"still here"))
+
+    async with raw_venue(peer) as port:
+        socket = await open_socket(port, BRISK)
+        assert await read_all(socket) == [b"still here"]
+    assert pings == 4
+
+
+async def test_a_pong_that_waits_unread_on_our_side_is_no_silence_of_the_venue() -> None:
+    async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async def answer() -> None:
+            while True:
+                writer.write(frame((await read_control(reader))[1], opcode=10))
+
+        answering = asyncio.ensure_future(answer())
+        for _ in range(80):
+            writer.write(frame(b"x" * 100_000))
+            await writer.drain()
+        writer.write(frame(b"end"))
+        await answering
+
+    async with raw_venue(peer) as port:
+        socket = await open_socket(port, BRISK)
+        await asyncio.sleep(1.0)  # a busy program: nobody takes the frames
+        async with asyncio.timeout(5):
+            while (await anext(socket))[0] != b"end":
+                pass
+        socket.close(1000, "done")
+
+
+@pytest.mark.proves("ROW-A18")
+async def test_of_a_flood_of_pings_the_newest_is_answered_and_few_of_the_others() -> None:
+    heard: list[tuple[int, bytes]] = []
+
+    async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for number in range(5_000):
+            writer.write(frame(b"%d" % number, opcode=9))
+            if number % 100 == 0:
+                await writer.drain()
+                await asyncio.sleep(0)
+        while (10, b"4999") not in heard:
+            heard.append(await read_control(reader))
+        writer.write(frame(b"heard"))
+
+    limits = replace(LIMITS, keepalive=KeepaliveFigures(ping_s=0, control_s=0.1))
+    async with raw_venue(peer) as port:
+        socket = await open_socket(port, limits)
+        assert await read_all(socket) == [b"heard"]
+    assert len(heard) < 20
 
 
 @pytest.mark.proves("ROW-A16")

@@ -54,6 +54,7 @@ def split(pieces: list[bytes]) -> list[tuple[str, bytes]]:
     splitter = FrameSplitter(
         message_bytes_max=LIMIT,
         on_text=lambda content: full.seen.append(("message", content)),
+        on_control=lambda kind, content: full.seen.append((Opcode(kind & 15).name, content)),
         on_other=full.feed,
     )
     for piece in pieces:
@@ -100,6 +101,7 @@ def test_any_bytes_give_what_the_full_parser_gives(data: bytes, sizes: list[int]
     splitter = FrameSplitter(
         message_bytes_max=LIMIT,
         on_text=lambda content: via.seen.append(("message", content)),
+        on_control=lambda kind, content: via.seen.append((Opcode(kind & 15).name, content)),
         on_other=via.feed,
     )
     for piece in cut(data, sizes):
@@ -114,7 +116,9 @@ def test_any_bytes_give_what_the_full_parser_gives(data: bytes, sizes: list[int]
 @pytest.mark.parametrize("header", [b"\x81\xfe", b"\x81\x7f" + struct.pack("!Q", LIMIT + 1), b"\xc1\x01x"])
 def test_what_breaks_the_protocol_reaches_the_full_parser(header: bytes) -> None:
     full = Oracle()
-    splitter = FrameSplitter(message_bytes_max=LIMIT, on_text=lambda _: None, on_other=full.feed)
+    splitter = FrameSplitter(
+        message_bytes_max=LIMIT, on_text=lambda _: None, on_control=lambda *_: None, on_other=full.feed
+    )
     splitter.feed(raw(b"good") + header)
     splitter.feed(b"more")
     assert full.wire.parser_exc is not None
