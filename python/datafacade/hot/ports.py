@@ -35,15 +35,15 @@ class Feed(Protocol):
         """Return all instruments that were added, each an ``InstrumentRow``."""
         ...
 
-    def subscribe(self, venue_symbol: str, channel: int) -> Commands:
-        """Want a channel of an instrument; idempotent; sent when the connection is open.
+    def subscribe(self, venue_symbol: str, channel: int, variant: str = "") -> Commands:
+        """Want a topic of an instrument; idempotent; sent when the connection is open.
 
         Raises:
-            ValueError: The instrument is in no list that was added.
+            ValueError: The instrument is in no list that was added, or the channel has no such variant.
         """
         ...
 
-    def unsubscribe(self, venue_symbol: str, channel: int) -> Commands:
+    def unsubscribe(self, venue_symbol: str, channel: int, variant: str = "") -> Commands:
         """Want it no more; idempotent."""
         ...
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use facade_hub::Hub;
-use facade_model::{Channel, Instrument, StateReason, StreamPhase};
+use facade_model::{Channel, Instrument, StateReason, StreamPhase, Variant};
 use facade_venues::{DecodeError, Decoded, Event, Product, Sequence};
 
 use crate::clock::Clock;
@@ -12,6 +12,7 @@ use crate::command::Command;
 use crate::config::FeedConfig;
 use crate::lifeline::{Lifeline, Socket, close_reason};
 use crate::publish::Publisher;
+use crate::states::source_of;
 use crate::stats::FeedStats;
 use crate::stream::Stream;
 use crate::subscriptions::Subscriptions;
@@ -114,12 +115,13 @@ impl Feed {
         !self.commands.is_empty()
     }
 
-    /// Follows a channel of an instrument, named by the venue's spelling. `false`: unknown instrument.
-    pub fn subscribe(&mut self, venue_symbol: &str, channel: Channel) -> bool {
+    /// Follows a channel of an instrument, named by the venue's spelling, in a variant that [`Variant::parse`] gave for
+    /// this channel. `false`: unknown instrument.
+    pub fn subscribe(&mut self, venue_symbol: &str, channel: Channel, variant: Variant) -> bool {
         self.begin();
         let Some(stream) = self.stream_of(venue_symbol) else { return false };
-        self.open_topic(stream, channel);
-        if let Some(representative) = self.config.product.stream_of(channel) {
+        self.open(stream, channel, variant);
+        if let Some(representative) = self.config.product.stream_of(source_of(channel)) {
             self.subscriptions.want(stream, representative);
         }
         if self.line.socket == Socket::Open {
@@ -129,15 +131,11 @@ impl Feed {
         true
     }
 
-    /// Gives a channel of an instrument up; the topic ends with a state record.
-    pub fn unsubscribe(&mut self, venue_symbol: &str, channel: Channel) {
+    /// Gives a topic of an instrument up; it ends with a state record.
+    pub fn unsubscribe(&mut self, venue_symbol: &str, channel: Channel, variant: Variant) {
         self.begin();
         if let Some(stream) = self.by_venue_symbol.get(venue_symbol.as_bytes()).copied() {
-            self.set_state(stream, channel, StreamPhase::Empty, StateReason::Unsubscribed, "");
-            if let Some(entry) = self.streams.get_mut(stream) {
-                entry.remove_topic(channel);
-            }
-            self.leave_venue_stream(stream, channel);
+            self.close_topic(stream, channel, variant);
         }
         self.end();
     }
@@ -347,7 +345,7 @@ impl Feed {
     /// Takes the hub's numbers as the truth after a fault of ours.
     fn resync_numbers(&mut self, stream: usize) {
         let Some(entry) = self.streams.get_mut(stream) else { return };
-        for topic in entry.topics.iter_mut().flatten() {
+        for topic in entry.all_topics_mut().1 {
             topic.seq = self.hub.head(topic.id);
         }
     }

@@ -1,6 +1,6 @@
 //! What can be asked of a feed: reports for replays and `Health`, one book for `L2Book`.
 
-use facade_model::{Channel, Integrity, StateReason, StreamPhase};
+use facade_model::{Channel, Integrity, StateReason, StreamPhase, Variant};
 use facade_wire::WireError;
 
 use crate::feed::Feed;
@@ -18,6 +18,8 @@ pub struct TopicReport {
     pub symbol: String,
     /// Channel.
     pub channel: Channel,
+    /// Canonical text of the variant; empty: none.
+    pub variant: Box<str>,
     /// State.
     pub phase: StreamPhase,
     /// Why.
@@ -78,7 +80,7 @@ impl Feed {
     pub fn topics(&self) -> Vec<TopicReport> {
         self.streams
             .iter()
-            .flat_map(|stream| stream.topics.iter().flatten().map(move |topic| topic_report(stream, topic)))
+            .flat_map(|stream| stream.all_topics().map(move |topic| topic_report(stream, topic)))
             .collect()
     }
 
@@ -118,6 +120,7 @@ fn topic_report(stream: &Stream, topic: &Topic) -> TopicReport {
     TopicReport {
         symbol: stream.instrument.symbol.clone(),
         channel: topic.channel,
+        variant: topic.variant_text.clone(),
         phase: topic.phase,
         reason: topic.reason,
         since_event: topic.since_event,
@@ -135,6 +138,9 @@ fn topic_report(stream: &Stream, topic: &Topic) -> TopicReport {
 }
 
 fn book_report(stream: &Stream, topic: &Topic) -> Option<BookReport> {
-    let machine = stream.machine.as_ref().filter(|_| topic.channel == Channel::BookL2)?;
+    let machine = stream
+        .machine
+        .as_ref()
+        .filter(|_| topic.channel == Channel::BookL2 && topic.variant == Variant::Plain)?;
     Some(machine.report(topic.phase))
 }

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use facade_hub::{Batch, Hub, PublishError, RecordKind, Stamp};
 use facade_model::{
-    BookSide, Channel, GapScope, GapState, Integrity, LevelChange, Ticker, TopOfBook, Trade, UpdateFlags,
+    BookSide, GapScope, GapState, Integrity, LevelChange, Ticker, TopOfBook, Trade, UpdateFlags,
 };
 use facade_wire as wire;
 use facade_wire::{Exponents, Header, WireError};
@@ -111,9 +111,10 @@ impl Publisher {
         let flags = if is_last { UpdateFlags::default() } else { UpdateFlags::MORE };
         let times = Times { event: trade.ts_event, recv: ts_recv };
         let header = Header { flags, ..self.header(origin, topic, topic.seq + 1, times) };
-        self.record(topic, RecordKind::Data, !is_last, times, |out| {
-            wire::trade(out, &header, origin.usual, trade)
-        })
+        let encode = |out: &mut Vec<u8>| wire::trade(out, &header, origin.usual, trade);
+        self.batch.record(topic.id, header.seq, RecordKind::Data, !is_last, encode)?;
+        self.counted(topic, times);
+        Ok(())
     }
 
     /// Publishes best prices.
@@ -126,9 +127,10 @@ impl Publisher {
         venue_sequence: Option<u64>,
     ) -> Result<(), WireError> {
         let header = Header { venue_sequence, ..self.header(origin, topic, topic.seq + 1, times) };
-        self.record(topic, RecordKind::Data, false, times, |out| {
-            wire::top_of_book(out, &header, origin.usual, top)
-        })
+        let encode = |out: &mut Vec<u8>| wire::top_of_book(out, &header, origin.usual, top);
+        self.batch.record(topic.id, header.seq, RecordKind::Data, false, encode)?;
+        self.counted(topic, times);
+        Ok(())
     }
 
     /// Publishes statistics.
@@ -140,9 +142,10 @@ impl Publisher {
         times: Times,
     ) -> Result<(), WireError> {
         let header = self.header(origin, topic, topic.seq + 1, times);
-        self.record(topic, RecordKind::Data, false, times, |out| {
-            wire::ticker(out, &header, origin.usual, ticker)
-        })
+        let encode = |out: &mut Vec<u8>| wire::ticker(out, &header, origin.usual, ticker);
+        self.batch.record(topic.id, header.seq, RecordKind::Data, false, encode)?;
+        self.counted(topic, times);
+        Ok(())
     }
 
     /// Publishes the changes of one message.
@@ -161,9 +164,10 @@ impl Publisher {
             venue_sequence,
             ..self.header(origin, topic, topic.seq + 1, times)
         };
-        self.record(topic, RecordKind::Data, false, times, |out| {
-            wire::book_delta(out, &header, origin.usual, changes)
-        })
+        let encode = |out: &mut Vec<u8>| wire::book_delta(out, &header, origin.usual, changes);
+        self.batch.record(topic.id, header.seq, RecordKind::Data, false, encode)?;
+        self.counted(topic, times);
+        Ok(())
     }
 
     /// Publishes the whole book, in parts if it is deep: as a topic record, or as a CUT that takes no number.
@@ -280,24 +284,15 @@ impl Publisher {
         topic.published_at = self.now;
     }
 
-    fn header<'a>(&self, origin: Origin<'a>, topic: &Topic, seq: u64, times: Times) -> Header<'a> {
-        header_of(origin, topic.channel, self.epoch, (seq, self.wall), times)
+    fn header<'a>(&self, origin: Origin<'a>, topic: &'a Topic, seq: u64, times: Times) -> Header<'a> {
+        header_of(origin, topic, self.epoch, (seq, self.wall), times)
     }
 
-    /// Appends one data record; on an error nothing is kept and no number is used.
-    fn record(
-        &mut self,
-        topic: &mut Topic,
-        kind: RecordKind,
-        more: bool,
-        times: Times,
-        encode: impl FnOnce(&mut Vec<u8>) -> Result<(), WireError>,
-    ) -> Result<(), WireError> {
-        self.batch.record(topic.id, topic.seq + 1, kind, more, encode)?;
+    /// Notes a data record that was appended at the topic's next number.
+    fn counted(&self, topic: &mut Topic, times: Times) {
         topic.seq += 1;
         topic.counts.records += 1;
         self.note(topic, times);
-        Ok(())
     }
 
     /// Appends a record at the topic's newest number; its encoding cannot fail.
@@ -346,7 +341,7 @@ pub fn encode_book(
         integrity: machine.integrity(),
         flags: UpdateFlags::CUT,
         venue_sequence: machine.last(),
-        ..header_of(origin, topic.channel, epoch, (topic.seq, wall), times)
+        ..header_of(origin, topic, epoch, (topic.seq, wall), times)
     };
     let most = if depth == 0 { usize::MAX } else { depth };
     let (mut snapshot, mut checkpoint) = (Vec::new(), Vec::new());
@@ -371,18 +366,18 @@ fn checkpoint_of(machine: &BookMachine, proof_seq: u64, levels: u32) -> wire::Ch
     }
 }
 
-fn header_of(
-    origin: Origin<'_>,
-    channel: Channel,
+fn header_of<'a>(
+    origin: Origin<'a>,
+    topic: &'a Topic,
     epoch: u32,
     (seq, ts_publish): (u64, i64),
     times: Times,
-) -> Header<'_> {
+) -> Header<'a> {
     Header {
         venue: origin.venue,
         symbol: origin.symbol,
-        channel,
-        variant: "",
+        channel: topic.channel,
+        variant: &topic.variant_text,
         epoch,
         seq,
         ts_event: times.event,

@@ -1,7 +1,7 @@
 //! States and requests of a feed's topics: what is told to subscribers, what is asked of the venue.
 
 use facade_hub::TopicKey;
-use facade_model::{Channel, GapCause, Integrity, StateReason, StreamPhase};
+use facade_model::{Channel, GapCause, Integrity, StateReason, StreamPhase, Variant};
 use facade_venues::ControlOp;
 
 use crate::command::Command;
@@ -16,20 +16,11 @@ use crate::topic::Topic;
 const GROUP_MAX: usize = 100;
 
 impl Feed {
-    /// Makes sure that a topic exists, and tells its first state.
+    /// Makes sure that the topic of a channel exists, and tells its first state.
     pub(crate) fn open_topic(&mut self, stream: usize, channel: Channel) {
-        let Some(entry) = self.streams.get_mut(stream) else { return };
-        if entry.topic(channel).is_some() {
+        if !self.add_topic(stream, channel, Variant::Plain) {
             return;
         }
-        let key = TopicKey {
-            venue: self.config.product.venue(),
-            symbol: &entry.instrument.symbol,
-            variant: "",
-            channel: channel as u8,
-        };
-        let id = self.hub.topic(&key);
-        entry.add_topic(Topic::new(id, channel, self.hub.head(id)), &self.config);
         let (phase, reason) = match self.line.socket {
             Socket::Idle | Socket::Dialing if self.line.connection > 0 => {
                 (StreamPhase::Down, StateReason::ConnectionClosed)
@@ -39,7 +30,76 @@ impl Feed {
         self.set_state(stream, channel, phase, reason, "");
     }
 
-    pub(crate) fn leave_venue_stream(&mut self, stream: usize, channel: Channel) {
+    /// Opens what a subscriber asks for.
+    pub(crate) fn open(&mut self, stream: usize, channel: Channel, variant: Variant) {
+        if variant != Variant::Plain {
+            self.open_variant(stream, channel, variant);
+            return;
+        }
+        self.open_topic(stream, channel);
+        if let Some(topic) = self.streams.get_mut(stream).and_then(|entry| entry.topic_mut(channel)) {
+            topic.is_asked = true;
+        }
+    }
+
+    /// Makes sure that a topic of a variant exists, and the one that it is made of, and tells its first state.
+    pub(crate) fn open_variant(&mut self, stream: usize, channel: Channel, variant: Variant) {
+        let source = source_of(channel);
+        self.open_topic(stream, source);
+        if !self.add_topic(stream, channel, variant) {
+            return;
+        }
+        let made_of = self.streams.get(stream).and_then(|entry| entry.topic(source));
+        let Some((phase, reason)) = made_of.map(|topic| (topic.phase, topic.reason)) else { return };
+        let is_it = |topic: &Topic| topic.channel == channel && topic.variant == variant;
+        self.tell_state(stream, source, is_it, (phase, reason), "");
+    }
+
+    /// Adds a topic; `false`: it was there.
+    fn add_topic(&mut self, stream: usize, channel: Channel, variant: Variant) -> bool {
+        let Some(entry) = self.streams.get_mut(stream) else { return false };
+        if entry.find(channel, variant).is_some() {
+            return false;
+        }
+        let text = variant.to_string();
+        let key = TopicKey {
+            venue: self.config.product.venue(),
+            symbol: &entry.instrument.symbol,
+            variant: &text,
+            channel: channel as u8,
+        };
+        let id = self.hub.topic(&key);
+        entry.add_topic(Topic::new(id, channel, variant, self.hub.head(id)), &self.config);
+        true
+    }
+
+    /// Ends a topic with a state record, and the one that it is made of if nobody needs that any more.
+    pub(crate) fn close_topic(&mut self, stream: usize, channel: Channel, variant: Variant) {
+        let (phase, reason) = (StreamPhase::Empty, StateReason::Unsubscribed);
+        let source = source_of(channel);
+        let Some(entry) = self.streams.get_mut(stream) else { return };
+        if variant == Variant::Plain {
+            if let Some(topic) = entry.topic_mut(channel) {
+                topic.is_asked = false;
+            }
+        } else {
+            let is_it = |topic: &Topic| topic.channel == channel && topic.variant == variant;
+            self.tell_state(stream, source, is_it, (phase, reason), "");
+            if let Some(entry) = self.streams.get_mut(stream) {
+                entry.remove_variant(channel, variant);
+            }
+        }
+        if self.streams.get(stream).is_none_or(|entry| entry.is_needed(source)) {
+            return;
+        }
+        self.set_state(stream, source, phase, reason, "");
+        if let Some(entry) = self.streams.get_mut(stream) {
+            entry.remove_topic(source);
+        }
+        self.leave_venue_stream(stream, source);
+    }
+
+    fn leave_venue_stream(&mut self, stream: usize, channel: Channel) {
         let product = self.config.product;
         let Some(representative) = product.stream_of(channel) else { return };
         let is_shared = self.streams.get(stream).is_some_and(|entry| {
@@ -119,13 +179,26 @@ impl Feed {
         }
     }
 
-    /// Enters a state and tells it; the same state with the same attempt is not told twice.
+    /// Enters a state and tells it, as do the topics made of this one; the same state with the same attempt is not
+    /// told twice.
     pub(crate) fn set_state(
         &mut self,
         stream: usize,
         channel: Channel,
         phase: StreamPhase,
         reason: StateReason,
+        message: &str,
+    ) {
+        self.tell_state(stream, channel, |_| true, (phase, reason), message);
+    }
+
+    /// Lets the topics of a channel's family that are `chosen` enter a state.
+    fn tell_state(
+        &mut self,
+        stream: usize,
+        channel: Channel,
+        chosen: impl Fn(&Topic) -> bool,
+        (phase, reason): (StreamPhase, StateReason),
         message: &str,
     ) {
         let Some(entry) = self.streams.get_mut(stream) else { return };
@@ -138,31 +211,37 @@ impl Feed {
         let integrity = entry.machine.as_ref().map_or(Integrity::Unspecified, BookMachine::integrity);
         let last_good = entry.machine.as_ref().and_then(BookMachine::last);
         let venue_sequence_last_good = if is_book { last_good } else { entry.trade_id_last };
-        let Some(topic) = entry.topics.get_mut(channel as usize).and_then(Option::as_mut) else { return };
-        if topic.phase == phase && topic.reason == reason && topic.attempt == attempt {
-            return;
-        }
-        topic.since_event = topic.ts_event_last;
-        topic.since_recv = self.publisher.wall;
-        topic.phase = phase;
-        topic.reason = reason;
-        topic.attempt = attempt;
-        let wait = due.saturating_sub(self.publisher.now);
-        topic.next_attempt =
-            if due == 0 || phase == StreamPhase::Live { 0 } else { self.publisher.wall + wait };
         let detail = StateDetail {
             venue_sequence_last_good,
             connection: self.line.connection,
             close_code: self.line.close_code.filter(|_| phase == StreamPhase::Down),
             message,
         };
-        let origin = Origin {
-            venue: self.config.product.venue(),
-            symbol: &entry.instrument.symbol,
-            usual: entry.usual,
-        };
         let integrity = if is_book { integrity } else { Integrity::Unspecified };
-        self.publisher.state(origin, topic, &detail, integrity);
-        self.stats.states += 1;
+        let wait = due.saturating_sub(self.publisher.now);
+        let is_waiting = due != 0 && phase != StreamPhase::Live;
+        let next_attempt = if is_waiting { self.publisher.wall + wait } else { 0 };
+        let (venue, usual) = (self.config.product.venue(), entry.usual);
+        let (symbol, family) = entry.family_mut(channel);
+        let origin = Origin { venue, symbol, usual };
+        for topic in family.filter(|topic| chosen(topic)) {
+            if topic.phase == phase && topic.reason == reason && topic.attempt == attempt {
+                continue;
+            }
+            topic.since_event = topic.ts_event_last;
+            topic.since_recv = self.publisher.wall;
+            (topic.phase, topic.reason, topic.attempt) = (phase, reason, attempt);
+            topic.next_attempt = next_attempt;
+            self.publisher.state(origin, topic, &detail, integrity);
+            self.stats.states += 1;
+        }
+    }
+}
+
+/// The channel whose data a channel's topics are made of.
+pub(crate) const fn source_of(channel: Channel) -> Channel {
+    match channel {
+        Channel::Klines => Channel::Trades,
+        _ => channel,
     }
 }

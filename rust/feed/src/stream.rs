@@ -1,11 +1,13 @@
 //! One instrument of a feed: its topics, its book, what is being done to get it whole.
 
-use facade_model::{Channel, Instrument, StreamPhase};
+use facade_model::{Channel, Instrument, StreamPhase, Variant};
 use facade_venues::Product;
 use facade_wire::Exponents;
 
 use crate::chain::{ChainRule, SnapshotSource};
 use crate::config::FeedConfig;
+use crate::depth::DepthTopic;
+use crate::klines::KlineTopic;
 use crate::machine::BookMachine;
 use crate::rules::{ChecksumRule, MachineRules};
 use crate::topic::Topic;
@@ -37,8 +39,12 @@ pub struct Stream {
     pub instrument: Instrument,
     /// Digits of its records.
     pub usual: Exponents,
-    /// Topics by channel number.
+    /// Topics without a variant, by channel number.
     pub topics: [Option<Topic>; CHANNELS],
+    /// Topics made of its trades.
+    pub klines: Vec<KlineTopic>,
+    /// Topics made of its book.
+    pub depths: Vec<DepthTopic>,
     /// Its book, once asked for.
     pub machine: Option<BookMachine>,
     /// Work on the book.
@@ -63,6 +69,8 @@ impl Stream {
             instrument,
             usual,
             topics: [const { None }; CHANNELS],
+            klines: Vec::new(),
+            depths: Vec::new(),
             machine: None,
             resync: Resync::default(),
             trade_id_last: None,
@@ -71,19 +79,70 @@ impl Stream {
         }
     }
 
-    /// Returns the topic of a channel.
+    /// Returns the topic of a channel without a variant.
     #[must_use]
     pub fn topic(&self, channel: Channel) -> Option<&Topic> {
         self.topics.get(channel as usize).and_then(Option::as_ref)
     }
 
-    /// Returns the topic of a channel.
+    /// Returns the topic of a channel without a variant.
     pub fn topic_mut(&mut self, channel: Channel) -> Option<&mut Topic> {
         self.topics.get_mut(channel as usize).and_then(Option::as_mut)
     }
 
+    /// Returns a topic.
+    #[must_use]
+    pub fn find(&self, channel: Channel, variant: Variant) -> Option<&Topic> {
+        if variant == Variant::Plain {
+            return self.topic(channel);
+        }
+        self.all_topics().find(|topic| topic.channel == channel && topic.variant == variant)
+    }
+
+    /// All topics.
+    pub fn all_topics(&self) -> impl Iterator<Item = &Topic> {
+        let klines = self.klines.iter().map(|kline| &kline.topic);
+        let depths = self.depths.iter().map(|depth| &depth.topic);
+        self.topics.iter().flatten().chain(klines).chain(depths)
+    }
+
+    /// The symbol, and all topics.
+    pub fn all_topics_mut(&mut self) -> (&str, impl Iterator<Item = &mut Topic>) {
+        let klines = self.klines.iter_mut().map(|kline| &mut kline.topic);
+        let depths = self.depths.iter_mut().map(|depth| &mut depth.topic);
+        (&self.instrument.symbol, self.topics.iter_mut().flatten().chain(klines).chain(depths))
+    }
+
+    /// The symbol; the topic of a channel, and those that are made of it: they share its fate.
+    pub fn family_mut(&mut self, channel: Channel) -> (&str, impl Iterator<Item = &mut Topic>) {
+        let klines = if channel == Channel::Trades { self.klines.as_mut_slice() } else { &mut [] };
+        let depths = if channel == Channel::BookL2 { self.depths.as_mut_slice() } else { &mut [] };
+        let klines = klines.iter_mut().map(|kline| &mut kline.topic);
+        let depths = depths.iter_mut().map(|depth| &mut depth.topic);
+        let own = self.topics.get_mut(channel as usize).into_iter().flatten();
+        (&self.instrument.symbol, own.chain(klines).chain(depths))
+    }
+
+    /// Whether a channel's own topic serves a subscriber, or another topic that is made of it.
+    #[must_use]
+    pub fn is_needed(&self, channel: Channel) -> bool {
+        let has_derived = match channel {
+            Channel::Trades => !self.klines.is_empty(),
+            Channel::BookL2 => !self.depths.is_empty(),
+            _ => false,
+        };
+        has_derived || self.topic(channel).is_some_and(|topic| topic.is_asked)
+    }
+
     /// Adds a topic; a book topic brings its machine.
     pub fn add_topic(&mut self, topic: Topic, config: &FeedConfig) {
+        if topic.variant != Variant::Plain {
+            match topic.channel {
+                Channel::Klines => self.klines.extend(KlineTopic::new(topic)),
+                _ => self.depths.extend(DepthTopic::new(topic)),
+            }
+            return;
+        }
         if topic.channel == Channel::BookL2 && self.machine.is_none() {
             self.machine = Some(BookMachine::new(self.rules(config), self.usual.price));
         }
@@ -92,7 +151,13 @@ impl Stream {
         }
     }
 
-    /// Forgets a topic, and the book with it.
+    /// Forgets a topic that is made of another.
+    pub fn remove_variant(&mut self, channel: Channel, variant: Variant) {
+        self.klines.retain(|kline| (kline.topic.channel, kline.topic.variant) != (channel, variant));
+        self.depths.retain(|depth| (depth.topic.channel, depth.topic.variant) != (channel, variant));
+    }
+
+    /// Forgets the topic of a channel, and the book with it.
     pub fn remove_topic(&mut self, channel: Channel) -> Option<Topic> {
         if channel == Channel::BookL2 {
             self.machine = None;

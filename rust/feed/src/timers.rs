@@ -231,9 +231,10 @@ impl Feed {
         let venue = self.config.product.venue();
         let (now, frame_wall) = (self.publisher.now, self.line.frame_wall);
         for entry in &mut self.streams {
-            let Stream { instrument, usual, topics, .. } = entry;
-            let origin = Origin { venue, symbol: &instrument.symbol, usual: *usual };
-            for topic in topics.iter_mut().flatten() {
+            let usual = entry.usual;
+            let (symbol, topics) = entry.all_topics_mut();
+            let origin = Origin { venue, symbol, usual };
+            for topic in topics {
                 if topic.seq > 0 && now - topic.published_at >= self.config.heartbeat_ns {
                     self.publisher.heartbeat(origin, topic, frame_wall);
                 }

@@ -1,7 +1,7 @@
 //! One topic of a feed: its numbers, its state, its counts.
 
 use facade_hub::TopicId;
-use facade_model::{Channel, GapCause, StateReason, StreamPhase};
+use facade_model::{Channel, GapCause, StateReason, StreamPhase, Variant};
 
 /// A hole that will be told before the next data record.
 #[derive(Debug, Clone, Copy)]
@@ -25,13 +25,19 @@ pub struct TopicCounts {
     pub gaps: u64,
 }
 
-/// A (venue, symbol, channel) that this feed publishes.
+/// A (venue, symbol, channel, variant) that this feed publishes.
 #[derive(Debug)]
 pub struct Topic {
     /// The hub's name of it.
     pub id: TopicId,
     /// Channel.
     pub channel: Channel,
+    /// Variant of the channel.
+    pub variant: Variant,
+    /// Canonical text of the variant, as records carry it.
+    pub variant_text: Box<str>,
+    /// Whether a subscriber asked for it; else it is there for the topics that are made of it.
+    pub is_asked: bool,
     /// Number of the newest topic record; 0: none.
     pub seq: u64,
     /// State, as last told.
@@ -61,10 +67,13 @@ pub struct Topic {
 impl Topic {
     /// Makes a topic that nothing is known of; `head` is the hub's newest number of it.
     #[must_use]
-    pub fn new(id: TopicId, channel: Channel, head: u64) -> Self {
+    pub fn new(id: TopicId, channel: Channel, variant: Variant, head: u64) -> Self {
         Self {
             id,
             channel,
+            variant,
+            variant_text: variant.to_string().into(),
+            is_asked: false,
             seq: head,
             phase: StreamPhase::Empty,
             reason: StateReason::Unspecified,

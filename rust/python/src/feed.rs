@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 use facade_feed::{BookReport, Command, Feed, FeedConfig, Socket, TopicReport};
-use facade_model::{Channel, Level, StateReason};
+use facade_model::{Channel, Level, StateReason, Variant};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
@@ -78,24 +78,41 @@ impl PyFeed {
         self.lock().instruments().map(|instrument| describe(py, instrument)).collect()
     }
 
-    /// Follow a channel of an instrument, named by the venue's spelling; return the commands, if any.
+    /// Follow a topic of an instrument, named by the venue's spelling; return the commands, if any.
     ///
     /// Raises:
-    ///     ValueError: The instrument or the channel is unknown.
-    fn subscribe<'py>(&self, py: Python<'py>, venue_symbol: &str, channel: u8) -> Commands<'py> {
-        let channel = find_channel(channel)?;
+    ///     ValueError: The instrument or the channel is unknown, or the channel has no such variant.
+    #[pyo3(signature = (venue_symbol, channel, variant = ""))]
+    fn subscribe<'py>(
+        &self,
+        py: Python<'py>,
+        venue_symbol: &str,
+        channel: u8,
+        variant: &str,
+    ) -> Commands<'py> {
+        let (channel, variant) = find_variant(channel, variant)?;
         let mut feed = self.lock();
-        if !feed.subscribe(venue_symbol, channel) {
+        if !feed.subscribe(venue_symbol, channel, variant) {
             return Err(PyValueError::new_err(format!("unknown instrument {venue_symbol:?}")));
         }
         drain(py, &mut feed)
     }
 
-    /// Give a channel of an instrument up.
-    fn unsubscribe<'py>(&self, py: Python<'py>, venue_symbol: &str, channel: u8) -> Commands<'py> {
-        let channel = find_channel(channel)?;
+    /// Give a topic of an instrument up.
+    ///
+    /// Raises:
+    ///     ValueError: The channel is unknown or has no such variant.
+    #[pyo3(signature = (venue_symbol, channel, variant = ""))]
+    fn unsubscribe<'py>(
+        &self,
+        py: Python<'py>,
+        venue_symbol: &str,
+        channel: u8,
+        variant: &str,
+    ) -> Commands<'py> {
+        let (channel, variant) = find_variant(channel, variant)?;
         let mut feed = self.lock();
-        feed.unsubscribe(venue_symbol, channel);
+        feed.unsubscribe(venue_symbol, channel, variant);
         drain(py, &mut feed)
     }
 
@@ -283,8 +300,21 @@ fn command_tuple(py: Python<'_>, command: Command) -> PyResult<Bound<'_, PyTuple
     }
 }
 
-fn find_channel(number: u8) -> PyResult<Channel> {
-    Channel::from_number(number).ok_or_else(|| PyValueError::new_err(format!("unknown channel {number}")))
+fn find_variant(channel: u8, text: &str) -> PyResult<(Channel, Variant)> {
+    let channel = Channel::from_number(channel)
+        .ok_or_else(|| PyValueError::new_err(format!("unknown channel {channel}")))?;
+    let variant =
+        Variant::parse(channel, text).map_err(|error| PyValueError::new_err(format!("{error}: {text:?}")))?;
+    Ok((channel, variant))
+}
+
+/// Return the canonical text of a variant of a channel: `60s` of klines is `1m`.
+///
+/// Raises:
+///     ValueError: The channel is unknown or has no such variant.
+#[pyfunction]
+pub(crate) fn parse_variant(channel: u8, variant: &str) -> PyResult<String> {
+    find_variant(channel, variant).map(|(_, variant)| variant.to_string())
 }
 
 fn stats_dict<'py>(py: Python<'py>, feed: &Feed) -> PyResult<Bound<'py, PyDict>> {
@@ -328,6 +358,7 @@ fn topic_dict<'py>(py: Python<'py>, topic: &TopicReport) -> PyResult<Bound<'py, 
     let dict = PyDict::new(py);
     dict.set_item("symbol", &topic.symbol)?;
     dict.set_item("channel", topic.channel as u8)?;
+    dict.set_item("variant", &*topic.variant)?;
     dict.set_item("state", topic.phase as u8)?;
     dict.set_item("reason", topic.reason as u8)?;
     dict.set_item("ts_since_event", topic.since_event)?;

@@ -18,7 +18,7 @@ mod _core {
     #[pymodule_export]
     use crate::edge::{PyCall, PyEdge};
     #[pymodule_export]
-    use crate::feed::PyFeed;
+    use crate::feed::{PyFeed, parse_variant};
     #[pymodule_export]
     use crate::hub::{PyCuts, PyHub};
     #[pymodule_export]
