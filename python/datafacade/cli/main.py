@@ -49,6 +49,13 @@ def sim(context: typer.Context) -> None:
     raise typer.Exit(simulate(context.args))
 
 
+def proxy(context: typer.Context) -> None:
+    """Break a TCP connection on demand, between a client and a service: datafacade proxy --help."""
+    from datafacade.sim.proxy_cli import main as relay  # late: the other verbs start without it
+
+    raise typer.Exit(relay(context.args))
+
+
 def help_of(verb: Callable[..., None]) -> str:
     """Return a verb's docstring; paragraphs with indented lines keep their lines."""
     paragraphs = inspect.cleandoc(verb.__doc__ or "").split("\n\n")
@@ -57,7 +64,8 @@ def help_of(verb: Callable[..., None]) -> str:
 
 for verb in VERBS:
     app.command(help=help_of(verb), short_help=(verb.__doc__ or "").partition(".")[0] + ".")(verb)
-app.command(context_settings=SIM_SETTINGS, add_help_option=False)(sim)
+for witness in (sim, proxy):  # they read their own options
+    app.command(context_settings=SIM_SETTINGS, add_help_option=False)(witness)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

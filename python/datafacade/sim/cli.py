@@ -69,6 +69,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--lifetime-s", type=float, help="lifetime of connections where the venue has one (24 h)"
     )
+    parser.add_argument(
+        "--proxy",
+        action="store_true",
+        help="lead all URLs through a fault proxy; CONTROL/proxy/faults breaks the way",
+    )
     parser.add_argument("--no-oddities", action="store_true", help="leave out what is legal but surprising")
     parser.add_argument(
         "--okx-checksum", action="store_true", help="OKX sends the CRC it had until 2026-06-23"
@@ -115,6 +120,7 @@ def settings_of(arguments: argparse.Namespace) -> SimulatorSettings:
         top_hash_every_ms=arguments.hash_every_ms,
         full_hash_every_ms=arguments.full_hash_every_ms,
         lifetime_s=arguments.lifetime_s,
+        has_proxy=arguments.proxy,
     )
 
 

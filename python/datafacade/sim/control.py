@@ -11,6 +11,8 @@ from aiohttp import web
 
 from datafacade.sim.books import Book
 from datafacade.sim.faults import Fault, FaultBoard, FaultRefused
+from datafacade.sim.proxy import Proxy
+from datafacade.sim.proxy_control import ProxyControl
 from datafacade.sim.stats import Stats
 from datafacade.sim.verbs import VERBS
 
@@ -37,8 +39,9 @@ class Controlled(Protocol):
 class ControlServer:
     """Serves the control paths."""
 
-    def __init__(self, simulator: Controlled) -> None:
+    def __init__(self, simulator: Controlled, proxy: Proxy | None = None) -> None:
         self._simulator = simulator
+        self._proxy = proxy
         self._runner: web.AppRunner | None = None
 
     async def start(self, host: str, port: int) -> int:
@@ -59,6 +62,8 @@ class ControlServer:
                 web.get("/connections", self._connections),
             ]
         )
+        if self._proxy is not None:
+            app.add_routes(ProxyControl(self._proxy).routes("/proxy"))
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
         await web.TCPSite(self._runner, host, port).start()
@@ -79,6 +84,7 @@ class ControlServer:
             "GET /stats": "connections, attempts, messages, weights, violations by product",
             "GET /connections": "the open connections and their numbers",
             "GET /ports": "the URLs of the venues",
+            "GET /proxy/": "the fault proxy, if there is one",
         }
         return web.json_response(paths)
 

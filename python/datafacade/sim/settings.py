@@ -31,6 +31,7 @@ class SimulatorSettings:
     top_hash_every_ms: int = 100
     full_hash_every_ms: int = 1_000
     records_kept: int = 20_000  # newest truth records kept in memory
+    has_proxy: bool = False  # the URLs lead through a fault proxy in this process
     lifetime_s: float | None = None  # of a connection, at venues that have one; None: the venue's own
     rules: Mapping[str, Mapping[str, float]] = field(
         default_factory=dict

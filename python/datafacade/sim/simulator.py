@@ -29,6 +29,7 @@ from datafacade.sim.listener import Listener
 from datafacade.sim.listings import Instrument, ProductKey, instrument
 from datafacade.sim.market import Market
 from datafacade.sim.outlet import Outlet
+from datafacade.sim.proxy import Proxy, Route
 from datafacade.sim.rest import RestServer
 from datafacade.sim.settings import SimulatorSettings
 from datafacade.sim.stats import Stats
@@ -74,7 +75,8 @@ class Simulator:
                 venue, self._rules(venue), self.truth, self.faults, self.stats, numbers
             )
             self._rests.append(RestServer(venue, self.truth, self.faults, self.stats))
-        self._control = ControlServer(self)
+        self.proxy = Proxy(log=self.truth) if settings.has_proxy else None
+        self._control = ControlServer(self, self.proxy)
         self._owed: dict[tuple[str, str], float] = {}
         self._bursts: dict[tuple[str, str], tuple[float, int]] = {}  # factor, until (monotonic ns)
         self._task: asyncio.Task[None] | None = None
@@ -116,11 +118,18 @@ class Simulator:
         )
         for (product, listener), rest in zip(self.listeners.items(), self._rests, strict=True):
             ws_port, rest_port = await listener.start(host, 0), await rest.start(host, 0)
-            self.urls[product] = {"ws": f"ws://{host}:{ws_port}", "rest": f"http://{host}:{rest_port}"}
+            self.urls[product] = {
+                "ws": f"ws://{host}:{self._in_front(f'{product}/ws', host, ws_port)}",
+                "rest": f"http://{host}:{self._in_front(f'{product}/rest', host, rest_port)}",
+            }
         control_port = await self._control.start(host, self.settings.port)
         self.control_url = f"http://{host}:{control_port}"
         if self.settings.ports_file is not None:
             await asyncio.to_thread(self._write_ports)
+
+    def _in_front(self, name: str, host: str, port: int) -> int:
+        """Return the port that clients shall use: the venue's own, or the proxy's in front of it."""
+        return port if self.proxy is None else self.proxy.listen(Route(name, (host, port), (host, 0)))
 
     def _write_ports(self) -> None:
         """Write the URLs; the file appears whole or not at all."""
@@ -144,6 +153,8 @@ class Simulator:
             self._task.cancel()
             await asyncio.wait({self._task})
         await self._control.stop()
+        if self.proxy is not None:
+            await self.proxy.stop()
         for listener in self.listeners.values():
             await listener.stop()
         for rest in self._rests:

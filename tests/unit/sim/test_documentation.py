@@ -4,20 +4,26 @@ import re
 from pathlib import Path
 
 from datafacade.sim.listings import PRODUCTS
+from datafacade.sim.proxy_verbs import PROXY_VERBS
 from datafacade.sim.verbs import VERBS
 
 PAGE = (Path(__file__).parents[3] / "docs" / "simulator.md").read_text(encoding="utf-8")
 
 
-def test_every_verb_stands_in_the_table_and_no_other() -> None:
-    table = PAGE.partition("### Verbs")[2].partition("## Truth log")[0]
+def named_in(start: str, end: str) -> set[str]:
+    """Return the names in the first column of the table with options between two lines."""
+    table = PAGE.partition(start)[2].partition(end)[0].partition("| Verb | Options |")[2]
     rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
-    named = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
-    assert named == set(VERBS)
+    return {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+
+
+def test_every_verb_stands_in_the_table_and_no_other() -> None:
+    assert named_in("### Verbs", "## The fault proxy") == set(VERBS)
+    assert named_in("## The fault proxy", "## Truth log") == set(PROXY_VERBS)
 
 
 def test_every_option_is_told() -> None:
-    for verb in VERBS.values():
+    for verb in (*VERBS.values(), *PROXY_VERBS.values()):
         for option in verb.options:
             assert f"`{option}`" in PAGE, (verb.name, option)
 
