@@ -4,10 +4,12 @@ mod instrument;
 mod market;
 mod number;
 mod stream;
+mod sum;
 mod variant;
 
 pub use instrument::{Instrument, InstrumentKind, InstrumentStatus};
 pub use market::{BookSide, Level, LevelChange, TakerSide, Ticker, TopOfBook, Trade};
 pub use number::{Decimal, NumberError, POW10};
 pub use stream::{Channel, GapCause, GapScope, GapState, Integrity, StateReason, StreamPhase, UpdateFlags};
+pub use sum::Sum;
 pub use variant::{DEPTHS, UnknownVariant, Variant};
