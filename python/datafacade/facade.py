@@ -14,7 +14,7 @@ from datafacade.hot.listing import list_instruments
 from datafacade.hot.ports import Hub
 from datafacade.hot.reader import HubReader
 from datafacade.hot.tier import STARTS, HotTier
-from datafacade.types import Channel, Topic
+from datafacade.types import CONSOLIDATED, Channel, Topic
 from datafacade.v1 import book_pb2, health_pb2, hot_pb2, reference_pb2
 
 VERSION: Final = "0.1.0"
@@ -176,9 +176,25 @@ class DataFacade:
         async for update in self.updates(venue, symbol, Channel.BOOK_L2):
             yield update
 
-    async def updates(self, venue: str, symbol: str, channel: Channel) -> AsyncIterator[hot_pb2.Update]:
-        """Yield every record of one topic; leaving the iterator detaches."""
-        topic = Topic(venue, self.tier.resolve(venue, symbol)["symbol"], channel)
+    async def updates(
+        self, venue: str, symbol: str, channel: Channel, variant: str = ""
+    ) -> AsyncIterator[hot_pb2.Update]:
+        """Yield every record of one topic; leaving the iterator detaches.
+
+        Args:
+            venue: As ``kraken``; ``consolidated`` for the best bid and offer of all venues.
+            symbol: Any known spelling.
+            channel: What to follow.
+            variant: Kline interval or bar type, book depth; empty: the channel's default.
+
+        Raises:
+            InvalidRequest, UnknownSymbol, NotSupported, QuotaExceeded, VenueFailed.
+        """
+        is_joint = channel is Channel.CONSOLIDATED_TOP
+        canonical = self.tier.resolve_spot(symbol) if is_joint else self.tier.resolve(venue, symbol)["symbol"]
+        topic = Topic(
+            CONSOLIDATED if is_joint else venue, canonical, channel, self.tier.variant(channel, variant)
+        )
         self.tier.follow(topic)
         try:
             async with self.reader.subscriber() as subscriber:

@@ -109,8 +109,10 @@ class Books:
 
 
 def _row(feed: Feed, symbol: str) -> dict[str, Any]:
-    """Return the Feed's row of a book topic; an empty one while it knows none."""
-    wanted = (row for row in feed.topics() if row["symbol"] == symbol and row["channel"] == Channel.BOOK_L2)
+    """Return the Feed's row of a whole book's topic; an empty one while it knows none."""
+    whole = (Channel.BOOK_L2, "")
+    rows = (row for row in feed.topics() if row["symbol"] == symbol)
+    wanted = (row for row in rows if (row["channel"], row["variant"]) == whole)
     return next(wanted, {"state": types_pb2.STATE_EMPTY, "integrity": 0, "ts_recv_last": 0})
 
 

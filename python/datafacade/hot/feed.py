@@ -97,7 +97,7 @@ class FeedRunner:
         self._clock = clock
         self._random = random
         self._recorder = recorder
-        self._wanted: set[tuple[str, Channel]] = set()
+        self._wanted: set[tuple[str, Channel, str]] = set()
         self._has_work = asyncio.Event()
         self._socket: Socket | None = None
         self._dial_at = 0  # monotonic ns
@@ -107,16 +107,16 @@ class FeedRunner:
 
     # For the owner
 
-    def subscribe(self, venue_symbol: str, channel: Channel) -> None:
+    def subscribe(self, venue_symbol: str, channel: Channel, variant: str = "") -> None:
         """Follow a channel of an instrument; connects if nothing was followed yet."""
-        self._wanted.add((venue_symbol, channel))
-        self.turns.call(partial(self.feed.subscribe, venue_symbol, int(channel)))
+        self._wanted.add((venue_symbol, channel, variant))
+        self.turns.call(partial(self.feed.subscribe, venue_symbol, int(channel), variant))
         self._has_work.set()
 
-    def unsubscribe(self, venue_symbol: str, channel: Channel) -> None:
+    def unsubscribe(self, venue_symbol: str, channel: Channel, variant: str = "") -> None:
         """Follow it no more; with nothing left the connection is closed."""
-        self._wanted.discard((venue_symbol, channel))
-        self.turns.call(partial(self.feed.unsubscribe, venue_symbol, int(channel)))
+        self._wanted.discard((venue_symbol, channel, variant))
+        self.turns.call(partial(self.feed.unsubscribe, venue_symbol, int(channel), variant))
         if not self._wanted:
             self._has_work.clear()
             if self._socket is not None:

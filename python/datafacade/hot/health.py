@@ -65,6 +65,7 @@ def _stream(
     stream = _H.StreamHealth(
         symbol=row["symbol"],
         channel=row["channel"],
+        variant=row["variant"],
         state=row["state"],
         reason=row["reason"],
         ts_since_event=row["ts_since_event"],
@@ -75,7 +76,7 @@ def _stream(
         integrity=row["integrity"],
         seq_head=row["seq"],
         ts_recv_last=row["ts_recv_last"],
-        subscribers=hub.subscribers(venue, row["symbol"], row["channel"], ""),
+        subscribers=hub.subscribers(venue, row["symbol"], row["channel"], row["variant"]),
     )
     if stats["close_code"] is not None:
         stream.close_code = stats["close_code"]

@@ -9,16 +9,18 @@ from functools import partial
 from types import MappingProxyType
 from typing import Final
 
+from datafacade._core import parse_variant
 from datafacade.clock import Clock
 from datafacade.config import Config
-from datafacade.errors import InvalidRequest, NotSupported, UnknownSymbol, VenueFailed
+from datafacade.errors import FacadeError, InvalidRequest, NotSupported, UnknownSymbol, VenueFailed
 from datafacade.guard.budget import Budget
+from datafacade.hot.consolidated import Consolidator, spot_symbol, spot_venues
 from datafacade.hot.feed import FeedRunner
 from datafacade.hot.instruments import InstrumentList
 from datafacade.hot.interest import Interest
 from datafacade.hot.ports import Hub, Start
 from datafacade.hot.resolve import Resolver
-from datafacade.types import Channel, FeedKey, InstrumentRow, Topic
+from datafacade.types import CONSOLIDATED, Channel, FeedKey, InstrumentRow, Topic
 from datafacade.venues.rest import RestClient
 from datafacade.venues.spec import VenueSpec
 
@@ -30,9 +32,12 @@ STARTS: Final[Mapping[Channel, Start]] = MappingProxyType(
         Channel.TRADES: "next",
         Channel.BOOK_L2: "cut",
         Channel.TOP_OF_BOOK: "newest",
+        Channel.KLINES: "newest",
         Channel.TICKER: "newest",
+        Channel.CONSOLIDATED_TOP: "newest",
     }
 )
+_MADE_OF: Final[Mapping[Channel, Channel]] = MappingProxyType({Channel.KLINES: Channel.TRADES})
 
 
 class VenueLine:
@@ -54,13 +59,14 @@ class VenueLine:
         self.dials = dials
 
     def runner(self, channel: Channel) -> FeedRunner:
-        """Return the connection that carries a channel.
+        """Return the connection that carries a channel, or what the channel is made of.
 
         Raises:
             NotSupported: The venue streams no such channel.
         """
+        carried = _MADE_OF.get(channel, channel)
         for feed in self.spec.feeds:
-            if channel in feed.channels:
+            if carried in feed.channels:
                 return self.runners[feed.name]
         raise NotSupported(f"channel {channel.name}", venue=self.spec.name, operation="subscribe")
 
@@ -79,9 +85,19 @@ class VenueLine:
 class HotTier:
     """The streaming tier. ``run`` it as a task; cancel the task to end it."""
 
-    def __init__(self, venues: Mapping[str, VenueLine], *, hub: Hub, clock: Clock, config: Config) -> None:
+    def __init__(
+        self,
+        venues: Mapping[str, VenueLine],
+        *,
+        hub: Hub,
+        clock: Clock,
+        config: Config,
+        consolidator: Consolidator | None = None,
+    ) -> None:
         self.venues = venues
         self.resolver = Resolver()
+        self._consolidator = consolidator
+        self._joined: dict[str, list[Topic]] = {}  # the topics that a consolidated symbol is made of
         self._carried: dict[FeedKey, frozenset[str]] = {}  # venue symbols of each feed's own list
         self._hub = hub
         self._clock = clock
@@ -141,6 +157,28 @@ class HotTier:
             raise VenueFailed("instrument list is not known yet", venue=venue, operation="resolve")
         return self.resolver.resolve(venue, requested)
 
+    def resolve_spot(self, requested: str) -> str:
+        """Return the one canonical symbol that the spot markets of all venues have for a spelling.
+
+        Raises:
+            InvalidRequest: An ambiguous spelling.
+            UnknownSymbol: No spot market lists it.
+        """
+        return spot_symbol(self.resolver, requested)
+
+    @staticmethod
+    def variant(channel: Channel, text: str) -> str:
+        """Return the one text of a variant: ``60s`` of klines is ``1m``, and so is the empty text.
+
+        Raises:
+            InvalidRequest: The channel has no such variant.
+        """
+        try:
+            return parse_variant(int(channel), text)
+        except ValueError:
+            problem = f"expected a variant of {channel.name}, received {text[:32]!r}"
+            raise InvalidRequest("variants", problem) from None
+
     def follow(self, topic: Topic) -> None:
         """Add a subscriber of a topic; the first one's topic is subscribed at the venue.
 
@@ -156,16 +194,46 @@ class HotTier:
         self.interest.release(topic)
 
     def _start(self, topic: Topic) -> None:
+        if topic.venue == CONSOLIDATED:
+            self._join(topic)
+            return
         row = self.resolver.rows(topic.venue)[topic.symbol]
         runner = self.venues[topic.venue].runner(topic.channel)
         if row["venue_symbol"] not in self._carried[runner.key]:
             raise UnknownSymbol(topic.symbol, venue=topic.venue, operation="subscribe")
-        runner.subscribe(row["venue_symbol"], topic.channel)
+        runner.subscribe(row["venue_symbol"], topic.channel, topic.variant)
 
     def _stop(self, topic: Topic) -> None:
+        if topic.venue == CONSOLIDATED:
+            self._part(topic)
+            return
         row = self.resolver.rows(topic.venue).get(topic.symbol)
         if row is not None:
-            self.venues[topic.venue].runner(topic.channel).unsubscribe(row["venue_symbol"], topic.channel)
+            runner = self.venues[topic.venue].runner(topic.channel)
+            runner.unsubscribe(row["venue_symbol"], topic.channel, topic.variant)
+
+    def _join(self, topic: Topic) -> None:
+        """Follow the top of book on every venue that takes part."""
+        if self._consolidator is None:
+            raise NotSupported(f"channel {topic.channel.name}", venue=topic.venue, operation="subscribe")
+        parts: list[Topic] = []
+        try:
+            for venue in spot_venues(self.resolver, topic.symbol):
+                part = Topic(venue, topic.symbol, Channel.TOP_OF_BOOK)
+                self.interest.acquire(part)
+                parts.append(part)
+        except FacadeError:
+            for part in parts:
+                self.interest.release(part)
+            raise
+        self._joined[topic.symbol] = parts
+        self._consolidator.follow(topic.symbol, [part.venue for part in parts])
+
+    def _part(self, topic: Topic) -> None:
+        if self._consolidator is not None:
+            self._consolidator.leave(topic.symbol)
+        for part in self._joined.pop(topic.symbol, []):
+            self.interest.release(part)
 
     def _listed(self, item: InstrumentList) -> None:
         """Join the lists of a venue's feeds; where two differ the first feed's row stands."""

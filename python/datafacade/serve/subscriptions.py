@@ -7,38 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
 from datafacade.clock import Clock
-from datafacade.errors import (
-    BookUnverified,
-    FacadeError,
-    InvalidRequest,
-    NotSupported,
-    QuotaExceeded,
-    UnknownSymbol,
-)
+from datafacade.errors import FacadeError, InvalidRequest, NotSupported, QuotaExceeded, UnknownSymbol
 from datafacade.hot.ports import Hub
 from datafacade.hot.tier import STARTS, HotTier
+from datafacade.serve.items import CHANNELS, Item, items, topic_of
 from datafacade.serve.status import refuse
-from datafacade.types import Channel, Topic
+from datafacade.types import Topic
 from datafacade.v1 import hot_pb2, types_pb2
 
 SUGGESTIONS_MAX: Final = 5
 ITEMS_AT_ONCE: Final = 16  # then other tasks get their turn
-_CHANNELS: Final = frozenset(int(channel) for channel in Channel)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
-    """One element of a subscription's cross product."""
-
-    venue: str
-    requested: str  # the symbol as the client spelled it
-    channel: int  # the contract's number, perhaps of no channel at all
-    variant: str
 
 
 @dataclass(slots=True)
@@ -117,7 +100,7 @@ class Subscriptions:
     ) -> None:
         taken = {owner for owner, _ in stream.topics.values()}
         refused = _unserved(subscription, taken)
-        for number, item in enumerate(self._items(subscription), 1):
+        for number, item in enumerate(items(self._tier, subscription), 1):
             if number % ITEMS_AT_ONCE == 0:
                 await asyncio.sleep(0)
             if self._streams.get(subscriber) is not stream:
@@ -125,55 +108,10 @@ class Subscriptions:
             try:
                 if refused is not None:
                     raise refused
-                topic = self._topic(item, allow_unverified=subscription.allow_unverified)
+                topic = topic_of(self._tier, item, allow_unverified=subscription.allow_unverified)
                 self._follow(subscriber, stream, topic, item, subscription.subscription_id, request_id)
             except FacadeError as error:
                 self._reject(subscriber, item, subscription.subscription_id, request_id, error)
-
-    def _items(self, subscription: hot_pb2.Subscription) -> Iterator[Item]:
-        """Return the cross product; without venues, those that list the symbol."""
-        variants = list(subscription.variants) or [""]
-        for requested in dict.fromkeys(subscription.symbols):
-            venues = list(dict.fromkeys(subscription.venues)) or self._listing(requested)
-            for venue, channel, variant in itertools.product(
-                venues, dict.fromkeys(subscription.channels), dict.fromkeys(variants)
-            ):
-                yield Item(venue=venue, requested=requested, channel=channel, variant=variant)
-
-    def _listing(self, requested: str) -> list[str]:
-        """Return the venues that know a symbol, or all if none does: then each item says why."""
-        found = []
-        for venue in self._tier.venues:
-            try:
-                self._tier.resolve(venue, requested)
-            except UnknownSymbol:
-                continue
-            except FacadeError:
-                pass  # not known yet, or ambiguous: the item says so
-            found.append(venue)
-        return found or [""]
-
-    def _topic(self, item: Item, *, allow_unverified: bool) -> Topic:
-        """Return the topic of an item.
-
-        Raises:
-            FacadeError: Why there is none.
-        """
-        if item.channel not in _CHANNELS:
-            raise InvalidRequest("channels", f"expected a channel, received {item.channel}")
-        channel = Channel(item.channel)
-        if channel not in STARTS:
-            raise NotSupported(f"channel {channel.name}", operation="subscribe")
-        if item.variant:
-            raise NotSupported(f"variant {item.variant[:32]!r}", operation="subscribe")
-        if not item.venue:
-            raise UnknownSymbol(item.requested, tuple(self._tier.resolver.nearest(item.requested)))
-        venue = self._tier.venue(item.venue)
-        venue.runner(channel)
-        row = self._tier.resolve(item.venue, item.requested)
-        if channel is Channel.BOOK_L2 and not venue.spec.is_book_provable and not allow_unverified:
-            raise BookUnverified("UNVERIFIABLE", venue=item.venue, symbol=row["symbol"])
-        return Topic(item.venue, row["symbol"], channel)
 
     def _follow(
         self,
@@ -213,7 +151,7 @@ class Subscriptions:
             subscriber,
             item.venue,
             error.symbol,
-            item.channel if item.channel in _CHANNELS else 0,
+            item.channel if item.channel in CHANNELS else 0,
             item.variant[:32],
             wall_ns=self._clock.wall_ns(),
             request_id=request_id,

@@ -28,7 +28,7 @@ from datafacade.v1 import (
 )
 from tests.integration.service.bench import Bench, Reader, service
 
-TRADES, BOOK, TOP, TICKER = 1, 2, 3, 5
+TRADES, BOOK, TOP, KLINES, TICKER, CONSOLIDATED_TOP = 1, 2, 3, 4, 5, 6
 ACCEPTED = stream_pb2.SUBSCRIPTION_PHASE_ACCEPTED
 REJECTED = stream_pb2.SUBSCRIPTION_PHASE_REJECTED
 
@@ -134,9 +134,6 @@ async def test_one_pair_too_many_is_refused_per_item_and_the_call_lives_on(bench
         {"resume": [types_pb2.Position(venue="kraken", symbol="BTC-USD", epoch=1, seq=1)]},
         {"require_exact_resume": True},
         {"filter": hot_pb2.Filter()},
-        {"variants": ["25"]},
-        {"channels": [4]},
-        {"channels": [6]},
     ],
 )
 async def test_what_is_not_served_yet_is_refused_never_ignored(bench: Bench, fields: dict[str, Any]) -> None:
@@ -169,7 +166,18 @@ async def test_a_subscription_without_items_ends_the_call(
 
 @pytest.mark.proves("CTL-S21")
 @pytest.mark.parametrize(
-    "fields", [{"channels": [0]}, {"channels": [99]}, {"venues": ["mtgox"]}, {"delivery": 9}]
+    "fields",
+    [
+        {"channels": [0]},
+        {"channels": [99]},
+        {"venues": ["mtgox"]},
+        {"delivery": 9},
+        {"variants": ["25"]},
+        {"channels": [BOOK], "variants": ["7"]},
+        {"channels": [KLINES], "variants": ["2w"]},
+        {"channels": [CONSOLIDATED_TOP]},  # takes all venues, not one
+        {"venues": ["consolidated"]},
+    ],
 )
 async def test_an_impossible_item_is_refused_alone(bench: Bench, fields: dict[str, Any]) -> None:
     reader = Reader(bench)

@@ -42,11 +42,11 @@ class FakeFeed:
     def instruments(self) -> list[dict[str, Any]]:
         return []
 
-    def subscribe(self, venue_symbol: str, channel: int) -> Commands:
-        return self._note("subscribe", venue_symbol, channel)
+    def subscribe(self, venue_symbol: str, channel: int, variant: str = "") -> Commands:
+        return self._note("subscribe", venue_symbol, channel, variant)
 
-    def unsubscribe(self, venue_symbol: str, channel: int) -> Commands:
-        return self._note("unsubscribe", venue_symbol, channel)
+    def unsubscribe(self, venue_symbol: str, channel: int, variant: str = "") -> Commands:
+        return self._note("unsubscribe", venue_symbol, channel, variant)
 
     def start(self) -> Commands:
         return self._note("start")
