@@ -2,14 +2,18 @@
 //! `datafacade.v1` to the caller's buffer, in the order of the field numbers, so that the bytes equal those of
 //! any canonical encoder. Nothing is allocated but the growth of that buffer. Imports the model only.
 
+mod consolidated;
 mod digits;
 mod field;
+mod kline;
 mod levels;
 mod market;
 mod records;
 mod update;
 
+pub use consolidated::{ConsolidatedQuote, ConsolidatedTop, VenueLeftOut, consolidated_top};
 pub use digits::Exponents;
+pub use kline::{Completeness, Kline, KlineState, Ohlc, kline};
 pub use levels::{book_delta, book_snapshot};
 pub use market::{ticker, top_of_book, trade};
 pub use records::{

@@ -8,11 +8,12 @@ use std::sync::LazyLock;
 
 use facade_model::{
     BookSide, Channel, Decimal, GapCause, GapScope, GapState, Integrity, Level, LevelChange, StateReason,
-    StreamPhase, TakerSide, Ticker, TopOfBook, Trade, UpdateFlags,
+    StreamPhase, Sum, TakerSide, Ticker, TopOfBook, Trade, UpdateFlags,
 };
 use facade_wire::{
-    Checkpoint, DeliveryCause, DeliveryChange, DeliveryMode, Draining, Exponents, Gap, Header, Heartbeat,
-    Position, StreamState, SubscriptionPhase, SubscriptionStatus, WireError,
+    Checkpoint, Completeness, ConsolidatedQuote, ConsolidatedTop, DeliveryCause, DeliveryChange,
+    DeliveryMode, Draining, Exponents, Gap, Header, Heartbeat, Kline, KlineState, Ohlc, Position,
+    StreamState, SubscriptionPhase, SubscriptionStatus, VenueLeftOut, WireError,
 };
 use proptest::prelude::*;
 use prost::Message;
@@ -155,6 +156,95 @@ fn row_e23_best_prices_are_the_golden_bytes() {
     let top = TopOfBook { bid: Some(level("0", "7")), ask: None };
     let encode = |out: &mut Vec<u8>| facade_wire::top_of_book(out, &header, WHOLE, &top).unwrap();
     assert_eq!(hex(encode), golden("top_of_book_one_side"));
+}
+
+fn kline_of(prices: Option<Ohlc>) -> Kline {
+    Kline {
+        ts_open: 1_723_161_240_000_000_000,
+        ts_close: 1_723_161_300_000_000_000,
+        prices,
+        volume: Some(Sum::new(1_250, -2)),
+        quote_volume: Some(Sum::new(771_250, 0)),
+        vwap: Some(Sum::new(617, 2)),
+        taker_buy_volume: Some(Sum::new(625, -2)),
+        trade_count: Some(300),
+        state: Some(KlineState::Final),
+        revision: 1,
+        completeness: Completeness::Complete,
+        trades_seq_first: 100,
+        trades_seq_last: 399,
+        flags: UpdateFlags::SYNTHETIC,
+    }
+}
+
+fn ohlc(open: &str, high: &str, low: &str, close: &str) -> Ohlc {
+    Ohlc { open: number(open), high: number(high), low: number(low), close: number(close) }
+}
+
+#[test]
+fn row_e23_klines_are_the_golden_bytes() {
+    let header =
+        Header { channel: Channel::Klines, seq: 14, flags: UpdateFlags::SYNTHETIC, variant: "1m", ..HEADER };
+    let kline = kline_of(Some(ohlc("61686", "61744.37", "61685.99", "61700")));
+    let encode = |out: &mut Vec<u8>| facade_wire::kline(out, &header, WHOLE, &kline).unwrap();
+    assert_eq!(hex(encode), golden("kline"));
+}
+
+#[test]
+fn what_a_kline_does_not_know_is_absent() {
+    let kline = Kline {
+        volume: None,
+        quote_volume: None,
+        vwap: None,
+        taker_buy_volume: None,
+        trade_count: None,
+        state: None,
+        completeness: Completeness::Unspecified,
+        ..kline_of(None)
+    };
+    let mut out = Vec::new();
+    facade_wire::kline(&mut out, &HEADER, WHOLE, &kline).unwrap();
+    let record = payload(&decode(&out), "kline");
+    for field in ["open", "high", "low", "close", "trade_count"] {
+        assert!(!record.has_field_by_name(field), "{field}");
+    }
+    let zero = Kline { trade_count: Some(0), volume: Some(Sum::ZERO), ..kline };
+    out.clear();
+    facade_wire::kline(&mut out, &HEADER, WHOLE, &zero).unwrap();
+    let record = payload(&decode(&out), "kline");
+    assert!(record.has_field_by_name("trade_count"));
+    assert_eq!(record.get_field_by_name("volume").unwrap().as_str(), Some("0"));
+}
+
+#[test]
+fn a_kline_whose_prices_no_exponent_holds_is_refused() {
+    let kline = kline_of(Some(ohlc("10", "10", "0.000000000000000001", "10")));
+    let mut out = b"before".to_vec();
+    assert_eq!(facade_wire::kline(&mut out, &HEADER, WHOLE, &kline), Err(WireError::NumberRange));
+    assert_eq!(out, b"before");
+}
+
+#[test]
+fn row_e23_consolidated_tops_are_the_golden_bytes() {
+    let header = Header { venue: "", channel: Channel::ConsolidatedTop, seq: 16, ..CONTROL };
+    let quote = |level, venue, later| ConsolidatedQuote {
+        level,
+        venue,
+        ts_event: EVENT + later,
+        ts_recv: RECV + later,
+    };
+    let top = ConsolidatedTop {
+        bid: Some(quote(level("61602.01", "1.67177"), "kraken", 0)),
+        ask: Some(quote(level("61602.02", "2.66795"), "coinbase", 1)),
+        left_out: &[VenueLeftOut { venue: "okx", reason: "STALE" }],
+    };
+    let encode = |out: &mut Vec<u8>| facade_wire::consolidated_top(out, &header, WHOLE, &top).unwrap();
+    assert_eq!(hex(encode), golden("consolidated_top"));
+    let none = ConsolidatedTop { bid: None, ask: None, left_out: &[] };
+    let mut out = Vec::new();
+    facade_wire::consolidated_top(&mut out, &header, WHOLE, &none).unwrap();
+    let record = payload(&decode(&out), "consolidated_top");
+    assert!(!record.has_field_by_name("bid") && !record.has_field_by_name("ask"));
 }
 
 #[test]

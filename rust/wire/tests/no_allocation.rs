@@ -3,10 +3,10 @@
 use std::alloc::System;
 
 use facade_model::{
-    BookSide, Channel, Decimal, Integrity, Level, LevelChange, TakerSide, Ticker, TopOfBook, Trade,
+    BookSide, Channel, Decimal, Integrity, Level, LevelChange, Sum, TakerSide, Ticker, TopOfBook, Trade,
     UpdateFlags,
 };
-use facade_wire::{Exponents, Header, Heartbeat, WireError};
+use facade_wire::{Completeness, Exponents, Header, Heartbeat, Kline, Ohlc, WireError};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 #[global_allocator]
@@ -41,6 +41,7 @@ fn encode_all(out: &mut Vec<u8>, changes: &[LevelChange], level: Level) -> Resul
     facade_wire::top_of_book(out, &HEADER, usual, &top)?;
     let ticker = Ticker { top, volume: Some(level.qty), ..Ticker::default() };
     facade_wire::ticker(out, &HEADER, usual, &ticker)?;
+    facade_wire::kline(out, &HEADER, usual, &kline_at(level.px))?;
     let state = facade_model::StreamPhase::Live;
     facade_wire::heartbeat(out, &HEADER, &Heartbeat { ts_frame_last: 1, state });
     let fine = Level { px: Decimal::new(1, -18), ..level };
@@ -48,6 +49,25 @@ fn encode_all(out: &mut Vec<u8>, changes: &[LevelChange], level: Level) -> Resul
     let refused = TopOfBook { bid: Some(fine), ask: Some(coarse) };
     assert_eq!(facade_wire::top_of_book(out, &HEADER, usual, &refused), Err(WireError::NumberRange));
     Ok(())
+}
+
+fn kline_at(px: Decimal) -> Kline {
+    Kline {
+        ts_open: 1,
+        ts_close: 2,
+        prices: Some(Ohlc { open: px, high: px, low: px, close: px }),
+        volume: Some(Sum::new(43_791_552, -5)),
+        quote_volume: Some(Sum::new(1, -20)),
+        vwap: Some(Sum::new(-1_250, -2)),
+        taker_buy_volume: Some(Sum::ZERO),
+        trade_count: Some(3),
+        state: None,
+        revision: 0,
+        completeness: Completeness::Complete,
+        trades_seq_first: 1,
+        trades_seq_last: 3,
+        flags: UpdateFlags(0),
+    }
 }
 
 #[test]
