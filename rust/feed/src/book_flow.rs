@@ -3,7 +3,7 @@
 use facade_model::{Channel, GapCause, LevelChange, StateReason, StreamPhase};
 use facade_venues::{BookEvent, ControlOp};
 
-use crate::chain::{SnapshotSource, previous_of};
+use crate::chain::{ChainRule, SnapshotSource, previous_of};
 use crate::command::Command;
 use crate::feed::Feed;
 use crate::machine::BookMachine;
@@ -13,7 +13,15 @@ use crate::stream::{Resync, Stream};
 use crate::subscriptions::ItemState;
 
 impl Feed {
-    pub(crate) fn on_book(&mut self, frame: &[u8], event: &BookEvent, levels: &[LevelChange], ts_recv: i64) {
+    /// Takes a book message; `goes_on`: the same frame tells more of this book, and subscribers see both as one.
+    pub(crate) fn on_book(
+        &mut self,
+        frame: &[u8],
+        event: &BookEvent,
+        levels: &[LevelChange],
+        ts_recv: i64,
+        goes_on: bool,
+    ) {
         let Some(stream) = self.known_stream(event.symbol.of(frame)) else {
             self.stats.unknown += 1;
             return;
@@ -37,8 +45,10 @@ impl Feed {
         let outcome =
             if event.is_snapshot { machine.on_snapshot(&message) } else { machine.on_delta(&message) };
         self.stats.duplicates += machine.duplicates() - duplicates;
-        if outcome == Outcome::Applied {
-            self.publish_delta(stream, &message, times);
+        if outcome == Outcome::Applied && goes_on {
+            entry.held.extend_from_slice(machine.changes());
+        } else if outcome == Outcome::Applied {
+            self.publish_delta(stream, &message, times, last);
         } else {
             if outcome == Outcome::Crossed {
                 self.withhold(stream, GapCause::Crossed, last.map(|last| last + 1));
@@ -48,35 +58,42 @@ impl Feed {
         self.note_book_data(stream);
     }
 
-    /// Publishes the changes of a proven message, and a checkpoint when one is due.
-    fn publish_delta(&mut self, stream: usize, message: &Message<'_>, times: Times) {
+    /// Publishes the changes of a proven message, and a checkpoint when one is due; `last`: the venue's number before it.
+    fn publish_delta(&mut self, stream: usize, message: &Message<'_>, times: Times, last: Option<u64>) {
         let venue = self.config.product.venue();
         let Some(entry) = self.streams.get_mut(stream) else { return };
-        let Stream { instrument, usual, topics, machine: Some(machine), checkpoint_at, is_changed, .. } =
-            entry
+        let Stream {
+            instrument, usual, topics, machine: Some(machine), checkpoint_at, is_changed, held, ..
+        } = entry
         else {
             return;
         };
+        let previous = previous_of(machine.rules().chain, last, &message.sequence);
         let Some(topic) = topics.get_mut(Channel::BookL2 as usize).and_then(Option::as_mut) else { return };
         if topic.phase != StreamPhase::Live {
             let is_halted = topic.phase == StreamPhase::Halted;
             let cause = if is_halted { GapCause::VenueStatus } else { GapCause::Disconnect };
-            topic.open_gap(cause, previous_of(&message.sequence).map(|last| last + 1));
+            topic.open_gap(cause, previous.map(|last| last + 1));
+            held.clear();
             return;
         }
         let origin = Origin { venue, symbol: &instrument.symbol, usual: *usual };
-        let proof = (machine.integrity(), previous_of(&message.sequence), message.sequence.last);
-        let changes = machine.changes();
-        if changes.is_empty() {
+        let proof = (machine.integrity(), previous, message.sequence.last);
+        let counts_book = !matches!(machine.rules().chain, ChainRule::Connection | ChainRule::None);
+        let is_moved = counts_book && message.sequence.last.is_some_and(|number| Some(number) != last);
+        let changes = joined(held, machine.changes());
+        if changes.is_empty() && !is_moved {
             topic.ts_recv_last = times.recv; // a keep-alive tells nothing, but the stream lives
             return;
         }
-        if self.publisher.delta(origin, topic, changes, proof, times).is_err() {
+        *is_changed |= !changes.is_empty(); // an empty delta tells that the venue's number moved
+        let outcome = self.publisher.delta(origin, topic, changes, proof, times);
+        held.clear();
+        if outcome.is_err() {
             self.settle(stream, Outcome::Rejected(StateReason::NumberRange), times);
             return;
         }
-        *is_changed = true;
-        if self.publisher.now - *checkpoint_at >= self.config.checkpoint_ns {
+        if *is_changed && self.publisher.now - *checkpoint_at >= self.config.checkpoint_ns {
             *checkpoint_at = self.publisher.now;
             *is_changed = false;
             self.publisher.checkpoint(origin, topic, machine, self.config.checkpoint_levels, times);
@@ -119,6 +136,7 @@ impl Feed {
         let venue = self.config.product.venue();
         let Some(entry) = self.streams.get_mut(stream) else { return };
         entry.resync = Resync::default();
+        entry.held.clear();
         entry.checkpoint_at = self.publisher.now;
         entry.is_changed = false;
         let Stream { instrument, usual, topics, machine: Some(machine), .. } = entry else { return };
@@ -269,6 +287,16 @@ impl Feed {
             item.state = ItemState::Active;
         }
     }
+}
+
+/// Joins the changes of a message to those held from the same frame: each price once, the last one counts.
+fn joined<'a>(held: &'a mut Vec<LevelChange>, changes: &'a [LevelChange]) -> &'a [LevelChange] {
+    if held.is_empty() {
+        return changes;
+    }
+    held.extend_from_slice(changes);
+    facade_book::merge_changes(held);
+    held
 }
 
 const fn gap_cause(reason: StateReason) -> GapCause {

@@ -107,13 +107,13 @@ impl SnapshotSource {
     }
 }
 
-/// Returns the number that a message follows: the venue's own, or one below its first (Binance spot).
+/// Returns the number that a message joins: the last applied one, or what the venue says where it counts more than
+/// this book. A message that overlaps what was applied still joins the last number.
 #[must_use]
-pub const fn previous_of(sequence: &Sequence) -> Option<u64> {
-    match (sequence.previous, sequence.first) {
-        (Some(previous), _) => Some(previous),
-        (None, Some(first)) => first.checked_sub(1),
-        (None, None) => None,
+pub const fn previous_of(rule: ChainRule, last: Option<u64>, sequence: &Sequence) -> Option<u64> {
+    match rule {
+        ChainRule::Connection | ChainRule::None => sequence.previous,
+        _ => last,
     }
 }
 
@@ -148,6 +148,15 @@ mod tests {
         assert_eq!(ChainRule::BinanceFutures.link(Some(149), &chained(149, 160)), Link::Joined);
         assert_eq!(ChainRule::BinanceFutures.link(Some(149), &chained(150, 160)), Link::Broken);
         assert_eq!(ChainRule::BinanceFutures.link(Some(149), &chained(140, 149)), Link::Old);
+    }
+
+    #[test]
+    fn overlap_joins_the_last_number_that_was_told() {
+        let overlap = numbers(95, 110);
+        assert_eq!(ChainRule::BinanceSpot.link(Some(100), &overlap), Link::Joined);
+        assert_eq!(previous_of(ChainRule::BinanceSpot, Some(100), &overlap), Some(100));
+        assert_eq!(previous_of(ChainRule::Connection, Some(90), &chained(99, 100)), Some(99));
+        assert_eq!(previous_of(ChainRule::None, None, &Sequence::default()), None);
     }
 
     #[test]

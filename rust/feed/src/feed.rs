@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use facade_hub::Hub;
 use facade_model::{Channel, Instrument, StateReason, StreamPhase, Variant};
-use facade_venues::{DecodeError, Decoded, Event, Product, Sequence};
+use facade_venues::{BookEvent, DecodeError, Decoded, Event, Product, Sequence};
 
 use crate::clock::Clock;
 use crate::command::Command;
@@ -97,6 +97,12 @@ impl Feed {
             self.instruments.insert(instrument.venue_symbol.as_bytes().into(), instrument);
         }
         Ok(count)
+    }
+
+    /// Takes the instruments that another feed of the same product knows; returns how many.
+    pub fn adopt_instruments(&mut self, old: &Self) -> usize {
+        self.instruments.clone_from(&old.instruments);
+        self.instruments.len()
     }
 
     /// All known instruments.
@@ -244,9 +250,13 @@ impl Feed {
     }
 
     fn on_decoded(&mut self, frame: &[u8], decoded: &Decoded, ts_recv: i64) {
-        for event in &decoded.events {
+        for (at, event) in decoded.events.iter().enumerate() {
             match event {
-                Event::Book(book) => self.on_book(frame, book, decoded.levels_of(book), ts_recv),
+                Event::Book(book) => {
+                    let later = decoded.events.get(at + 1..).unwrap_or_default();
+                    let goes_on = later.iter().any(|event| is_of_book(event, frame, book));
+                    self.on_book(frame, book, decoded.levels_of(book), ts_recv, goes_on);
+                }
                 Event::Trades(trades) => self.on_trades(frame, trades, decoded.trades_of(trades), ts_recv),
                 Event::Top(top) => self.on_top(frame, top, ts_recv),
                 Event::Ticker(ticker) => self.on_ticker(frame, ticker, ts_recv),
@@ -359,4 +369,9 @@ impl Feed {
             _ => own,
         }
     }
+}
+
+/// Whether an event tells more of the same book.
+fn is_of_book(event: &Event, frame: &[u8], book: &BookEvent) -> bool {
+    matches!(event, Event::Book(other) if other.symbol.of(frame) == book.symbol.of(frame))
 }

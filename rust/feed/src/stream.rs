@@ -1,6 +1,6 @@
 //! One instrument of a feed: its topics, its book, what is being done to get it whole.
 
-use facade_model::{Channel, Instrument, StreamPhase, Variant};
+use facade_model::{Channel, Instrument, LevelChange, StreamPhase, Variant};
 use facade_venues::Product;
 use facade_wire::Exponents;
 
@@ -55,6 +55,8 @@ pub struct Stream {
     pub checkpoint_at: i64,
     /// Whether the book changed since the last checkpoint.
     pub is_changed: bool,
+    /// Changes of one venue frame that were applied and leave with those of its last event.
+    pub held: Vec<LevelChange>,
 }
 
 impl Stream {
@@ -76,6 +78,7 @@ impl Stream {
             trade_id_last: None,
             checkpoint_at: 0,
             is_changed: false,
+            held: Vec::new(),
         }
     }
 
