@@ -2,7 +2,18 @@
 
 from typing import Any, Literal, TypeAlias, final
 
-__all__ = ["Call", "Clock", "Cuts", "Edge", "Feed", "Hub", "decode_instruments", "parse_variant"]
+__all__ = [
+    "Call",
+    "Clock",
+    "Cuts",
+    "Edge",
+    "Feed",
+    "Hub",
+    "PositionAhead",
+    "PositionLost",
+    "decode_instruments",
+    "parse_variant",
+]
 
 # ("send", text), ("fetch", request_id, path, weight), ("close", code, reason) or ("connect", delay_ns)
 _Command: TypeAlias = tuple[Any, ...]
@@ -23,6 +34,12 @@ class Clock:
 @final
 class Cuts:
     """Topics of which somebody waits for a cut."""
+
+class PositionLost(ValueError):
+    """The ring no longer holds what follows a position; ``args`` is (seq_oldest,)."""
+
+class PositionAhead(ValueError):
+    """A position lies above the head of its topic; ``args`` is (head,)."""
 
 @final
 class Hub:
@@ -46,12 +63,58 @@ class Hub:
         channel: int,
         variant: str,
         *,
-        start: Literal["next", "newest", "cut"],
+        start: Literal["next", "newest", "cut", "after"],
         wall_ns: int,
         request_id: int,
         subscription_id: int,
         requested_symbol: str,
+        seq_after: int = 0,
+        delivery: Literal["every", "latest", "interval"] = "every",
+        interval_ms: int = 0,
+        conflate: Literal["newest", "cut"] = "newest",
+        phase: Literal["", "accepted", "resumed"] = "accepted",
+        history_trade_id_last: int | None = None,
     ) -> tuple[int, int]: ...
+    def status(
+        self,
+        subscriber: int,
+        venue: str,
+        symbol: str,
+        channel: int,
+        variant: str,
+        *,
+        phase: Literal["accepted", "rejected", "resumed", "resume_lost", "caught_up", "ended"],
+        wall_ns: int,
+        request_id: int,
+        subscription_id: int,
+        requested_symbol: str,
+        code: int = 0,
+        reason: str = "",
+        message: str = "",
+        delivery: Literal["every", "latest", "interval"] = "every",
+        interval_ms: int = 0,
+        seq_next: int = 0,
+        seq_oldest: int = 0,
+        history_trade_id_last: int | None = None,
+    ) -> bool: ...
+    def gap(
+        self,
+        subscriber: int,
+        venue: str,
+        symbol: str,
+        channel: int,
+        variant: str,
+        *,
+        epoch: int,
+        seq_first: int,
+        seq_last: int,
+        cause: Literal["slow_reader", "server_restart", "resume_too_old"],
+        wall_ns: int,
+        gap_id: int = 0,
+        count: int | None = None,
+        ts_first: int = 0,
+        ts_last: int = 0,
+    ) -> bool: ...
     def reject(
         self,
         subscriber: int,
@@ -83,6 +146,8 @@ class Hub:
         requested_symbol: str,
     ) -> bool: ...
     def push(self, subscriber: int, update: bytes) -> bool: ...
+    def push_entries(self, subscriber: int, entries: bytes) -> bool: ...
+    def owed(self, subscriber: int) -> int | None: ...
     def take(self, subscriber: int, bytes_max: int) -> tuple[bytes, int, str | None]: ...
     def ack(self, subscriber: int, stream_seq: int) -> None: ...
     def close(self, subscriber: int) -> None: ...

@@ -13,7 +13,11 @@ Command = Send | Fetch | Close | Connect
 Commands = Sequence[Command] | None
 
 DialCause = Literal["dial_failed", "tls", "upgrade_refused", "rate_limited"]
-Start = Literal["next", "newest", "cut"]  # where a new subscriber of a topic begins
+Start = Literal["next", "newest", "cut", "after"]  # where a new subscriber of a topic begins
+Delivery = Literal["every", "latest", "interval"]
+Conflate = Literal["newest", "cut"]  # what stands for skipped records: the newest data, or a CUT snapshot
+Phase = Literal["accepted", "rejected", "resumed", "resume_lost", "caught_up", "ended"]
+LossCause = Literal["slow_reader", "server_restart", "resume_too_old"]
 
 
 class Feed(Protocol):
@@ -123,12 +127,85 @@ class Hub(Protocol):
         request_id: int,
         subscription_id: int,
         requested_symbol: str,
+        seq_after: int = 0,
+        delivery: Delivery = "every",
+        interval_ms: int = 0,
+        conflate: Conflate = "newest",
+        phase: Literal["", "accepted", "resumed"] = "accepted",
+        history_trade_id_last: int | None = None,
     ) -> tuple[int, int]:
-        """Attach to a topic, queue ACCEPTED before its first record, return (seq_next, seq_oldest).
+        """Attach to a topic, queue a status (phase "": none) before its first record.
+
+        ``start="after"`` replays what the ring holds behind the record ``seq_after``, then tells CAUGHT_UP.
+
+        Returns:
+            (seq_next, seq_oldest)
 
         Raises:
+            PositionLost: The ring no longer holds what follows ``seq_after``; ``args`` is (seq_oldest,).
+            PositionAhead: ``seq_after`` lies above the head; ``args`` is (head,).
             ValueError: The subscriber ended, or follows the topic already.
         """
+        ...
+
+    def status(
+        self,
+        subscriber: int,
+        venue: str,
+        symbol: str,
+        channel: int,
+        variant: str,
+        *,
+        phase: Phase,
+        wall_ns: int,
+        request_id: int,
+        subscription_id: int,
+        requested_symbol: str,
+        code: int = 0,
+        reason: str = "",
+        message: str = "",
+        delivery: Delivery = "every",
+        interval_ms: int = 0,
+        seq_next: int = 0,
+        seq_oldest: int = 0,
+        history_trade_id_last: int | None = None,
+    ) -> bool:
+        """Queue a SubscriptionStatus before every topic record that was not taken yet."""
+        ...
+
+    def gap(
+        self,
+        subscriber: int,
+        venue: str,
+        symbol: str,
+        channel: int,
+        variant: str,
+        *,
+        epoch: int,
+        seq_first: int,
+        seq_last: int,
+        cause: LossCause,
+        wall_ns: int,
+        gap_id: int = 0,
+        count: int | None = None,
+        ts_first: int = 0,
+        ts_last: int = 0,
+    ) -> bool:
+        """Queue a Gap of scope DELIVERY: what this subscriber will not be given; ``gap_id`` 0: ``seq_first``."""
+        ...
+
+    def push_entries(self, subscriber: int, entries: bytes) -> bool:
+        """Queue framed entries of field 4 in order, all or none.
+
+        False: it has ended, or would be owed too much; then try again once ``owed`` is less.
+
+        Raises:
+            ValueError: The bytes are no whole entries.
+        """
+        ...
+
+    def owed(self, subscriber: int) -> int | None:
+        """Return the bytes that wait for a subscriber; None: it has ended."""
         ...
 
     def reject(

@@ -271,7 +271,7 @@ impl Publisher {
             filled: 0,
         };
         let header = self.header(origin, topic, topic.seq, times);
-        self.plain(topic, RecordKind::Data, |out| wire::gap(out, &header, &record));
+        self.plain(topic, RecordKind::Gap, |out| wire::gap(out, &header, &record));
         topic.published_at = self.now;
     }
 

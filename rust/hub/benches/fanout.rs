@@ -43,7 +43,13 @@ impl Bench {
         let readers: Vec<SubscriberId> = (0..subscribers).map(|_| hub.subscriber()).collect();
         for &reader in &readers {
             for &id in &ids {
-                hub.attach(reader, id, AttachOptions { start: Start::Next }, &mut |_, _| {}).unwrap();
+                hub.attach(
+                    reader,
+                    id,
+                    AttachOptions { start: Start::Next, ..AttachOptions::default() },
+                    &mut |_, _, _| {},
+                )
+                .unwrap();
             }
         }
         Self { hub, ids, readers, batch: Batch::default(), out: Vec::with_capacity(1 << 20), published: 0 }

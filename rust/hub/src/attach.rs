@@ -2,10 +2,10 @@
 
 use std::task::Waker;
 
-use crate::cursor::{Cursor, Phase};
-use crate::ring::Ring;
+use crate::cursor::{Cursor, Pending, Phase};
+use crate::ring::{Position, Ring};
 use crate::state::{FeedWaker, State};
-use crate::subscriber::{StreamQueue, Subscriber, SubscriberId};
+use crate::subscriber::{PushError, StreamQueue, Subscriber, SubscriberId, check_entries};
 use crate::topic::{Caught, Topic, TopicId};
 
 /// Where a joiner starts. Every joiner is first given the newest state record of the topic.
@@ -19,13 +19,59 @@ pub enum Start {
     Newest,
     /// At the next snapshot or cut (books): a cut is asked of the feed; until it comes only state records flow.
     Cut,
+    /// Behind a position: what the ring holds from `seq` + 1 on, each record once and lossless whatever the delivery,
+    /// then the next. Position records and cuts of the past are not replayed; nor is the newest state record told first.
+    After {
+        /// The last topic record that the client has processed; 0: none.
+        seq: u64,
+    },
 }
 
-/// How a subscriber follows a topic. Delivery is EVERY.
+/// What a subscriber wants of a topic when it cannot, or will not, have every record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Delivery {
+    /// Every record, or a gap and the end of the stream.
+    #[default]
+    Every,
+    /// Every record while it keeps up, the newest when it is behind.
+    Latest,
+    /// At most one group of data per interval.
+    Interval {
+        /// Nanoseconds between two groups.
+        ns: u64,
+    },
+}
+
+/// What stands for the records that were skipped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Conflate {
+    /// The newest group of data.
+    #[default]
+    Newest,
+    /// A cut that is asked of the feed (books).
+    Cut,
+}
+
+/// How a subscriber follows a topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct AttachOptions {
     /// Where it starts.
     pub start: Start,
+    /// What it must have.
+    pub delivery: Delivery,
+    /// What it gets instead of the rest; without meaning for [`Delivery::Every`].
+    pub conflate: Conflate,
+}
+
+/// Which status of a subscription is to be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Notice {
+    /// The one before the first record.
+    Begins,
+    /// The one behind the last replayed record of [`Start::After`]; its [`Seam`] begins at the first live record.
+    CaughtUp,
 }
 
 /// Where the live records of a joiner begin.
@@ -57,7 +103,22 @@ pub enum AttachError {
         /// The handle.
         topic: TopicId,
     },
+    /// The ring no longer holds the record behind the position.
+    #[error("the oldest record held is {seq_oldest}")]
+    Evicted {
+        /// Oldest `seq` that the ring still holds; the head + 1 if it holds none.
+        seq_oldest: u64,
+    },
+    /// The position lies above the head: it is not one of this topic.
+    #[error("the newest record is {head}")]
+    AboveHead {
+        /// The newest `seq`; 0: none.
+        head: u64,
+    },
 }
+
+/// Writes the statuses of one topic.
+pub(crate) type Status<'a> = &'a mut dyn FnMut(Notice, Seam, &mut Vec<u8>);
 
 impl State {
     pub fn add_subscriber(&mut self) -> SubscriberId {
@@ -73,7 +134,7 @@ impl State {
         id: SubscriberId,
         topic_id: TopicId,
         options: AttachOptions,
-        status: &mut dyn FnMut(Seam, &mut Vec<u8>),
+        status: Status<'_>,
         wakes: &mut Vec<Waker>,
     ) -> Result<Seam, AttachError> {
         let topic = self.topics.get_mut(topic_id).ok_or(AttachError::UnknownTopic { topic: topic_id })?;
@@ -83,20 +144,36 @@ impl State {
         if subscriber.cursors.contains_key(&topic_id) {
             return Err(AttachError::AlreadyAttached { topic: topic_id });
         }
-        let seam = topic.seam(options.start);
+        let seam = topic.seam(options.start)?;
         let queued = subscriber.stream.len();
         self.scratch.clear();
-        status(seam, &mut self.scratch);
+        status(Notice::Begins, seam, &mut self.scratch);
         subscriber.stream.push(&self.scratch);
         topic.describe(options.start, &self.ring, &mut subscriber.stream);
+        let mut cursor = Cursor::new(topic_id, topic, options, &self.ring, self.now);
+        let replayed = topic.replay(options.start, &self.ring);
+        if let Start::After { .. } = options.start {
+            self.scratch.clear();
+            let seam = Seam { seq_next: topic.head + 1, ..seam };
+            status(Notice::CaughtUp, seam, &mut self.scratch);
+            match replayed {
+                Some(_) => cursor.replay(topic.head, &self.scratch),
+                None => {
+                    subscriber.stream.push(&self.scratch);
+                }
+            }
+        }
         subscriber.note_owed(subscriber.stream.len() - queued);
         wakes.extend(subscriber.waker.take());
-        let phase = if options.start == Start::Cut { Phase::Waiting } else { Phase::Live };
-        let (seq_next, waits_since) = (topic.head + 1, self.ring.end());
-        let cursor = self.cursors.insert(Cursor { topic: topic_id, phase, seq_next, waits_since });
+        let phase = cursor.phase;
+        let cursor = self.cursors.insert(cursor);
         subscriber.cursors.insert(topic_id, cursor);
         subscriber.pending.reserve(subscriber.cursors.len() - subscriber.pending.len());
-        topic.admit(Caught { subscriber: id.slot(), cursor }, phase);
+        topic.admit(phase);
+        match replayed {
+            Some(at) => subscriber.pending.push(Pending { at, cursor }),
+            None => topic.settle(Caught { subscriber: id.slot(), cursor }, phase),
+        }
         if phase == Phase::Waiting && !topic.is_cut_listed {
             topic.is_cut_listed = true;
             self.cuts.push(topic_id);
@@ -129,6 +206,28 @@ impl State {
         true
     }
 
+    /// Queues entries that are framed already, all or none: not beyond the bound, unless nothing is queued.
+    pub fn push_entries(
+        &mut self,
+        id: SubscriberId,
+        framed: &[u8],
+        wakes: &mut Vec<Waker>,
+    ) -> Result<bool, PushError> {
+        check_entries(framed)?;
+        let bound = self.bounds.owed_bytes;
+        let Some(subscriber) = self.subscriber_mut(id).filter(|subscriber| subscriber.end.is_none()) else {
+            return Ok(false);
+        };
+        let queued = subscriber.stream.len() as u64;
+        if queued > 0 && queued + framed.len() as u64 > bound {
+            return Ok(false);
+        }
+        subscriber.stream.push_entries(framed);
+        subscriber.note_owed(framed.len());
+        wakes.extend(subscriber.waker.take());
+        Ok(true)
+    }
+
     pub fn close(&mut self, id: SubscriberId, wakes: &mut Vec<Waker>) {
         let Some(subscriber) = self.subscriber_mut(id) else { return };
         wakes.extend(subscriber.waker.take());
@@ -157,15 +256,42 @@ impl State {
 
 impl Topic {
     /// Returns the seam of a joiner: the next record, or the data that describes the present if nothing came after it.
-    fn seam(&self, start: Start) -> Seam {
-        let is_seamless =
-            start == Start::Newest && self.newest.is_known() && self.newest.seq_last == self.head;
-        let seq_next = if is_seamless { self.newest.seq_first } else { self.head + 1 };
-        Seam { seq_next, seq_oldest: self.seq_evicted + 1 }
+    fn seam(&self, start: Start) -> Result<Seam, AttachError> {
+        let seq_oldest = self.seq_evicted + 1;
+        let seq_next = match start {
+            Start::After { seq } if seq > self.head => {
+                return Err(AttachError::AboveHead { head: self.head });
+            }
+            Start::After { seq } if seq < self.seq_evicted => {
+                return Err(AttachError::Evicted { seq_oldest });
+            }
+            Start::After { seq } => seq + 1,
+            Start::Newest if self.newest.is_known() && self.newest.seq_last == self.head => {
+                self.newest.seq_first
+            }
+            Start::Newest | Start::Next | Start::Cut => self.head + 1,
+        };
+        Ok(Seam { seq_next, seq_oldest })
+    }
+
+    /// Returns where a replay begins; `None` if there is nothing to replay.
+    fn replay(&self, start: Start, ring: &Ring) -> Option<Position> {
+        let Start::After { seq } = start else { return None };
+        let mut at = self.places.before(seq).or(self.first).filter(|_| seq < self.head)?;
+        while let Some((record, _)) = ring.get(at) {
+            if record.seq > seq {
+                return Some(at);
+            }
+            at = record.next?;
+        }
+        None
     }
 
     /// Queues the records that describe the present, in the order of their `seq`.
     fn describe(&self, start: Start, ring: &Ring, stream: &mut StreamQueue) {
+        if let Start::After { .. } = start {
+            return;
+        }
         let with_data = start == Start::Newest && self.newest.is_known();
         let is_state_newer = !with_data || self.kept_state.seq > self.newest.seq_last;
         if self.kept_state.seq > 0 && !is_state_newer {
@@ -191,19 +317,13 @@ impl Topic {
         }
     }
 
-    /// Takes in a cursor without a pending record. Room is made now, so that none is made later.
-    fn admit(&mut self, caught: Caught, phase: Phase) {
+    /// Takes in a cursor. Room is made now, so that none is made later.
+    fn admit(&mut self, phase: Phase) {
         self.attached += 1;
         let attached = self.attached as usize;
         self.caught.reserve(attached - self.caught.len());
         self.waiting.reserve(attached - self.waiting.len());
-        match phase {
-            Phase::Live => self.caught.push(caught),
-            Phase::Waiting => {
-                self.waiting.push(caught);
-                self.cuts_owed += 1;
-            }
-        }
+        self.cuts_owed += u32::from(phase == Phase::Waiting);
     }
 
     /// Forgets a cursor.

@@ -3,12 +3,13 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
-use crate::attach::{AttachError, AttachOptions, Seam, Start};
+use crate::attach::{AttachError, AttachOptions, Seam, Start, Status};
 use crate::encoder::{ResumePosition, StreamEncoder};
+use crate::log::{LogBatch, LogPosition, LogRead};
 use crate::record::{Batch, PublishError, Stamp};
 use crate::state::{HubBounds, State};
 use crate::stats::{HubStats, SubscriberStats};
-use crate::subscriber::SubscriberId;
+use crate::subscriber::{PushError, SubscriberId};
 use crate::take::Taken;
 use crate::topic::{TopicId, TopicKey, TopicName};
 
@@ -98,8 +99,8 @@ impl Hub {
         lock(&self.state).add_subscriber()
     }
 
-    /// Attaches a topic. `status` is called once, under the lock, and appends the bare `SubscriptionStatus` update,
-    /// which stands before the topic's first record; it must not call the hub. It is not called on an error.
+    /// Attaches a topic. `status` is called once for each [`Notice`](crate::Notice) that applies, under the lock, and
+    /// appends a bare `SubscriptionStatus` update or nothing; it must not call the hub. It is not called on an error.
     ///
     /// # Errors
     /// See [`AttachError`].
@@ -108,7 +109,7 @@ impl Hub {
         subscriber: SubscriberId,
         topic: TopicId,
         options: AttachOptions,
-        status: &mut dyn FnMut(Seam, &mut Vec<u8>),
+        status: Status<'_>,
     ) -> Result<Seam, AttachError> {
         let (result, feed_waker) = self.waking(|state, wakes| {
             let result = state.attach(subscriber, topic, options, status, wakes);
@@ -132,6 +133,43 @@ impl Hub {
     /// taken yet. Returns whether it was queued: not if the subscriber ended, or ends by it as a slow reader.
     pub fn push(&self, subscriber: SubscriberId, update: &[u8]) -> bool {
         self.waking(|state, wakes| state.push(subscriber, update, wakes))
+    }
+
+    /// Queues entries of field 4 that are framed already, as the journal or history has them, all or none. Returns
+    /// whether they were queued: not if the subscriber ended, nor beyond the bound of what it may be owed (then try
+    /// again once [`Hub::owed`] is less; a first push always fits).
+    ///
+    /// # Errors
+    /// [`PushError::Malformed`] if the bytes are no whole entries.
+    pub fn push_entries(&self, subscriber: SubscriberId, framed: &[u8]) -> Result<bool, PushError> {
+        self.waking(|state, wakes| state.push_entries(subscriber, framed, wakes))
+    }
+
+    /// Returns the bytes that wait for the subscriber, so that a replay is pushed with credit; `None`: it has ended.
+    #[must_use]
+    pub fn owed(&self, subscriber: SubscriberId) -> Option<u64> {
+        let state = lock(&self.state);
+        let subscriber = state.subscriber(subscriber).filter(|subscriber| subscriber.end.is_none())?;
+        Some(state.owed_bytes(subscriber))
+    }
+
+    /// Returns the place of the oldest record in the log of all topics.
+    #[must_use]
+    pub fn log_start(&self) -> LogPosition {
+        lock(&self.state).log_start()
+    }
+
+    /// Returns the place behind the newest record in the log of all topics.
+    #[must_use]
+    pub fn log_end(&self) -> LogPosition {
+        lock(&self.state).log_end()
+    }
+
+    /// Appends to `batch` what was published from `position` on, on all topics in order, and moves `position` behind
+    /// it: at most `bytes_max` bytes, but at least one record if there is one. Keep `bytes_max` small (256 KiB): the
+    /// hub is locked meanwhile. Nobody is woken by a publication: poll every few milliseconds.
+    pub fn read_log(&self, position: &mut LogPosition, bytes_max: usize, batch: &mut LogBatch) -> LogRead {
+        lock(&self.state).read_log(position, bytes_max, batch)
     }
 
     /// Appends to `out` what waits for the subscriber, as entries of field 4 of the response: at most `bytes_max`

@@ -118,7 +118,7 @@ impl Topic {
             return Err(PublishError::Group { topic });
         }
         let expected = match kind {
-            RecordKind::Data | RecordKind::State => check.head.saturating_add(1),
+            RecordKind::Data | RecordKind::State | RecordKind::Gap => check.head.saturating_add(1),
             RecordKind::Snapshot if !was_open => check.head.saturating_add(1),
             RecordKind::Snapshot | RecordKind::Position | RecordKind::Cut => check.head.max(1),
         };
@@ -136,6 +136,8 @@ impl Topic {
         let is_first = !self.is_group_open;
         self.is_group_open = entry.more;
         self.head = entry.seq;
+        self.first = self.first.or(Some(at));
+        self.places.note(entry.seq, at);
         match entry.kind {
             RecordKind::Data => {
                 self.newest.seq_last = entry.seq;
@@ -164,6 +166,8 @@ impl Topic {
                 self.newest.kept.extend_from_slice(framed);
             }
         }
+        self.first = record.next;
+        self.places.forget(at);
         if self.last == Some(at) {
             self.last = None;
         }

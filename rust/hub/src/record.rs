@@ -19,6 +19,8 @@ pub enum RecordKind {
     /// A topic record that tells the state of the stream. Also those who wait for a cut get it, and the newest one is
     /// kept for joiners.
     State,
+    /// A topic record that tells a hole of the venue. It goes where State goes, but is not kept for joiners.
+    Gap,
     /// A topic record that replaces all before it: those who wait for a cut start here. Its parts share one `seq`.
     Snapshot,
     /// A position record (checkpoint, heartbeat): takes no `seq`, describes the head.
@@ -39,7 +41,7 @@ impl RecordKind {
 pub struct Entry {
     /// Topic of the record.
     pub topic: TopicId,
-    /// Data, State, Snapshot: the head + 1 (later parts of a snapshot: the head). Position, Cut: the head, at least 1.
+    /// Data, State, Gap, Snapshot: the head + 1 (later parts of a snapshot: the head). Position, Cut: the head, at least 1.
     pub seq: u64,
     /// Kind of the record.
     pub kind: RecordKind,

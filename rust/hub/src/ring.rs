@@ -12,7 +12,7 @@ const CHUNK_BYTES_MAX: usize = 1 << 18;
 /// A record smaller than this wastes slots, not bytes: chunks hold one slot per so many bytes.
 const RECORD_BYTES_MIN: usize = 32;
 /// Field 4 (`updates`) of the response, length-delimited.
-const TAG: u8 = 0x22;
+pub(crate) const TAG: u8 = 0x22;
 
 /// Place of a record in the log; grows from record to record and never comes again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,6 +22,11 @@ impl Position {
     fn new(chunk: u64, slot: usize) -> Self {
         let raw = (chunk << SLOT_BITS) | (slot as u64);
         Self(NonZeroU64::new(raw).unwrap_or(NonZeroU64::MIN))
+    }
+
+    /// Place behind this one, in the same chunk.
+    pub fn step(self) -> Self {
+        Self(self.0.saturating_add(1))
     }
 
     fn chunk(self) -> u64 {
@@ -103,6 +108,7 @@ pub(crate) struct Ring {
     chunk_bytes: usize,
     chunk_records: usize,
     records: u64,
+    evicted: u64,
     bytes: usize,
 }
 
@@ -120,6 +126,7 @@ impl Ring {
             chunk_bytes,
             chunk_records: (chunk_bytes / RECORD_BYTES_MIN).min(1 << SLOT_BITS),
             records: 0,
+            evicted: 0,
             bytes: 0,
         }
     }
@@ -139,6 +146,11 @@ impl Ring {
         self.records
     }
 
+    /// Records evicted so far.
+    pub fn evicted(&self) -> u64 {
+        self.evicted
+    }
+
     /// Place of the oldest record: whatever lies before it was evicted.
     pub fn tail(&self) -> Position {
         Position::new(self.chunk_first, self.slot_first)
@@ -148,6 +160,19 @@ impl Ring {
     pub fn end(&self) -> Position {
         let Some(chunk) = self.chunks.back() else { return self.tail() };
         Position::new(self.chunk_first + self.chunks.len() as u64 - 1, chunk.records.len())
+    }
+
+    /// Returns the place of the oldest record that lies at `at` or behind it, whatever its topic; the end of the log if
+    /// there is none yet.
+    pub fn settle(&self, at: Position) -> Position {
+        let at = at.max(self.tail());
+        let chunk = usize::try_from(at.chunk() - self.chunk_first).unwrap_or(usize::MAX);
+        match self.chunks.get(chunk) {
+            Some(full) if at.slot() >= full.records.len() && chunk + 1 < self.chunks.len() => {
+                Position::new(at.chunk() + 1, 0)
+            }
+            _ => at,
+        }
     }
 
     /// Returns the oldest record, its place and its framed bytes.
@@ -209,6 +234,7 @@ impl Ring {
         let Some(record) = chunk.records.get(self.slot_first) else { return };
         self.bytes -= (record.end - record.start) as usize + size_of::<Record>();
         self.records -= 1;
+        self.evicted += 1;
         self.slot_first += 1;
         if self.slot_first == chunk.records.len() {
             self.slot_first = 0;

@@ -106,7 +106,7 @@ impl State {
         let topics = subscriber.all_pending().filter_map(|pending| {
             let cursor = self.cursors.get(pending.cursor).filter(|cursor| cursor.phase == Phase::Live)?;
             let (record, _) = self.ring.get(pending.at)?;
-            Some(self.topics.get(cursor.topic)?.bytes - record.topic_bytes)
+            Some(self.topics.get(cursor.topic)?.bytes - record.topic_bytes.max(cursor.since_bytes))
         });
         subscriber.stream.len() as u64 + topics.sum::<u64>()
     }
@@ -115,7 +115,8 @@ impl State {
     pub fn lag_ns(&self, subscriber: &Subscriber) -> u64 {
         let Some(oldest) = subscriber.oldest() else { return 0 };
         let published = self.ring.get(oldest.at).map_or(0, |(record, _)| record.stamp.mono_ns);
-        self.now.mono_ns - published
+        let since = self.cursors.get(oldest.cursor).map_or(0, |cursor| cursor.since_ns);
+        self.now.mono_ns.saturating_sub(published.max(since))
     }
 
     /// Returns the last `seq` given of each topic that the subscriber has a base of.

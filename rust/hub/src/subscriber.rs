@@ -4,9 +4,15 @@ use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::task::Waker;
 
 use crate::cursor::Pending;
-use crate::ring::{frame, framed_len};
+use crate::ring::{TAG, frame, framed_len};
 use crate::take::EndReason;
 use crate::topic::TopicId;
+
+/// So many bytes may lie taken in a queue before they are given back.
+const COMPACT_BYTES_MIN: usize = 64 << 10;
+
+/// An entry's length fits 35 bits: five bytes of seven.
+const LENGTH_BITS_MAX: u32 = 28;
 
 /// Handle of a subscriber. It is never used twice, so a late call after the end finds nobody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,6 +41,43 @@ impl SubscriberId {
     }
 }
 
+/// Why entries were not queued.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PushError {
+    /// The bytes are no entries of field 4, one behind the other.
+    #[error("expected entries of field 4, one behind the other")]
+    Malformed,
+}
+
+/// Splits the first entry of field 4 off; `None` if there is none, or no whole one.
+fn split_entry(framed: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (&tag, mut rest) = framed.split_first()?;
+    let (mut length, mut shift) = (0_usize, 0_u32);
+    loop {
+        let (&byte, behind) = rest.split_first()?;
+        rest = behind;
+        length |= usize::from(byte & 0x7F).checked_shl(shift)?;
+        shift += 7;
+        if byte < 0x80 {
+            break;
+        }
+        if shift > LENGTH_BITS_MAX {
+            return None;
+        }
+    }
+    let head = framed.len() - rest.len();
+    if tag == TAG { framed.split_at_checked(head.checked_add(length)?) } else { None }
+}
+
+/// Checks that the bytes are whole entries of field 4.
+pub(crate) fn check_entries(mut framed: &[u8]) -> Result<(), PushError> {
+    while !framed.is_empty() {
+        (_, framed) = split_entry(framed).ok_or(PushError::Malformed)?;
+    }
+    Ok(())
+}
+
 /// Framed records for one subscriber, first in, first out.
 #[derive(Debug, Default)]
 pub(crate) struct StreamQueue {
@@ -60,6 +103,7 @@ impl StreamQueue {
             return 0;
         }
         let framed = framed_len(body.len());
+        self.compact();
         frame(body, &mut self.bytes);
         self.lengths.push_back(framed);
         framed
@@ -67,8 +111,25 @@ impl StreamQueue {
 
     /// Appends a record that is framed already.
     pub fn push_framed(&mut self, framed: &[u8]) {
+        self.compact();
         self.bytes.extend_from_slice(framed);
         self.lengths.push_back(framed.len());
+    }
+
+    /// Appends entries that were checked by [`check_entries`].
+    pub fn push_entries(&mut self, mut framed: &[u8]) {
+        while let Some((entry, rest)) = split_entry(framed) {
+            self.push_framed(entry);
+            framed = rest;
+        }
+    }
+
+    /// Moves what waits to the front once most of the buffer was taken: a queue that never runs empty stays bounded.
+    fn compact(&mut self) {
+        if self.taken > COMPACT_BYTES_MIN && self.taken > self.bytes.len() / 2 {
+            self.bytes.drain(..self.taken);
+            self.taken = 0;
+        }
     }
 
     /// Returns the oldest record.

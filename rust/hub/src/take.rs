@@ -2,7 +2,7 @@
 
 use std::task::Waker;
 
-use crate::cursor::{Cursor, Pending, Phase, Slab};
+use crate::cursor::{Cursor, Pending, Slab};
 use crate::encoder::{DeliveryGap, ResumePosition};
 use crate::ring::Ring;
 use crate::state::State;
@@ -99,14 +99,15 @@ impl Walk<'_> {
         {
             return;
         }
-        while let Some(framed) = self.subscriber.stream.front() {
-            if !window.admits(framed) {
-                return;
+        loop {
+            while let Some(framed) = self.subscriber.stream.front() {
+                if !window.admits(framed) {
+                    return;
+                }
+                window.append(framed);
+                self.subscriber.stream.pop();
             }
-            window.append(framed);
-            self.subscriber.stream.pop();
-        }
-        while let Some(pending) = self.subscriber.pending.pop() {
+            let Some(pending) = self.subscriber.pending.pop() else { return };
             if !self.follow(pending, false, window) {
                 return;
             }
@@ -129,6 +130,9 @@ impl Walk<'_> {
             }
             if cursor.pass(record) {
                 self.subscriber.owed_check_at = 0;
+            }
+            if let Some(replay) = cursor.end_replay() {
+                self.subscriber.stream.push(&replay.caught_up);
             }
             in_group = is_wanted && record.more;
             let Some(next) = record.next else {
@@ -163,11 +167,7 @@ impl Walk<'_> {
     fn settle(&mut self, slot: u32) {
         let Some(cursor) = self.cursors.get(slot) else { return };
         let Some(topic) = self.topics.get_mut(cursor.topic) else { return };
-        let caught = Caught { subscriber: self.subscriber.id.slot(), cursor: slot };
-        match cursor.phase {
-            Phase::Live => topic.caught.push(caught),
-            Phase::Waiting => topic.waiting.push(caught),
-        }
+        topic.settle(Caught { subscriber: self.subscriber.id.slot(), cursor: slot }, cursor.phase);
     }
 }
 

@@ -1,7 +1,8 @@
 //! Topics: their names, their heads, and who is caught up with them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
+use crate::cursor::Phase;
 use crate::record::RecordKind;
 use crate::ring::Position;
 
@@ -101,6 +102,42 @@ impl Newest {
     }
 }
 
+/// Places of one record in so many.
+const PLACES_STEP: u32 = 64;
+
+/// Where the records of a topic lie in the ring: every so many, so that a `seq` is found without a long walk.
+#[derive(Debug, Default)]
+pub(crate) struct Places {
+    /// `seq` and place, rising.
+    known: VecDeque<(u64, Position)>,
+    /// Records since the newest of them.
+    since: u32,
+}
+
+impl Places {
+    /// Notes a new record.
+    pub fn note(&mut self, seq: u64, at: Position) {
+        self.since += 1;
+        if self.since >= PLACES_STEP {
+            self.since = 0;
+            self.known.push_back((seq, at));
+        }
+    }
+
+    /// Forgets what lies at `at`, the oldest record.
+    pub fn forget(&mut self, at: Position) {
+        if self.known.front().is_some_and(|&(_, place)| place <= at) {
+            self.known.pop_front();
+        }
+    }
+
+    /// Returns the newest place from which `seq` + 1 is found by going on.
+    pub fn before(&self, seq: u64) -> Option<Position> {
+        let behind = self.known.partition_point(|&(known, _)| known <= seq);
+        self.known.get(behind.checked_sub(1)?).map(|&(_, place)| place)
+    }
+}
+
 /// Scratch of the check that a batch passes before it changes anything.
 #[derive(Debug, Default)]
 pub(crate) struct Check {
@@ -120,8 +157,12 @@ pub(crate) struct Topic {
     pub head: u64,
     /// Highest `seq` that the ring no longer holds; 0: none.
     pub seq_evicted: u64,
+    /// Oldest record in the ring.
+    pub first: Option<Position>,
     /// Newest record in the ring.
     pub last: Option<Position>,
+    /// Where its records lie in the ring.
+    pub places: Places,
     pub newest: Newest,
     /// The newest state record.
     pub kept_state: Kept,
@@ -145,12 +186,22 @@ pub(crate) struct Topic {
 }
 
 impl Topic {
+    /// Files a cursor that has caught up.
+    pub fn settle(&mut self, caught: Caught, phase: Phase) {
+        match phase {
+            Phase::Live => self.caught.push(caught),
+            Phase::Waiting => self.waiting.push(caught),
+        }
+    }
+
     fn new(name: TopicName) -> Self {
         Self {
             name,
             head: 0,
             seq_evicted: 0,
+            first: None,
             last: None,
+            places: Places::default(),
             newest: Newest::default(),
             kept_state: Kept::default(),
             bytes: 0,

@@ -55,8 +55,13 @@ fn publish_and_take_allocate_nothing_in_steady_state() {
     for &reader in &readers {
         for (topic, &id) in (0..TOPICS).zip(&ids) {
             let wire = Wire { topic, seen: Seen::Status, more: false, seq: 0, tag: 0 };
-            hub.attach(reader, id, AttachOptions { start: Start::Newest }, &mut |_, out| wire.write(0, out))
-                .unwrap();
+            hub.attach(
+                reader,
+                id,
+                AttachOptions { start: Start::Newest, ..AttachOptions::default() },
+                &mut |_, _, out| wire.write(0, out),
+            )
+            .unwrap();
         }
     }
     let (mut batch, mut out) = (Batch::default(), Vec::with_capacity(64 << 10));

@@ -121,7 +121,7 @@ impl Model {
             let is_base = matches!(kind, RecordKind::Snapshot | RecordKind::Cut);
             cursor.is_served |= is_base;
             let is_mark = match kind {
-                RecordKind::State | RecordKind::Snapshot => true,
+                RecordKind::State | RecordKind::Gap | RecordKind::Snapshot => true,
                 RecordKind::Cut => cursor.is_waiting,
                 RecordKind::Data | RecordKind::Position => !cursor.is_waiting,
             };
@@ -195,7 +195,7 @@ impl Model {
                     let cursor = subscriber.cursors.get_mut(&topic).unwrap();
                     let record = self.log[cursor.queue[0]];
                     let is_wanted = match record.kind {
-                        RecordKind::State | RecordKind::Snapshot => true,
+                        RecordKind::State | RecordKind::Gap | RecordKind::Snapshot => true,
                         RecordKind::Cut => cursor.is_waiting,
                         RecordKind::Data | RecordKind::Position => !cursor.is_waiting,
                     };
@@ -251,7 +251,7 @@ impl Client {
                 let is_cut = starts[&topic] == Start::Cut;
                 assert!(self.expected.insert(topic, (!is_cut).then_some(wire.seq)).is_none());
             }
-            Seen::Data | Seen::State | Seen::Snapshot => {
+            Seen::Data | Seen::State | Seen::VenueGap | Seen::Snapshot => {
                 let expected =
                     self.expected.get_mut(&topic).expect("a status stands before the first record");
                 match *expected {
@@ -364,7 +364,7 @@ impl World {
             if takes_none && head == 0 {
                 continue;
             }
-            let is_single = matches!(group.kind, RecordKind::State | RecordKind::Position);
+            let is_single = matches!(group.kind, RecordKind::State | RecordKind::Gap | RecordKind::Position);
             let count = if is_single { 1 } else { group.count };
             for part in 0..count {
                 let is_step = group.kind == RecordKind::Data || (!takes_none && part == 0);
@@ -388,9 +388,9 @@ impl World {
     fn attach(&mut self, id: SubscriberId, topic: u8, start: Start) {
         let has_ended = self.model.subscribers[&id].end.is_some();
         let is_new = !self.model.subscribers[&id].cursors.contains_key(&topic);
-        let options = AttachOptions { start };
+        let options = AttachOptions { start, ..AttachOptions::default() };
         let seen = Seen::Status;
-        let result = self.hub.attach(id, self.ids[usize::from(topic)], options, &mut |seam, out| {
+        let result = self.hub.attach(id, self.ids[usize::from(topic)], options, &mut |_, seam, out| {
             Wire { topic, seen, more: false, seq: seam.seq_next, tag: 0 }.write(0, out);
         });
         assert_eq!(result.is_ok(), is_new && !has_ended);
@@ -529,6 +529,7 @@ fn group() -> impl Strategy<Value = Group> {
     let kind = prop_oneof![
         8 => Just(RecordKind::Data),
         1 => Just(RecordKind::State),
+        1 => Just(RecordKind::Gap),
         1 => Just(RecordKind::Snapshot),
         2 => Just(RecordKind::Position),
         2 => Just(RecordKind::Cut),

@@ -30,7 +30,7 @@ impl Count {
 }
 
 fn join(hub: &Hub, reader: SubscriberId, id: TopicId, start: Start) -> Result<Seam, AttachError> {
-    hub.attach(reader, id, AttachOptions { start }, &mut |seam, out| {
+    hub.attach(reader, id, AttachOptions { start, ..AttachOptions::default() }, &mut |_, seam, out| {
         Wire { topic: 0, seen: Seen::Status, more: false, seq: seam.seq_next, tag: 0 }.write(0, out);
     })
 }

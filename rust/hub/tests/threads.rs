@@ -33,7 +33,7 @@ impl Wake for Unpark {
 
 fn attach(hub: &Hub, reader: SubscriberId, id: TopicId, topic: u8, start: Start) {
     let seen = Seen::Status;
-    hub.attach(reader, id, AttachOptions { start }, &mut |seam, out| {
+    hub.attach(reader, id, AttachOptions { start, ..AttachOptions::default() }, &mut |_, seam, out| {
         Wire { topic, seen, more: false, seq: seam.seq_next, tag: 0 }.write(0, out);
     })
     .unwrap();

@@ -5,15 +5,95 @@ use std::task::{Wake, Waker};
 
 use facade_edge::Doorbell;
 use facade_hub::{
-    AttachOptions, EndReason, Hub, HubBounds, Seam, Stamp, Start, SubscriberId, Taken, TopicId, TopicKey,
+    AttachError, AttachOptions, Conflate, Delivery, EndReason, Hub, HubBounds, Notice, Seam, Stamp, Start,
+    SubscriberId, Taken, TopicId, TopicKey,
 };
+use facade_model::{GapCause, GapScope, GapState};
 use facade_wire as wire;
 use facade_wire::{DeliveryMode, SubscriptionPhase, SubscriptionStatus};
+use pyo3::create_exception;
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
 use crate::records::{Encoder, blank_status, stream_header};
+
+create_exception!(
+    datafacade._core,
+    PositionLost,
+    PyValueError,
+    "The ring no longer holds what follows a position; `args` is (seq_oldest,)."
+);
+create_exception!(
+    datafacade._core,
+    PositionAhead,
+    PyValueError,
+    "A position lies above the head of its topic; `args` is (head,)."
+);
+
+/// Maps a refused attachment.
+fn from_attach(error: AttachError) -> PyErr {
+    match error {
+        AttachError::Evicted { seq_oldest } => PositionLost::new_err((seq_oldest,)),
+        AttachError::AboveHead { head } => PositionAhead::new_err((head,)),
+        other => PyValueError::new_err(other.to_string()),
+    }
+}
+
+fn unknown(what: &str, name: &str) -> PyErr {
+    PyValueError::new_err(format!("unknown {what} {name:?}"))
+}
+
+fn start_of(name: &str, seq_after: u64) -> PyResult<Start> {
+    Ok(match name {
+        "next" => Start::Next,
+        "newest" => Start::Newest,
+        "cut" => Start::Cut,
+        "after" => Start::After { seq: seq_after },
+        other => return Err(unknown("start", other)),
+    })
+}
+
+fn delivery_of(name: &str, interval_ms: u32) -> PyResult<(Delivery, DeliveryMode)> {
+    Ok(match name {
+        "every" => (Delivery::Every, DeliveryMode::Every),
+        "latest" => (Delivery::Latest, DeliveryMode::Latest),
+        "interval" if interval_ms > 0 => {
+            (Delivery::Interval { ns: u64::from(interval_ms) * 1_000_000 }, DeliveryMode::Interval)
+        }
+        "interval" => return Err(PyValueError::new_err("interval_ms: expected at least 1, received 0")),
+        other => return Err(unknown("delivery", other)),
+    })
+}
+
+fn conflate_of(name: &str) -> PyResult<Conflate> {
+    match name {
+        "newest" => Ok(Conflate::Newest),
+        "cut" => Ok(Conflate::Cut),
+        other => Err(unknown("conflate", other)),
+    }
+}
+
+fn phase_of(name: &str) -> PyResult<SubscriptionPhase> {
+    Ok(match name {
+        "accepted" => SubscriptionPhase::Accepted,
+        "rejected" => SubscriptionPhase::Rejected,
+        "resumed" => SubscriptionPhase::Resumed,
+        "resume_lost" => SubscriptionPhase::ResumeLost,
+        "caught_up" => SubscriptionPhase::CaughtUp,
+        "ended" => SubscriptionPhase::Ended,
+        other => return Err(unknown("phase", other)),
+    })
+}
+
+fn gap_cause_of(name: &str) -> PyResult<GapCause> {
+    Ok(match name {
+        "slow_reader" => GapCause::SlowReader,
+        "server_restart" => GapCause::ServerRestart,
+        "resume_too_old" => GapCause::ResumeTooOld,
+        other => return Err(unknown("cause", other)),
+    })
+}
 
 /// Rings when a subscriber of Python has something to take.
 struct Ready {
@@ -92,13 +172,20 @@ impl PyHub {
         self.hub.subscriber().to_raw()
     }
 
-    /// Attach a topic; its ACCEPTED status goes before its first record. Return (seq_next, seq_oldest).
+    /// Attach a topic; a status in `phase` goes before its first record ("": none). Return (seq_next, seq_oldest).
     ///
-    /// `start`: `next` (trades), `newest` (top of book, ticker), `cut` (books).
+    /// `start`: `next` (trades), `newest` (top of book, ticker), `cut` (books), `after` (behind the record `seq_after`:
+    /// what the ring holds is replayed, each record once, then CAUGHT_UP, then the live records).
+    /// `delivery`: `every`, `latest`, `interval` (with `interval_ms`). `conflate`: what stands for skipped records:
+    /// `newest` data, or a `cut` of a book.
     ///
     /// Raises:
+    ///     PositionLost: The ring no longer holds what follows `seq_after`; `args` is (seq_oldest,).
+    ///     PositionAhead: `seq_after` lies above the head; `args` is (head,).
     ///     ValueError: The subscriber ended, follows the topic already, or the arguments name nothing.
-    #[pyo3(signature = (subscriber, venue, symbol, channel, variant, *, start, wall_ns, request_id, subscription_id, requested_symbol))]
+    #[pyo3(signature = (subscriber, venue, symbol, channel, variant, *, start, wall_ns, request_id, subscription_id,
+        requested_symbol, seq_after = 0, delivery = "every", interval_ms = 0, conflate = "newest", phase = "accepted",
+        history_trade_id_last = None))]
     #[expect(clippy::too_many_arguments, reason = "keyword-only in Python")]
     fn attach(
         &self,
@@ -112,31 +199,136 @@ impl PyHub {
         request_id: u64,
         subscription_id: u32,
         requested_symbol: &str,
+        seq_after: u64,
+        delivery: &str,
+        interval_ms: u32,
+        conflate: &str,
+        phase: &str,
+        history_trade_id_last: Option<u64>,
     ) -> PyResult<(u64, u64)> {
         let key = TopicKey { venue, symbol, channel, variant };
         let header = stream_header(self.epoch, wall_ns, &key);
-        let mut status = |seam: Seam, out: &mut Vec<u8>| {
-            let accepted = SubscriptionStatus {
+        let (delivery, mode) = delivery_of(delivery, interval_ms)?;
+        let begins = if phase.is_empty() { None } else { Some(phase_of(phase)?) };
+        let mut status = |notice: Notice, seam: Seam, out: &mut Vec<u8>| {
+            let phase = match notice {
+                Notice::Begins => begins,
+                Notice::CaughtUp => Some(SubscriptionPhase::CaughtUp),
+            };
+            let Some(phase) = phase else { return };
+            let told = SubscriptionStatus {
                 seq_next: seam.seq_next,
                 seq_oldest: seam.seq_oldest,
-                delivery: DeliveryMode::Every,
-                ..blank_status(SubscriptionPhase::Accepted, request_id, subscription_id, requested_symbol)
+                delivery: mode,
+                interval_ms: if mode == DeliveryMode::Interval { interval_ms } else { 0 },
+                history_trade_id_last,
+                ..blank_status(phase, request_id, subscription_id, requested_symbol)
             };
-            wire::subscription_status(out, &header, &accepted);
+            wire::subscription_status(out, &header, &told);
         };
-        let start = match start {
-            "next" => Start::Next,
-            "newest" => Start::Newest,
-            "cut" => Start::Cut,
-            other => return Err(PyValueError::new_err(format!("unknown start {other:?}"))),
-        };
-        let options = AttachOptions { start };
+        let options =
+            AttachOptions { start: start_of(start, seq_after)?, delivery, conflate: conflate_of(conflate)? };
         let topic = self.hub.topic(&key);
         let seam = self
             .hub
             .attach(SubscriberId::from_raw(subscriber), topic, options, &mut status)
-            .map_err(|error| PyValueError::new_err(error.to_string()))?;
+            .map_err(from_attach)?;
         Ok((seam.seq_next, seam.seq_oldest))
+    }
+
+    /// Tell one subscriber where an item stands (`resumed`, `resume_lost`, `caught_up`, ...). Return whether it was
+    /// queued, behind what was queued before and before every record of a topic that it has not taken yet.
+    ///
+    /// Raises:
+    ///     ValueError: The arguments name nothing.
+    #[pyo3(signature = (subscriber, venue, symbol, channel, variant, *, phase, wall_ns, request_id, subscription_id,
+        requested_symbol, code = 0, reason = "", message = "", delivery = "every", interval_ms = 0, seq_next = 0,
+        seq_oldest = 0, history_trade_id_last = None))]
+    #[expect(clippy::too_many_arguments, reason = "keyword-only in Python")]
+    fn status(
+        &self,
+        subscriber: u64,
+        venue: &str,
+        symbol: &str,
+        channel: u8,
+        variant: &str,
+        phase: &str,
+        wall_ns: i64,
+        request_id: u64,
+        subscription_id: u32,
+        requested_symbol: &str,
+        code: u32,
+        reason: &str,
+        message: &str,
+        delivery: &str,
+        interval_ms: u32,
+        seq_next: u64,
+        seq_oldest: u64,
+        history_trade_id_last: Option<u64>,
+    ) -> PyResult<bool> {
+        let (_, mode) = delivery_of(delivery, interval_ms)?;
+        let told = SubscriptionStatus {
+            code,
+            reason,
+            message,
+            delivery: mode,
+            interval_ms,
+            seq_next,
+            seq_oldest,
+            history_trade_id_last,
+            ..blank_status(phase_of(phase)?, request_id, subscription_id, requested_symbol)
+        };
+        let header = stream_header(self.epoch, wall_ns, &TopicKey { venue, symbol, channel, variant });
+        let mut update = Vec::new();
+        wire::subscription_status(&mut update, &header, &told);
+        Ok(self.hub.push(SubscriberId::from_raw(subscriber), &update))
+    }
+
+    /// Tell one subscriber what it will not be given: a Gap of scope DELIVERY, state LOST. Return whether it was queued.
+    ///
+    /// `epoch`: that of the missing records. `cause`: `server_restart`, `resume_too_old` or `slow_reader`. `gap_id`:
+    /// unique within the call; 0: `seq_first`. `count`: None: unknown. Times in ns UTC; 0: unknown.
+    ///
+    /// Raises:
+    ///     ValueError: The arguments name nothing.
+    #[pyo3(signature = (subscriber, venue, symbol, channel, variant, *, epoch, seq_first, seq_last, cause, wall_ns,
+        gap_id = 0, count = None, ts_first = 0, ts_last = 0))]
+    #[expect(clippy::too_many_arguments, reason = "keyword-only in Python")]
+    fn gap(
+        &self,
+        subscriber: u64,
+        venue: &str,
+        symbol: &str,
+        channel: u8,
+        variant: &str,
+        epoch: u32,
+        seq_first: u64,
+        seq_last: u64,
+        cause: &str,
+        wall_ns: i64,
+        gap_id: u64,
+        count: Option<u64>,
+        ts_first: i64,
+        ts_last: i64,
+    ) -> PyResult<bool> {
+        let record = wire::Gap {
+            gap_id: if gap_id == 0 { seq_first.max(1) } else { gap_id },
+            scope: GapScope::Delivery,
+            seq_first,
+            seq_last,
+            venue_sequence_first: None,
+            venue_sequence_last: None,
+            ts_first,
+            ts_last,
+            count,
+            cause: gap_cause_of(cause)?,
+            state: GapState::Lost,
+            filled: 0,
+        };
+        let header = stream_header(epoch, wall_ns, &TopicKey { venue, symbol, channel, variant });
+        let mut update = Vec::new();
+        wire::gap(&mut update, &header, &record);
+        Ok(self.hub.push(SubscriberId::from_raw(subscriber), &update))
     }
 
     /// Tell one subscriber that an item is refused; `code` is a `google.rpc.Code`. Return whether it was queued.
@@ -203,6 +395,21 @@ impl PyHub {
     /// Queue one bare `Update` with seq 0 for one subscriber; return whether it was queued.
     fn push(&self, subscriber: u64, update: &[u8]) -> bool {
         self.hub.push(SubscriberId::from_raw(subscriber), update)
+    }
+
+    /// Queue entries of field 4 that are framed already (journal, history), all or none. Return whether they were
+    /// queued: not if the subscriber ended, nor beyond what it may be owed; try again once `owed` is less.
+    ///
+    /// Raises:
+    ///     ValueError: The bytes are no whole entries.
+    fn push_entries(&self, subscriber: u64, entries: &[u8]) -> PyResult<bool> {
+        let pushed = self.hub.push_entries(SubscriberId::from_raw(subscriber), entries);
+        pushed.map_err(|error| PyValueError::new_err(error.to_string()))
+    }
+
+    /// Return the bytes that wait for a subscriber, so that a replay is pushed with credit; None: it has ended.
+    fn owed(&self, subscriber: u64) -> Option<u64> {
+        self.hub.owed(SubscriberId::from_raw(subscriber))
     }
 
     /// Take what waits, joined as entries of field 4 of `HotSubscribeResponse`.

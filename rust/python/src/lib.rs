@@ -20,7 +20,7 @@ mod _core {
     #[pymodule_export]
     use crate::feed::{PyFeed, parse_variant};
     #[pymodule_export]
-    use crate::hub::{PyCuts, PyHub};
+    use crate::hub::{PositionAhead, PositionLost, PyCuts, PyHub};
     #[pymodule_export]
     use crate::instruments::decode_instruments;
 }

@@ -102,7 +102,7 @@ impl Service {
         Self::start(options, |hub, call| {
             if let Some(subscription) = &call.question().subscriber {
                 let subscriber = SubscriberId::from_raw(subscription.id);
-                let mut status = |_, out: &mut Vec<u8>| out.extend_from_slice(b"accepted");
+                let mut status = |_, _, out: &mut Vec<u8>| out.extend_from_slice(b"accepted");
                 let _ = hub.attach(subscriber, topic(hub), AttachOptions::default(), &mut status);
                 call.reply(b"", 1);
             } else {

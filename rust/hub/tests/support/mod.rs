@@ -23,9 +23,10 @@ pub enum Seen {
     Gap,
     Draining,
     Pushed,
+    VenueGap,
 }
 
-const SEEN: [Seen; 9] = [
+const SEEN: [Seen; 10] = [
     Seen::Data,
     Seen::State,
     Seen::Snapshot,
@@ -35,6 +36,7 @@ const SEEN: [Seen; 9] = [
     Seen::Gap,
     Seen::Draining,
     Seen::Pushed,
+    Seen::VenueGap,
 ];
 
 impl From<RecordKind> for Seen {
@@ -42,6 +44,7 @@ impl From<RecordKind> for Seen {
         match kind {
             RecordKind::Data => Self::Data,
             RecordKind::State => Self::State,
+            RecordKind::Gap => Self::VenueGap,
             RecordKind::Snapshot => Self::Snapshot,
             RecordKind::Position => Self::Position,
             RecordKind::Cut => Self::Cut,
