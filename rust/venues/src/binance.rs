@@ -5,9 +5,11 @@
 mod instruments;
 mod payload;
 mod request;
+mod rest;
 
 use facade_model::{BookSide, Channel, Instrument};
 
+use crate::history::{KlineRow, KlinesSpan, RestRequest, TradesSpan};
 use crate::levels::push_levels;
 use crate::product::Protocol;
 use crate::scan::{Scanner, Step, keys};
@@ -128,6 +130,30 @@ impl Protocol for Binance {
 
     fn ping(&self, _request_id: u64) -> Option<String> {
         None
+    }
+
+    fn trades_request(&self, venue_symbol: &str, span: &TradesSpan) -> RestRequest {
+        (*self).trades_request(venue_symbol, span)
+    }
+
+    fn klines_request(&self, venue_symbol: &str, span: &KlinesSpan) -> Option<RestRequest> {
+        (*self).klines_request(venue_symbol, span)
+    }
+
+    fn ticker_request(&self, venue_symbol: &str) -> RestRequest {
+        (*self).ticker_request(venue_symbol)
+    }
+
+    fn decode_trades(&self, scanner: &mut Scanner<'_>, out: &mut Decoded) -> Step<()> {
+        rest::decode_trades(scanner, out)
+    }
+
+    fn decode_klines(&self, scanner: &mut Scanner<'_>, rows: &mut Vec<KlineRow>) -> Step<()> {
+        rest::decode_klines(scanner, rows)
+    }
+
+    fn decode_ticker(&self, scanner: &mut Scanner<'_>, out: &mut Decoded) -> Step<()> {
+        Self::read_ticker(scanner, out)
     }
 }
 

@@ -3,12 +3,14 @@
 //! Spoken: `level2` (delivered as `l2_data`), `market_trades`, `ticker` and `ticker_batch`, `heartbeats`, `status`.
 
 mod frame;
+mod history;
 mod market;
 mod rest;
 
 use facade_model::{Channel, Instrument};
 
 use crate::coinbase::{self, PRODUCTS_PER_MESSAGE};
+use crate::history::{KlineRow, KlinesSpan, RestRequest, TradesSpan};
 use crate::product::Protocol;
 use crate::request::{push_json_string, push_percent_encoded};
 use crate::scan::{Scanner, Step};
@@ -76,6 +78,30 @@ impl Protocol for CoinbaseAdvanced {
 
     fn ping(&self, _request_id: u64) -> Option<String> {
         None
+    }
+
+    fn trades_request(&self, venue_symbol: &str, span: &TradesSpan) -> RestRequest {
+        history::trades_request(venue_symbol, span)
+    }
+
+    fn klines_request(&self, venue_symbol: &str, span: &KlinesSpan) -> Option<RestRequest> {
+        history::klines_request(venue_symbol, span)
+    }
+
+    fn ticker_request(&self, venue_symbol: &str) -> RestRequest {
+        history::ticker_request(venue_symbol)
+    }
+
+    fn decode_trades(&self, scanner: &mut Scanner<'_>, out: &mut Decoded) -> Step<()> {
+        history::decode_trades(scanner, out)
+    }
+
+    fn decode_klines(&self, scanner: &mut Scanner<'_>, rows: &mut Vec<KlineRow>) -> Step<()> {
+        history::decode_klines(scanner, rows)
+    }
+
+    fn decode_ticker(&self, scanner: &mut Scanner<'_>, out: &mut Decoded) -> Step<()> {
+        history::decode_ticker(scanner, out)
     }
 
     /// Heartbeats keep every other channel open. Source: Advanced Trade "WebSocket best practices", 2026-08-22.

@@ -4,11 +4,13 @@
 //! number: a lost message cannot be noticed (DESIGN 4).
 
 mod frame;
+mod history;
 mod rest;
 
 use facade_model::{Channel, Instrument};
 
 use crate::coinbase::{self, PRODUCTS_PER_MESSAGE};
+use crate::history::{KlineRow, KlinesSpan, RestRequest, TradesSpan};
 use crate::product::Protocol;
 use crate::request::{push_json_string, push_percent_encoded};
 use crate::scan::{Scanner, Step};
@@ -80,6 +82,30 @@ impl Protocol for CoinbaseExchange {
 
     fn ping(&self, _request_id: u64) -> Option<String> {
         None
+    }
+
+    fn trades_request(&self, venue_symbol: &str, span: &TradesSpan) -> RestRequest {
+        history::trades_request(venue_symbol, span)
+    }
+
+    fn klines_request(&self, venue_symbol: &str, span: &KlinesSpan) -> Option<RestRequest> {
+        history::klines_request(venue_symbol, span)
+    }
+
+    fn ticker_request(&self, venue_symbol: &str) -> RestRequest {
+        history::ticker_request(venue_symbol)
+    }
+
+    fn decode_trades(&self, scanner: &mut Scanner<'_>, out: &mut Decoded) -> Step<()> {
+        history::decode_trades(scanner, out)
+    }
+
+    fn decode_klines(&self, scanner: &mut Scanner<'_>, rows: &mut Vec<KlineRow>) -> Step<()> {
+        history::decode_klines(scanner, rows)
+    }
+
+    fn decode_ticker(&self, scanner: &mut Scanner<'_>, out: &mut Decoded) -> Step<()> {
+        history::decode_ticker(scanner, out)
     }
 }
 

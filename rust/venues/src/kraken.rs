@@ -6,9 +6,11 @@ mod answer;
 mod channel;
 mod instruments;
 mod request;
+mod rest;
 
 use facade_model::{BookSide, Channel, Instrument, InstrumentStatus};
 
+use crate::history::{KlineRow, KlinesSpan, RestRequest, TradesSpan};
 use crate::levels::push_levels;
 use crate::product::Protocol;
 use crate::scan::{Scanner, Step, keys};
@@ -103,6 +105,30 @@ impl Protocol for Kraken {
 
     fn ping(&self, request_id: u64) -> Option<String> {
         Some(format!("{{\"method\":\"ping\",\"req_id\":{request_id}}}"))
+    }
+
+    fn trades_request(&self, venue_symbol: &str, span: &TradesSpan) -> RestRequest {
+        rest::trades_request(venue_symbol, span)
+    }
+
+    fn klines_request(&self, venue_symbol: &str, span: &KlinesSpan) -> Option<RestRequest> {
+        rest::klines_request(venue_symbol, span)
+    }
+
+    fn ticker_request(&self, venue_symbol: &str) -> RestRequest {
+        rest::ticker_request(venue_symbol)
+    }
+
+    fn decode_trades(&self, scanner: &mut Scanner<'_>, out: &mut Decoded) -> Step<()> {
+        rest::decode_trades(scanner, out)
+    }
+
+    fn decode_klines(&self, scanner: &mut Scanner<'_>, rows: &mut Vec<KlineRow>) -> Step<()> {
+        rest::decode_klines(scanner, rows)
+    }
+
+    fn decode_ticker(&self, scanner: &mut Scanner<'_>, out: &mut Decoded) -> Step<()> {
+        rest::decode_ticker(scanner, out)
     }
 
     fn opening(&self) -> &'static [&'static str] {

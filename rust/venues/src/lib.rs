@@ -11,6 +11,8 @@ mod coinbase_exchange;
 mod error;
 mod event;
 mod hint;
+mod history;
+mod klines;
 mod kraken;
 mod levels;
 mod okx;
@@ -19,11 +21,13 @@ mod request;
 mod rows;
 mod scan;
 mod timestamp;
+mod trades;
 
 pub use checksum::{kraken_checksum, okx_checksum};
 pub use error::{DecodeError, DecodeErrorKind};
 pub use event::{
     BookEvent, Control, Decoded, Event, Sequence, Span, StatusEvent, TickerEvent, TopEvent, TradesEvent,
 };
+pub use history::{KlineRow, KlinesSpan, RestRequest, TradesSpan};
 pub use product::Product;
 pub use request::ControlOp;

@@ -3,11 +3,13 @@
 //! Spoken: `books` (and its `-tbt` kin), `bbo-tbt`, `trades`, `tickers`. Everything else the venue pushes is ignored.
 
 mod frame;
+mod history;
 mod rest;
 
 use facade_model::{Channel, Instrument};
 
 use crate::hint;
+use crate::history::{KlineRow, KlinesSpan, RestRequest, TradesSpan};
 use crate::product::Protocol;
 use crate::request::{push_json_string, push_percent_encoded};
 use crate::scan::{Scanner, Step};
@@ -95,6 +97,30 @@ impl Protocol for Okx {
 
     fn ping(&self, _request_id: u64) -> Option<String> {
         Some(String::from("ping"))
+    }
+
+    fn trades_request(&self, venue_symbol: &str, span: &TradesSpan) -> RestRequest {
+        history::trades_request(venue_symbol, span)
+    }
+
+    fn klines_request(&self, venue_symbol: &str, span: &KlinesSpan) -> Option<RestRequest> {
+        history::klines_request(venue_symbol, span)
+    }
+
+    fn ticker_request(&self, venue_symbol: &str) -> RestRequest {
+        history::ticker_request(venue_symbol)
+    }
+
+    fn decode_trades(&self, scanner: &mut Scanner<'_>, out: &mut Decoded) -> Step<()> {
+        history::decode_trades(scanner, out)
+    }
+
+    fn decode_klines(&self, scanner: &mut Scanner<'_>, rows: &mut Vec<KlineRow>) -> Step<()> {
+        history::decode_klines(scanner, rows)
+    }
+
+    fn decode_ticker(&self, scanner: &mut Scanner<'_>, out: &mut Decoded) -> Step<()> {
+        history::decode_ticker(scanner, out)
     }
 }
 

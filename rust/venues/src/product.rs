@@ -5,6 +5,7 @@ use facade_model::{Channel, Instrument};
 use crate::binance::Binance;
 use crate::coinbase_advanced::CoinbaseAdvanced;
 use crate::coinbase_exchange::CoinbaseExchange;
+use crate::history::{KlineRow, KlinesSpan, RestRequest, TradesSpan};
 use crate::kraken::Kraken;
 use crate::okx::Okx;
 use crate::scan::{Scanner, Step};
@@ -51,6 +52,24 @@ pub(crate) trait Protocol {
 
     /// Text frame that asks for a sign of life; `None`: protocol-level pings only.
     fn ping(&self, request_id: u64) -> Option<String>;
+
+    /// Request for trades (see [`Product::trades_request`]).
+    fn trades_request(&self, venue_symbol: &str, span: &TradesSpan) -> RestRequest;
+
+    /// Request for klines, oldest first or newest first; `None`: no such interval.
+    fn klines_request(&self, venue_symbol: &str, span: &KlinesSpan) -> Option<RestRequest>;
+
+    /// Request for statistics of 24 hours.
+    fn ticker_request(&self, venue_symbol: &str) -> RestRequest;
+
+    /// Reads an answer of [`Self::trades_request`] into one event.
+    fn decode_trades(&self, scanner: &mut Scanner<'_>, out: &mut Decoded) -> Step<()>;
+
+    /// Reads an answer of [`Self::klines_request`].
+    fn decode_klines(&self, scanner: &mut Scanner<'_>, rows: &mut Vec<KlineRow>) -> Step<()>;
+
+    /// Reads an answer of [`Self::ticker_request`]: statistics, and best prices where they stand with it.
+    fn decode_ticker(&self, scanner: &mut Scanner<'_>, out: &mut Decoded) -> Step<()>;
 
     /// Text frames to send as soon as a connection is open.
     fn opening(&self) -> &'static [&'static str] {
@@ -211,6 +230,62 @@ impl Product {
     #[must_use]
     pub fn opening(self) -> &'static [&'static str] {
         self.protocol().opening()
+    }
+
+    /// Returns the request for trades of a span, as far as the venue can page: one page of it.
+    ///
+    /// Pages run forward where [`Self::pages_forward`] says so: ask for the rest with a larger `id_first` (and
+    /// `ts_first`); elsewhere they run backward from `id_last`: ask with a smaller one.
+    #[must_use]
+    pub fn trades_request(self, venue_symbol: &str, span: &TradesSpan) -> RestRequest {
+        self.protocol().trades_request(venue_symbol, span)
+    }
+
+    /// Whether a page of trades begins at the beginning of its span, given ids or times of both ends.
+    #[must_use]
+    pub const fn pages_forward(self) -> bool {
+        matches!(self, Self::BinanceSpot | Self::Kraken)
+    }
+
+    /// Returns the request for klines of a span: one page, its oldest part first. `None`: no such interval.
+    #[must_use]
+    pub fn klines_request(self, venue_symbol: &str, span: &KlinesSpan) -> Option<RestRequest> {
+        self.protocol().klines_request(venue_symbol, span)
+    }
+
+    /// Returns the request for statistics of 24 hours.
+    #[must_use]
+    pub fn ticker_request(self, venue_symbol: &str) -> RestRequest {
+        self.protocol().ticker_request(venue_symbol)
+    }
+
+    /// Reads an answer of [`Self::trades_request`] into one [`crate::TradesEvent`] without a symbol, oldest first.
+    ///
+    /// # Errors
+    /// [`DecodeError`]; then `out` is empty.
+    pub fn decode_trades(self, body: &[u8], out: &mut Decoded) -> Result<(), DecodeError> {
+        self.read(body, out, |protocol, scanner, out| protocol.decode_trades(scanner, out))
+    }
+
+    /// Reads an answer of [`Self::klines_request`]: each opening time once, oldest first.
+    ///
+    /// # Errors
+    /// [`DecodeError`].
+    pub fn decode_klines(self, body: &[u8]) -> Result<Vec<KlineRow>, DecodeError> {
+        let mut rows = Vec::new();
+        self.read(body, &mut Decoded::default(), |protocol, scanner, _| {
+            protocol.decode_klines(scanner, &mut rows)
+        })?;
+        Ok(rows)
+    }
+
+    /// Reads an answer of [`Self::ticker_request`]: a [`crate::TickerEvent`], and a [`crate::TopEvent`] where the
+    /// best quantities stand with it.
+    ///
+    /// # Errors
+    /// [`DecodeError`]; then `out` is empty.
+    pub fn decode_ticker(self, body: &[u8], out: &mut Decoded) -> Result<(), DecodeError> {
+        self.read(body, out, |protocol, scanner, out| protocol.decode_ticker(scanner, out))
     }
 
     /// Returns the protocol's one instance.

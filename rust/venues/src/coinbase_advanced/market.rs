@@ -65,7 +65,8 @@ pub(super) fn read_trades(scanner: &mut Scanner<'_>, out: &mut Decoded) -> Step<
     Ok(())
 }
 
-fn read_trade(scanner: &mut Scanner<'_>) -> Step<(Span, Trade)> {
+/// Reads one trade, of a push or a REST answer, and its product.
+pub(super) fn read_trade(scanner: &mut Scanner<'_>) -> Step<(Span, Trade)> {
     let (mut symbol, mut id, mut px, mut qty, mut side, mut ts_event) =
         (Span::default(), None, None, None, None, 0);
     let mut trade = scanner.object()?;

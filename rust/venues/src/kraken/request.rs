@@ -86,14 +86,19 @@ fn book_depth(levels: u32) -> u32 {
 /// Returns path and query of a REST book. REST knows a pair by its old names without the slash: `XBTUSD`.
 pub(super) fn depth_path(venue_symbol: &str, levels: u32) -> String {
     let mut path = String::from("/0/public/Depth?pair=");
+    push_pair(&mut path, venue_symbol);
+    let _ = write!(path, "&count={}", levels.clamp(1, REST_LEVELS_MAX));
+    path
+}
+
+/// Appends a pair as REST knows it.
+pub(super) fn push_pair(path: &mut String, venue_symbol: &str) {
     for asset in venue_symbol.split('/') {
         let old_name = match asset {
             "BTC" => "XBT",
             "DOGE" => "XDG",
             same => same,
         };
-        push_percent_encoded(&mut path, old_name);
+        push_percent_encoded(path, old_name);
     }
-    let _ = write!(path, "&count={}", levels.clamp(1, REST_LEVELS_MAX));
-    path
 }

@@ -283,7 +283,8 @@ fn read_top(scanner: &mut Scanner<'_>, symbol: Span, out: &mut Decoded) -> Step<
     Ok(())
 }
 
-fn read_trade(scanner: &mut Scanner<'_>) -> Step<Trade> {
+/// Reads one trade, of a push or a REST answer.
+pub(super) fn read_trade(scanner: &mut Scanner<'_>) -> Step<Trade> {
     let (mut id, mut px, mut qty, mut side, mut ts_event) = (None, None, None, None, 0);
     let mut object = scanner.object()?;
     while let Some(key) = object.next::<TradeKey>(scanner)? {
@@ -310,7 +311,7 @@ fn read_trade(scanner: &mut Scanner<'_>) -> Step<Trade> {
 }
 
 /// Reads one item of `tickers`. Its best prices stay inside the statistics: `bbo-tbt` is the stream of those.
-fn read_ticker(scanner: &mut Scanner<'_>, symbol: Span, out: &mut Decoded) -> Step<()> {
+pub(super) fn read_ticker(scanner: &mut Scanner<'_>, symbol: Span, out: &mut Decoded) -> Step<()> {
     let (mut ticker, mut ts_event, mut is_spot) = (Ticker::default(), 0, false);
     let (mut bid_px, mut bid_qty, mut ask_px, mut ask_qty) = (None, None, None, None);
     let mut object = scanner.object()?;

@@ -25,7 +25,10 @@ keys! {
 }
 
 /// Reads the envelope `{"code":"0","msg":"","data":[...]}`: any other code is an error, also with HTTP 200.
-fn read_answer(scanner: &mut Scanner<'_>, mut read: impl FnMut(&mut Scanner<'_>) -> Step<()>) -> Step<()> {
+pub(super) fn read_answer(
+    scanner: &mut Scanner<'_>,
+    mut read: impl FnMut(&mut Scanner<'_>) -> Step<()>,
+) -> Step<()> {
     let (mut is_accepted, mut has_data) = (None, false);
     let mut answer = scanner.object()?;
     while let Some(key) = answer.next::<AnswerKey>(scanner)? {

@@ -1,0 +1,190 @@
+//! REST of Kraken beside the book and the lists: trades, OHLC, tickers.
+//!
+//! Source: Kraken `rest-api/get-recent-trades`, `get-ohlc-data`, `get-ticker-information`, 2026-05-27. No history of
+//! klines: only the newest 720 can be had.
+
+use std::fmt::Write as _;
+
+use facade_model::{Decimal, NumberError, TakerSide, Ticker, TopOfBook, Trade};
+
+use super::read_result;
+use super::request::push_pair;
+use crate::history::{KlineRow, KlinesSpan, RestRequest, SECOND_NS, TradesSpan};
+use crate::klines::{read_rows, seconds_to_ns, whole_seconds};
+use crate::levels::best_level;
+use crate::scan::{Scanner, Step, keys};
+use crate::trades::{next_item, push_event, skip_rest};
+use crate::{DecodeErrorKind, Decoded, Event, Span, TickerEvent, TopEvent};
+
+/// Most rows of `Trades`.
+const TRADES_MAX: u32 = 1_000;
+
+/// Minutes of the intervals.
+const MINUTES: [i64; 8] = [1, 5, 15, 30, 60, 240, 1_440, 10_080];
+
+keys! {
+    /// A ticker; each member is a list, of which the first item or, for 24 hours, the second one counts.
+    Statistics { Ask = "a", Bid = "b", Last = "c", Volume = "v", Low = "l", High = "h" }
+}
+
+/// Path of trades: from a time on, or the newest.
+pub(super) fn trades_request(venue_symbol: &str, span: &TradesSpan) -> RestRequest {
+    let mut path = String::from("/0/public/Trades?pair=");
+    push_pair(&mut path, venue_symbol);
+    if span.ts_first > 0 {
+        let _ = write!(path, "&since={}", span.ts_first - 1);
+    }
+    let _ = write!(path, "&count={TRADES_MAX}");
+    RestRequest { path, weight: 1 }
+}
+
+/// Path of klines, oldest first; `None`: no such interval.
+pub(super) fn klines_request(venue_symbol: &str, span: &KlinesSpan) -> Option<RestRequest> {
+    let seconds = whole_seconds(span.interval_ns)?;
+    let minutes = MINUTES.into_iter().find(|minutes| minutes * 60 == seconds)?;
+    let mut path = String::from("/0/public/OHLC?pair=");
+    push_pair(&mut path, venue_symbol);
+    let _ = write!(path, "&interval={minutes}&since={}", span.ts_first / SECOND_NS - 1);
+    Some(RestRequest { path, weight: 1 })
+}
+
+/// Path of the statistics.
+pub(super) fn ticker_request(venue_symbol: &str) -> RestRequest {
+    let mut path = String::from("/0/public/Ticker?pair=");
+    push_pair(&mut path, venue_symbol);
+    RestRequest { path, weight: 1 }
+}
+
+/// Reads the one member of a result that is not `last`: the venue's own name of the pair.
+fn read_pair(scanner: &mut Scanner<'_>, mut read: impl FnMut(&mut Scanner<'_>) -> Step<()>) -> Step<()> {
+    let mut is_read = false;
+    read_result(scanner, |scanner| {
+        let mut members = scanner.object()?;
+        while let Some(name) = members.next_any(scanner)? {
+            if scanner.of(name) == b"last" {
+                scanner.skip()?;
+            } else if is_read {
+                return Err(DecodeErrorKind::DuplicateKey); // one pair was asked for
+            } else {
+                read(scanner)?;
+                is_read = true;
+            }
+        }
+        Ok(())
+    })?;
+    if is_read { Ok(()) } else { Err(DecodeErrorKind::Missing("result")) }
+}
+
+/// Reads trades.
+pub(super) fn decode_trades(scanner: &mut Scanner<'_>, out: &mut Decoded) -> Step<()> {
+    let start = out.trades_mark();
+    read_pair(scanner, |scanner| {
+        let mut rows = scanner.array()?;
+        while rows.next(scanner)? {
+            let trade = read_trade(scanner)?;
+            out.trades.push(trade);
+        }
+        Ok(())
+    })?;
+    push_event(start, out);
+    Ok(())
+}
+
+/// Reads `[price, volume, seconds, side, order type, text, id]`.
+fn read_trade(scanner: &mut Scanner<'_>) -> Step<Trade> {
+    let mut row = scanner.array()?;
+    next_item(&mut row, scanner, "price")?;
+    let px = scanner.decimal()?;
+    next_item(&mut row, scanner, "volume")?;
+    let qty = scanner.decimal()?;
+    next_item(&mut row, scanner, "time")?;
+    let ts_event = scanner.decimal()?.rescale(-9).ok_or(DecodeErrorKind::Number(NumberError::Range))?;
+    next_item(&mut row, scanner, "side")?;
+    let side = match scanner.word()? {
+        b"b" => TakerSide::Buy,
+        b"s" => TakerSide::Sell,
+        _ => TakerSide::Unknown,
+    };
+    for name in ["order type", "text"] {
+        next_item(&mut row, scanner, name)?;
+        scanner.skip()?;
+    }
+    next_item(&mut row, scanner, "trade id")?;
+    let id = scanner.unsigned()?;
+    skip_rest(&mut row, scanner)?;
+    Ok(Trade { id, px, qty, side, ts_event, is_market: true })
+}
+
+/// Reads klines.
+pub(super) fn decode_klines(scanner: &mut Scanner<'_>, rows: &mut Vec<KlineRow>) -> Step<()> {
+    read_pair(scanner, |scanner| read_rows(scanner, rows, read_kline))
+}
+
+/// Reads `[seconds, open, high, low, close, vwap, volume, count]`.
+fn read_kline(scanner: &mut Scanner<'_>) -> Step<KlineRow> {
+    let mut row = scanner.array()?;
+    next_item(&mut row, scanner, "time")?;
+    let ts_open = seconds_to_ns(scanner.unsigned()?)?;
+    let mut numbers = [Decimal::ZERO; 6];
+    for slot in &mut numbers {
+        next_item(&mut row, scanner, "prices, volume")?;
+        *slot = scanner.decimal()?;
+    }
+    next_item(&mut row, scanner, "count")?;
+    let trade_count = scanner.unsigned_or_absent()?;
+    skip_rest(&mut row, scanner)?;
+    let [open, high, low, close, _, volume] = numbers;
+    Ok(KlineRow {
+        ts_open,
+        open,
+        high,
+        low,
+        close,
+        volume,
+        quote_volume: None,
+        taker_buy_volume: None,
+        trade_count,
+        is_closed: None,
+    })
+}
+
+/// Reads a ticker.
+pub(super) fn decode_ticker(scanner: &mut Scanner<'_>, out: &mut Decoded) -> Step<()> {
+    read_pair(scanner, |scanner| {
+        let mut ticker = Ticker::default();
+        let (mut bid, mut ask) = ([None; 3], [None; 3]);
+        let mut members = scanner.object()?;
+        while let Some(key) = members.next::<Statistics>(scanner)? {
+            let numbers = read_numbers(scanner)?;
+            let [first, second, _] = numbers;
+            match key {
+                Statistics::Ask => ask = numbers,
+                Statistics::Bid => bid = numbers,
+                Statistics::Last => (ticker.last_px, ticker.last_qty) = (first, second),
+                Statistics::Volume => ticker.volume = second,
+                Statistics::Low => ticker.low_px = second,
+                Statistics::High => ticker.high_px = second,
+            }
+        }
+        let level = |[px, _, qty]: [Option<Decimal>; 3]| best_level(px, qty);
+        ticker.top = TopOfBook { bid: level(bid), ask: level(ask) };
+        let (symbol, ts_event) = (Span::default(), 0);
+        out.events.push(Event::Top(TopEvent { symbol, ts_event, sequence: None, top: ticker.top }));
+        out.events.push(Event::Ticker(TickerEvent { symbol, ts_event, ticker }));
+        Ok(())
+    })
+}
+
+/// Reads a list of up to three decimals.
+fn read_numbers(scanner: &mut Scanner<'_>) -> Step<[Option<Decimal>; 3]> {
+    let mut numbers = [None; 3];
+    let mut items = scanner.array()?;
+    let mut slots = numbers.iter_mut();
+    while items.next(scanner)? {
+        match slots.next() {
+            Some(slot) => *slot = Some(scanner.decimal()?),
+            None => scanner.skip()?,
+        }
+    }
+    Ok(numbers)
+}
