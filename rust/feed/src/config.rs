@@ -1,5 +1,6 @@
 //! Figures of a feed, all from FAULTS 1.3 unless they say otherwise.
 
+use facade_model::Variant;
 use facade_venues::Product;
 
 use crate::buffer::BufferBounds;
@@ -20,6 +21,14 @@ pub struct FeedConfig {
     pub is_replay: bool,
     /// Makes a book report after every this many applied updates; 0: never.
     pub report_every: u64,
+    /// Klines that a replay makes of all trades.
+    pub klines: Vec<Variant>,
+    /// How long after its end a bar waits before it is final.
+    pub kline_close_ns: i64,
+    /// How long after its end a bar still takes late trades.
+    pub kline_late_ns: i64,
+    /// Shortest interval between two provisional issues of a bar; 0: none.
+    pub kline_provisional_ns: i64,
     /// Longest silence of an open connection.
     pub liveness_ns: i64,
     /// Interval of the venue's active ping; 0: none.
@@ -87,6 +96,10 @@ impl FeedConfig {
             seed,
             is_replay: false,
             report_every: 0,
+            klines: Vec::new(),
+            kline_close_ns: 250 * MS,
+            kline_late_ns: 2 * SECOND,
+            kline_provisional_ns: SECOND,
             liveness_ns: if is_okx { 10 * SECOND } else { 3 * SECOND },
             ping_ns,
             ack_ns: 5 * SECOND,
@@ -119,6 +132,9 @@ impl FeedConfig {
         let ns = value.saturating_mul(MS);
         let count = u32::try_from(value).unwrap_or(u32::MAX);
         match name {
+            "kline_close_ms" => self.kline_close_ns = ns,
+            "kline_late_ms" => self.kline_late_ns = ns,
+            "kline_provisional_ms" => self.kline_provisional_ns = ns,
             "liveness_ms" => self.liveness_ns = ns,
             "ping_ms" => self.ping_ns = ns,
             "ack_ms" => self.ack_ns = ns,

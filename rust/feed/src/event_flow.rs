@@ -1,6 +1,6 @@
 //! Trades, best prices, statistics, answers and status to records.
 
-use facade_model::{Channel, GapCause, InstrumentStatus, StateReason, StreamPhase, Trade};
+use facade_model::{Channel, GapCause, InstrumentStatus, StateReason, StreamPhase, Trade, UpdateFlags};
 use facade_venues::{Control, Product, StatusEvent, TickerEvent, TopEvent, TradesEvent};
 
 use crate::feed::Feed;
@@ -51,7 +51,11 @@ impl Feed {
         let Stream { instrument, usual, topics, .. } = entry;
         let Some(topic) = topics.get_mut(Channel::Trades as usize).and_then(Option::as_mut) else { return };
         let pending = topic.gap.take();
+        let ts_last = if times.event == 0 { times.recv } else { times.event };
         if missing == 0 && (is_counted || pending.is_none()) {
+            if let Some(gap) = pending {
+                self.kline_fill(stream, gap.ts_first, ts_last, true);
+            }
             return; // the ids join up: nothing is lost, whatever happened to the connection
         }
         let lost = LostEvents {
@@ -64,6 +68,8 @@ impl Feed {
         let origin = Origin { venue, symbol: &instrument.symbol, usual: *usual };
         self.publisher.gap(origin, topic, &lost, times);
         self.stats.trade_gaps += 1;
+        self.kline_gap(stream, lost.ts_first, ts_last);
+        self.kline_fill(stream, lost.ts_first, ts_last, false);
     }
 
     fn publish_trade(&mut self, stream: usize, trade: &Trade, ts_recv: i64, is_last: bool) {
@@ -74,7 +80,10 @@ impl Feed {
         let origin = Origin { venue, symbol: &instrument.symbol, usual: *usual };
         if self.publisher.trade(origin, topic, trade, ts_recv, is_last).is_err() {
             self.set_state(stream, Channel::Trades, StreamPhase::Rejected, StateReason::NumberRange, "");
+            return;
         }
+        let (seq, times) = (topic.seq, Times { event: trade.ts_event, recv: ts_recv });
+        self.kline_trade(stream, trade, seq, times, UpdateFlags::default());
     }
 
     pub(crate) fn on_top(&mut self, frame: &[u8], event: &TopEvent, ts_recv: i64) {
@@ -229,6 +238,6 @@ impl Feed {
 }
 
 /// Whether the venue numbers its trades without holes. OKX merges fills: its ids jump legally.
-const fn counts_trades(product: Product) -> bool {
+pub(crate) const fn counts_trades(product: Product) -> bool {
     !matches!(product, Product::Okx)
 }

@@ -10,6 +10,7 @@ use facade_venues::{BookEvent, DecodeError, Decoded, Event, Product, Sequence};
 use crate::clock::Clock;
 use crate::command::Command;
 use crate::config::FeedConfig;
+use crate::klines::KlineTopic;
 use crate::lifeline::{Lifeline, Socket, close_reason};
 use crate::publish::Publisher;
 use crate::states::source_of;
@@ -41,6 +42,8 @@ pub struct Feed {
     decoded: Decoded,
     pub(crate) texts: Vec<String>,
     pub(crate) group: Vec<(usize, Channel)>,
+    /// Whether a stream may have bars to publish.
+    pub(crate) has_klines_due: bool,
 }
 
 impl Feed {
@@ -66,6 +69,7 @@ impl Feed {
             decoded: Decoded::default(),
             texts: Vec::new(),
             group: Vec::new(),
+            has_klines_due: false,
         }
     }
 
@@ -240,6 +244,7 @@ impl Feed {
     }
 
     pub(crate) fn end(&mut self) {
+        self.publish_klines();
         if self.publisher.flush(&self.hub).is_err() {
             self.stats.publish_errors += 1;
             for stream in 0..self.streams.len() {
@@ -358,6 +363,7 @@ impl Feed {
         for topic in entry.all_topics_mut().1 {
             topic.seq = self.hub.head(topic.id);
         }
+        entry.klines.iter_mut().for_each(KlineTopic::start_over);
     }
 
     /// The numbers of a book message: a Coinbase Advanced book takes those of its connection.

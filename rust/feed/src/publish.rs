@@ -52,7 +52,8 @@ pub struct StateDetail<'a> {
 /// Collects the records of one turn and hands them to the hub under one lock.
 #[derive(Debug, Default)]
 pub struct Publisher {
-    batch: Batch,
+    /// Records of the turn so far.
+    pub(crate) batch: Batch,
     /// Number of this start of the publisher.
     pub epoch: u32,
     /// Wall time of the turn, ns UTC.
@@ -284,12 +285,19 @@ impl Publisher {
         topic.published_at = self.now;
     }
 
-    fn header<'a>(&self, origin: Origin<'a>, topic: &'a Topic, seq: u64, times: Times) -> Header<'a> {
+    /// Begins a record of a topic.
+    pub(crate) fn header<'a>(
+        &self,
+        origin: Origin<'a>,
+        topic: &'a Topic,
+        seq: u64,
+        times: Times,
+    ) -> Header<'a> {
         header_of(origin, topic, self.epoch, (seq, self.wall), times)
     }
 
     /// Notes a data record that was appended at the topic's next number.
-    fn counted(&self, topic: &mut Topic, times: Times) {
+    pub(crate) fn counted(&self, topic: &mut Topic, times: Times) {
         topic.seq += 1;
         topic.counts.records += 1;
         self.note(topic, times);

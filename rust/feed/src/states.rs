@@ -6,6 +6,7 @@ use facade_venues::ControlOp;
 
 use crate::command::Command;
 use crate::feed::{CHANNELS, Feed};
+use crate::klines::KlineTopic;
 use crate::lifeline::Socket;
 use crate::machine::BookMachine;
 use crate::publish::{Origin, StateDetail};
@@ -28,6 +29,11 @@ impl Feed {
             _ => (StreamPhase::Syncing, StateReason::Subscribed),
         };
         self.set_state(stream, channel, phase, reason, "");
+        for at in 0..self.config.klines.len() {
+            if let Some(&variant) = self.config.klines.get(at).filter(|_| channel == Channel::Trades) {
+                self.open_variant(stream, Channel::Klines, variant);
+            }
+        }
     }
 
     /// Opens what a subscriber asks for.
@@ -49,8 +55,13 @@ impl Feed {
         if !self.add_topic(stream, channel, variant) {
             return;
         }
-        let made_of = self.streams.get(stream).and_then(|entry| entry.topic(source));
-        let Some((phase, reason)) = made_of.map(|topic| (topic.phase, topic.reason)) else { return };
+        let Some(entry) = self.streams.get_mut(stream) else { return };
+        let Some(made_of) = entry.topic(source) else { return };
+        let (phase, reason, ts_event_last) = (made_of.phase, made_of.reason, made_of.ts_event_last);
+        if phase == StreamPhase::Live && ts_event_last != 0 {
+            let is_new = |kline: &&mut KlineTopic| kline.topic.variant == variant;
+            entry.klines.iter_mut().filter(is_new).for_each(|kline| kline.begin_behind(ts_event_last));
+        }
         let is_it = |topic: &Topic| topic.channel == channel && topic.variant == variant;
         self.tell_state(stream, source, is_it, (phase, reason), "");
     }
@@ -172,6 +183,8 @@ impl Feed {
         if let Some(topic) = entry.topic_mut(Channel::Trades).filter(|topic| topic.phase == StreamPhase::Live)
         {
             topic.open_gap(GapCause::Disconnect, next_id);
+            let ts_first = topic.gap.map_or(0, |gap| gap.ts_first);
+            self.kline_gap(stream, ts_first, i64::MAX);
         }
         let reason = if self.line.is_breaker_open() { StateReason::BreakerOpen } else { reason };
         for channel in CHANNELS {

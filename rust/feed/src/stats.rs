@@ -26,6 +26,8 @@ pub struct FeedStats {
     pub trades: u64,
     /// Holes in trade ids.
     pub trade_gaps: u64,
+    /// Klines whose numbers could not be encoded.
+    pub klines_refused: u64,
     /// Messages that were already contained.
     pub duplicates: u64,
     /// Subscriptions refused.

@@ -9,6 +9,7 @@ use crate::config::FeedConfig;
 use crate::depth::DepthTopic;
 use crate::klines::KlineTopic;
 use crate::machine::BookMachine;
+use crate::publish::Times;
 use crate::rules::{ChecksumRule, MachineRules};
 use crate::topic::Topic;
 
@@ -43,6 +44,10 @@ pub struct Stream {
     pub topics: [Option<Topic>; CHANNELS],
     /// Topics made of its trades.
     pub klines: Vec<KlineTopic>,
+    /// Times of the newest trade that its klines took in this turn.
+    pub klines_times: Times,
+    /// Whether its klines may have bars to publish.
+    pub is_klines_due: bool,
     /// Topics made of its book.
     pub depths: Vec<DepthTopic>,
     /// Its book, once asked for.
@@ -72,6 +77,8 @@ impl Stream {
             usual,
             topics: [const { None }; CHANNELS],
             klines: Vec::new(),
+            klines_times: Times::default(),
+            is_klines_due: false,
             depths: Vec::new(),
             machine: None,
             resync: Resync::default(),
@@ -141,7 +148,7 @@ impl Stream {
     pub fn add_topic(&mut self, topic: Topic, config: &FeedConfig) {
         if topic.variant != Variant::Plain {
             match topic.channel {
-                Channel::Klines => self.klines.extend(KlineTopic::new(topic)),
+                Channel::Klines => self.klines.extend(KlineTopic::new(topic, config, self.usual)),
                 _ => self.depths.extend(DepthTopic::new(topic)),
             }
             return;

@@ -26,10 +26,19 @@ impl Feed {
 
     /// Does what is due.
     pub fn on_tick(&mut self) {
-        if self.config.is_replay || self.line.socket != Socket::Open {
+        if self.config.is_replay {
             return;
         }
         self.begin();
+        self.klines_tick();
+        if self.line.socket == Socket::Open {
+            self.tick_open();
+        }
+        self.end();
+    }
+
+    /// Does what is due on an open connection.
+    fn tick_open(&mut self) {
         if self.line.is_silent(self.publisher.now, &self.config) {
             self.go_silent();
         } else {
@@ -39,7 +48,6 @@ impl Feed {
             self.ask();
         }
         self.beat();
-        self.end();
     }
 
     /// Takes the answer of a fetch; `status` 0: there was none.

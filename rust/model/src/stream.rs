@@ -221,6 +221,12 @@ impl UpdateFlags {
     /// From the past.
     pub const HISTORY: Self = Self(128);
 
+    /// Whether all bits of another set are in this one.
+    #[must_use]
+    pub const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
     /// Joins two sets of bits.
     #[must_use]
     pub const fn with(self, other: Self) -> Self {
