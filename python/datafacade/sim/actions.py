@@ -14,7 +14,7 @@ from datafacade.sim.listener import Listener
 from datafacade.sim.listings import ProductKey
 from datafacade.sim.market import Market
 from datafacade.sim.venue import NotModelled, Venue
-from datafacade.sim.verbs import BAD_FRAME_KINDS, MALFORMED_KINDS, UNKNOWN_KINDS
+from datafacade.sim.verbs import BAD_FRAME_KINDS, MALFORMED_KINDS, REST_KINDS, UNKNOWN_KINDS
 
 BURST_NS: Final = 5_000_000_000
 SUPPRESS_NS: Final = 2_000_000_000  # how long hidden deletions stay hidden: longer than any batch
@@ -33,6 +33,9 @@ class Stage(Protocol):
     @property
     def listeners(self) -> dict[ProductKey, Listener]:
         """All listeners."""
+
+    def pace(self, product: str, symbol: str, steps_per_s: float) -> None:
+        """Set the steps a second of one market."""
 
     def burst(self, product: str, symbol: str, factor: float, until_ns: int) -> None:
         """Let one market run faster."""
@@ -62,6 +65,7 @@ def _check(fault: Fault) -> None:
         "malformed_message": MALFORMED_KINDS,
         "bad_frame": BAD_FRAME_KINDS,
         "unknown_message": UNKNOWN_KINDS,
+        "broken_rest": REST_KINDS,
     }
     wanted = kinds.get(fault.verb.name)
     if wanted is not None and fault.text("kind") not in wanted:
@@ -113,6 +117,23 @@ def _shutdown_notice(stage: Stage, fault: Fault) -> None:
         venue.announce_shutdown(connection)
         stage.faults.use(fault, {"product": connection.product, "conn": connection.id})
         loop.call_later(fault.integer("lead_ms") / 1000, connection.close, 1012, "service restart", "fault")
+
+
+def _pace(stage: Stage, fault: Fault) -> None:
+    rate = float(fault.text("steps_per_s"))
+    for venue, market in _markets(stage, fault):
+        symbol = market.instrument.venue_symbol
+        stage.pace(venue.product, symbol, max(0.0, rate))
+        stage.faults.use(fault, {"product": venue.product, "symbol": symbol})
+
+
+def _rest_limit(stage: Stage, fault: Fault) -> None:
+    for product, venue in stage.venues.items():
+        if fault.fits_place(product, None):
+            if fault.integer("limit"):
+                venue.limit_rest(float(fault.text("limit")))
+            venue.spend_rest(fault.integer("spent"))
+            stage.faults.use(fault, {"product": product})
 
 
 def _burst(stage: Stage, fault: Fault) -> None:
@@ -189,6 +210,8 @@ _ACTIONS: Final[dict[str, Callable[[Stage, Fault], None]]] = {
     "bad_frame": _on_connections(_bad_frame),
     "shutdown_notice": _shutdown_notice,
     "burst": _burst,
+    "pace": _pace,
+    "rest_limit": _rest_limit,
     "suppress_delete": _suppress_delete,
     "huge_snapshot": _huge_snapshot,
     "sequence_reset": _sequence_reset,

@@ -15,6 +15,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from datafacade.sim.binance_control import PROPERTIES, Refused, Request, parse, result
 from datafacade.sim.binance_depth import Batch, DepthState
+from datafacade.sim.binance_futures import ODD_KIND, odd_price
 from datafacade.sim.binance_rest import BinanceRest
 from datafacade.sim.binance_settings import Session, Settings, belongs, session_of, topic_of
 from datafacade.sim.binance_texts import Writer
@@ -22,7 +23,8 @@ from datafacade.sim.books import Book, Change
 from datafacade.sim.connection import Connection
 from datafacade.sim.frames import Frame, trade_facts
 from datafacade.sim.listings import ProductKey
-from datafacade.sim.market import Market, Trade
+from datafacade.sim.market import Market
+from datafacade.sim.tape import Trade
 from datafacade.sim.venue import Answer, NotModelled, Query, RestHandler, Surroundings
 
 FAST_NS: Final = 100_000_000
@@ -174,10 +176,9 @@ class Binance:
     def _tell_trades(self, market: Market, trades: Sequence[Trade]) -> None:
         listed, writer = market.instrument, self._writer
         for trade in trades:
-            every = self.settings.odd_trade_every
-            is_odd = self._around.has_oddities and every > 0 and trade.trade_id % every == 0
-            kind = "INSURANCE_FUND" if is_odd else "MARKET"
-            told = replace(trade, price=trade.price * 9 // 10) if is_odd else trade
+            is_odd = not market.tape.counts(trade)
+            kind = ODD_KIND if is_odd else "MARKET"
+            told = replace(trade, price=odd_price(trade)) if is_odd else trade
             facts = [{**trade_facts(market, [told])[0], "kind": kind}]
 
             def write(stamp: int, of: Trade = told, kind: str = kind) -> str:
@@ -321,6 +322,19 @@ class Binance:
     def admit(self, path: str, query: Query) -> Answer | None:
         """Charge the request weight."""
         return self._rest.admit(path, query)
+
+    def weight_of(self, path: str, query: Query) -> int:
+        """Return the request weight."""
+        return self._rest.weight_of(path, query)
+
+    def limit_rest(self, limit: float) -> None:
+        """Set the weight that a minute may use."""
+        self._rest.ledger.limit = int(limit)
+
+    def spend_rest(self, weight: int) -> None:
+        """Charge what others behind the same address spent."""
+        if weight:
+            self._rest.ledger.charge(weight, time.time())
 
     def rest_headers(self) -> Mapping[str, str]:
         """Return the used weight, which every answer tells."""

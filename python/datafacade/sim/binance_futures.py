@@ -10,7 +10,10 @@ from typing import Final
 
 from datafacade.sim.binance_settings import Settings
 from datafacade.sim.limits import ConnectionRules
+from datafacade.sim.tape import Trade
 
+ODD_TRADE_EVERY: Final = 150
+ODD_KIND: Final = "INSURANCE_FUND"
 FUTURES_RULES: Final = ConnectionRules(
     attempts=300,
     attempts_span_s=300,
@@ -26,7 +29,6 @@ USDM: Final = Settings(
     rest_root="/fapi/v1",
     weight_limit=2_400,
     rules=FUTURES_RULES,
-    odd_trade_every=150,
 )
 COINM: Final = Settings(
     flavour="coinm",
@@ -35,5 +37,14 @@ COINM: Final = Settings(
     rest_root="/dapi/v1",
     weight_limit=2_400,
     rules=FUTURES_RULES,
-    odd_trade_every=150,
 )
+
+
+def is_market_trade(trade: Trade) -> bool:
+    """Tell whether a row is a trade of the market; the others are in no REST row and no kline."""
+    return trade.trade_id % ODD_TRADE_EVERY != 0
+
+
+def odd_price(trade: Trade) -> int:
+    """Return the price that a row of the insurance fund tells: far from the market."""
+    return trade.price * 9 // 10

@@ -34,7 +34,6 @@ class Settings:
     rest_root: str
     weight_limit: int
     rules: ConnectionRules
-    odd_trade_every: int = 0  # every so many trades one row is no market trade (futures)
 
 
 SPOT: Final = Settings(

@@ -14,7 +14,8 @@ from datafacade.sim.binance_depth import Batch
 from datafacade.sim.books import Book, Change, Level
 from datafacade.sim.digits import fixed, padded
 from datafacade.sim.listings import COINM_CONTRACT_USD, Instrument
-from datafacade.sim.market import DayStats, Market, Trade
+from datafacade.sim.market import DayStats, Market
+from datafacade.sim.tape import Trade
 
 Flavour = Literal["spot", "usdm", "coinm"]
 SPOT_DECIMALS: Final = 8
@@ -85,7 +86,7 @@ class Writer:
         quantity = self.quantity(listed, sum(trade.quantity for trade in trades))
         tail = ',"M":true' if self.flavour == "spot" else ""
         return (
-            f'{{"e":"aggTrade","E":{stamp},"s":"{listed.venue_symbol}","a":{last.order},'
+            f'{{"e":"aggTrade","E":{stamp},"s":"{listed.venue_symbol}","a":{last.group},'
             f'"p":"{self.price(listed, last.price)}","q":"{quantity}",'
             f'"f":{first.trade_id},"l":{last.trade_id},'
             f'"T":{traded},"m":{"true" if last.taker == "sell" else "false"}{tail}}}'

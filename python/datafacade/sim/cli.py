@@ -90,6 +90,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=defaults.full_hash_every_ms,
         help="whole-book hashes (%(default)s)",
     )
+    parser.add_argument(
+        "--rates",
+        action="append",
+        default=[],
+        metavar="NAME=RATE",
+        help="another rate for BASE or PRODUCT:SYMBOL (0: quiet); may be repeated",
+    )
+    parser.add_argument(
+        "--rest-limit",
+        action="append",
+        default=[],
+        metavar="PRODUCT=LIMIT",
+        help="weight a minute (Binance), requests a second, or in 2 s an endpoint (OKX); may be repeated",
+    )
+    parser.add_argument(
+        "--history-s", type=float, default=0.0, help="trades and candles begin so long before the start"
+    )
+    parser.add_argument("--no-trade-log", action="store_true", help="keep trades and candles out of the log")
     parser.add_argument("--seconds", type=float, help="stop by itself after so many seconds")
 
 
@@ -121,7 +139,29 @@ def settings_of(arguments: argparse.Namespace) -> SimulatorSettings:
         full_hash_every_ms=arguments.full_hash_every_ms,
         lifetime_s=arguments.lifetime_s,
         has_proxy=arguments.proxy,
+        rates=_numbers("--rates", arguments.rates),
+        rest_limits=_numbers("--rest-limit", arguments.rest_limit),
+        history_s=arguments.history_s,
+        has_trade_log=not arguments.no_trade_log,
     )
+
+
+def _numbers(option: str, texts: Sequence[str]) -> dict[str, float]:
+    """Return ``NAME=NUMBER`` texts as a mapping.
+
+    Raises:
+        ValueError: One cannot be read.
+    """
+    numbers: dict[str, float] = {}
+    for text in texts:
+        name, equals, number = text.partition("=")
+        try:
+            numbers[name] = float(number)
+        except ValueError:
+            equals = ""
+        if not equals or numbers[name] < 0:
+            raise ValueError(f"{option}: expected NAME=NUMBER, received {text!r}")
+    return numbers
 
 
 async def run(settings: SimulatorSettings, *, seconds: float | None = None) -> None:

@@ -16,11 +16,26 @@ from datafacade.sim.digits import trimmed
 from datafacade.sim.frames import Frame
 from datafacade.sim.limits import SlidingWindow
 from datafacade.sim.market import Market
+from datafacade.sim.tape import MINUTE_NS
 from datafacade.sim.venue import Answer, Query, RestHandler
 
 ROOT: Final = "/api/v3/brokerage"
 REQUESTS_PER_S: Final = 10
 CACHE_S: Final = 1.0
+TRADES_MAX: Final = 1_000
+CANDLES_MAX: Final = 350
+SECOND_NS: Final = 1_000_000_000
+GRANULARITIES: Final = {
+    "ONE_MINUTE": 1,
+    "FIVE_MINUTE": 5,
+    "FIFTEEN_MINUTE": 15,
+    "THIRTY_MINUTE": 30,
+    "ONE_HOUR": 60,
+    "TWO_HOUR": 120,
+    "FOUR_HOUR": 240,
+    "SIX_HOUR": 360,
+    "ONE_DAY": 1_440,
+}
 
 
 class AdvancedRest:
@@ -38,6 +53,7 @@ class AdvancedRest:
             f"{ROOT}/market/products": self._products,
             f"{ROOT}/market/products/{{product_id}}": self._product,
             f"{ROOT}/market/products/{{product_id}}/ticker": self._ticker,
+            f"{ROOT}/market/products/{{product_id}}/candles": self._candles,
             f"{ROOT}/market/product_book": lambda query: self._cached("book", query, self._book),
         }
 
@@ -48,6 +64,10 @@ class AdvancedRest:
             return None
         body = texts.dump({"errors": [{"id": "rate_limit_exceeded", "message": "Too many requests"}]})
         return Answer(body=body, status=429)
+
+    def limit(self, limit: float) -> None:
+        """Admit ``limit`` requests in any second."""
+        self._window = SlidingWindow(int(limit), 1.0)
 
     def error(self, name: str, details: str, status: int) -> Answer:
         """Return an error in the venue's shape."""
@@ -130,15 +150,36 @@ class AdvancedRest:
         market = self._market(query)
         if market is None:
             return self._missing()
-        limit = query.get("limit", "100")
-        count = int(limit) if limit.isdigit() else 100
+        limit, start, end = query.get("limit", "100"), query.get("start", ""), query.get("end", "")
+        count = int(limit) if limit.isdigit() and int(limit) else 100
         listed, book = market.instrument, market.book
+        found = market.tape.between(
+            int(start) * SECOND_NS if start.isdigit() else None,
+            (int(end) + 1) * SECOND_NS - 1 if end.isdigit() else None,
+        )
         rows = [
             {**texts.trade(listed, trade), "bid": "", "ask": "", "exchange": "coinbase"}
-            for trade in list(market.trades)[-count:][::-1]
+            for trade in list(found)[-min(count, TRADES_MAX) :][::-1]
         ]
         best = {
             "best_bid": trimmed(book.bids.price_at(0), listed.price_scale),
             "best_ask": trimmed(book.asks.price_at(0), listed.price_scale),
         }
         return Answer(body=texts.dump({"trades": rows, **best}))
+
+    def _candles(self, query: Query) -> Answer:
+        market = self._market(query)
+        if market is None:
+            return self._missing()
+        start, end = query.get("start", ""), query.get("end", "")
+        minutes = GRANULARITIES.get(query.get("granularity", ""))
+        if minutes is None or not start.isdigit() or not end.isdigit():
+            return self.error("INVALID_ARGUMENT", "start, end and granularity are required", 400)
+        limit, interval_ns = query.get("limit", str(CANDLES_MAX)), minutes * MINUTE_NS
+        if (int(end) - int(start)) * SECOND_NS > CANDLES_MAX * interval_ns:
+            return self.error("INVALID_ARGUMENT", "number of candles requested should be less than 350", 400)
+        last = min(int(end) * SECOND_NS, time.time_ns())
+        candles = market.tape.candles(interval_ns, int(start) * SECOND_NS, last, with_empty=False)
+        count = min(int(limit), CANDLES_MAX) if limit.isdigit() else CANDLES_MAX
+        rows = [texts.candle(market.instrument, candle) for candle in candles[-count:][::-1]]
+        return Answer(body=texts.dump({"candles": rows}))

@@ -14,7 +14,8 @@ from datafacade.sim.coinbase_times import rfc3339
 from datafacade.sim.digits import padded, trimmed
 from datafacade.sim.frames import NUMBER_SLOT
 from datafacade.sim.listings import Instrument
-from datafacade.sim.market import Market, Trade
+from datafacade.sim.market import Market
+from datafacade.sim.tape import Candle, Trade
 
 EPOCH: Final = "1970-01-01T00:00:00Z"
 MAKER_SIDES: Final = {"buy": "SELL", "sell": "BUY"}  # the venue tells the maker's side
@@ -56,6 +57,14 @@ def trade(listed: Instrument, item: Trade) -> dict[str, object]:
         "time": rfc3339(item.ts_event),
         "side": MAKER_SIDES[item.taker],
     }
+
+
+def candle(listed: Instrument, item: Candle) -> dict[str, str]:
+    """Return one candle."""
+    prices = {"low": item.low, "high": item.high, "open": item.open, "close": item.close}
+    told = {name: trimmed(price, listed.price_scale) for name, price in prices.items()}
+    volume = trimmed(item.volume, listed.quantity_scale)
+    return {"start": str(item.open_ns // 1_000_000_000), **told, "volume": volume}
 
 
 def trades_event(listed: Instrument, kind: str, trades: Sequence[Trade]) -> str:

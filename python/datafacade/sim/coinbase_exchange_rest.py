@@ -11,16 +11,21 @@ from typing import Final, Protocol
 
 from datafacade.sim import coinbase_exchange_texts as texts
 from datafacade.sim.books import Level
-from datafacade.sim.coinbase_times import rfc3339
+from datafacade.sim.coinbase_times import parse_time, rfc3339
 from datafacade.sim.digits import padded, trimmed
 from datafacade.sim.frames import Frame
 from datafacade.sim.limits import Bucket
+from datafacade.sim.listings import Instrument
 from datafacade.sim.market import Market
+from datafacade.sim.tape import Candle
 from datafacade.sim.venue import Answer, Query, RestHandler
 
 REQUESTS_PER_S: Final = 10.0
 BURST: Final = 15.0
 TRADES_MAX: Final = 1_000
+CANDLES_MAX: Final = 300
+GRANULARITIES: Final = ("60", "300", "900", "3600", "21600", "86400")  # seconds
+SECOND_NS: Final = 1_000_000_000
 LEVELS_BY_NUMBER: Final[dict[str, int | None]] = {"1": 1, "2": None}
 
 
@@ -47,6 +52,8 @@ class ExchangeRest:
             "/products/{product_id}/book": self._book,
             "/products/{product_id}/trades": self._trades,
             "/products/{product_id}/ticker": self._ticker,
+            "/products/{product_id}/candles": self._candles,
+            "/products/{product_id}/stats": self._stats,
         }
 
     def admit(self, path: str, query: Query) -> Answer | None:
@@ -55,6 +62,10 @@ class ExchangeRest:
         if self._bucket.admit(time.monotonic()):
             return None
         return Answer(body='{"message":"Public rate limit exceeded"}', status=429)
+
+    def limit(self, limit: float) -> None:
+        """Admit ``limit`` requests a second, half as many more at once."""
+        self._bucket = Bucket(limit, max(1.0, 1.5 * limit))
 
     def _time(self, query: Query) -> Answer:
         del query
@@ -107,12 +118,11 @@ class ExchangeRest:
         if market is None:
             return self._missing()
         limit, after, before = query.get("limit", "1000"), query.get("after", ""), query.get("before", "")
-        rows = list(market.trades)[::-1]
-        if after.isdigit():
-            rows = [trade for trade in rows if trade.trade_id < int(after)]
-        if before.isdigit():
-            rows = [trade for trade in rows if trade.trade_id > int(before)]
-        chosen = rows[: min(int(limit), TRADES_MAX) if limit.isdigit() else TRADES_MAX]
+        count = min(int(limit), TRADES_MAX) if limit.isdigit() and int(limit) else TRADES_MAX
+        tape = market.tape
+        found = tape.before_id(int(after), count) if after.isdigit() else tape.newest(count)
+        least = int(before) if before.isdigit() else -1
+        chosen = [trade for trade in found if trade.trade_id > least][::-1]
         listed = market.instrument
         body = [
             {
@@ -145,3 +155,37 @@ class ExchangeRest:
             "rfq_volume": "0",
         }
         return Answer(body=texts.dump(body))
+
+    def _candles(self, query: Query) -> Answer:
+        market = self._markets.get(query["product_id"])
+        if market is None:
+            return self._missing()
+        length = query.get("granularity", "60")
+        if length not in GRANULARITIES:
+            return Answer(body='{"message":"Invalid granularity"}', status=400)
+        interval_ns, now = int(length) * SECOND_NS, time.time_ns()
+        start, end = (parse_time(query[name]) if name in query else None for name in ("start", "end"))
+        last = min(now if end is None else end, now)
+        first = last - CANDLES_MAX * interval_ns if start is None else start
+        if last - first > CANDLES_MAX * interval_ns:
+            return Answer(body='{"message":"granularity too small for the requested time range"}', status=400)
+        candles = market.tape.candles(interval_ns, first, last, with_empty=False)
+        rows = ",".join(_candle_row(market.instrument, candle) for candle in candles[-CANDLES_MAX:][::-1])
+        return Answer(body=f"[{rows}]")
+
+    def _stats(self, query: Query) -> Answer:
+        market = self._markets.get(query["product_id"])
+        if market is None:
+            return self._missing()
+        listed, day = market.instrument, market.day
+        prices = {"open": day.open, "high": day.high, "low": day.low, "last": day.last}
+        body: dict[str, str] = {name: padded(price, listed.price_scale) for name, price in prices.items()}
+        volume = trimmed(day.volume, listed.quantity_scale)
+        return Answer(body=texts.dump({**body, "volume": volume, "volume_30day": volume}))
+
+
+def _candle_row(listed: Instrument, candle: Candle) -> str:
+    """Return ``[time, low, high, open, close, volume]``: JSON numbers, low before high before open."""
+    prices = (candle.low, candle.high, candle.open, candle.close)
+    row = [str(candle.open_ns // SECOND_NS), *(trimmed(price, listed.price_scale) for price in prices)]
+    return f"[{','.join([*row, trimmed(candle.volume, listed.quantity_scale)])}]"

@@ -14,7 +14,8 @@ from datafacade.sim.books import Change
 from datafacade.sim.coinbase_times import rfc3339
 from datafacade.sim.digits import padded, trimmed
 from datafacade.sim.listings import Instrument
-from datafacade.sim.market import Market, Trade
+from datafacade.sim.market import Market
+from datafacade.sim.tape import Trade
 
 ZEROS: Final = ("0", "0.00000000", "0.0")
 MAKER_SIDES: Final = {"buy": "sell", "sell": "buy"}

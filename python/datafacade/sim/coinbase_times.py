@@ -12,6 +12,19 @@ def rfc3339(ns: int, digits: int = 6) -> str:
     return f"{text}.{fraction:09d}"[: len(text) + 1 + digits] + "Z" if digits else f"{text}Z"
 
 
+def parse_time(text: str) -> int | None:
+    """Return a time in ns since 1970: whole seconds, or RFC 3339; None when it is neither."""
+    if text.isdigit():
+        return int(text) * 1_000_000_000
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return int(moment.timestamp()) * 1_000_000_000 + moment.microsecond * 1_000
+
+
 def go_time(ns: int, monotonic_ns: int) -> str:
     """Return ``ns`` as Go prints a time that carries a monotonic clock; it is no RFC 3339."""
     seconds, fraction = divmod(ns, 1_000_000_000)

@@ -8,7 +8,8 @@ from typing import Final, Literal
 
 from datafacade.sim.books import Book, Change
 from datafacade.sim.digits import trimmed
-from datafacade.sim.market import Market, Trade
+from datafacade.sim.market import Market
+from datafacade.sim.tape import Trade
 
 Topic = Literal["book", "trades", "ticker", "heartbeat", "control"]
 Kind = Literal["snapshot", "update", "ack", "error", "notice"]

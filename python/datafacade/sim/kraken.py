@@ -21,7 +21,8 @@ from datafacade.sim.kraken_rest import KrakenRest
 from datafacade.sim.kraken_times import stamp
 from datafacade.sim.limits import ConnectionRules
 from datafacade.sim.listings import ProductKey
-from datafacade.sim.market import Market, Trade
+from datafacade.sim.market import Market
+from datafacade.sim.tape import Trade
 from datafacade.sim.venue import Answer, NotModelled, Query, RestHandler, Surroundings
 from datafacade.sim.windows import Window, vacant_price
 
@@ -296,6 +297,18 @@ class Kraken:
         if refused is not None:
             self._around.stats.violation(self.product, "rest_rate")
         return refused
+
+    def weight_of(self, path: str, query: Query) -> int:
+        """Return 1: every request costs the same."""
+        del path, query
+        return 1
+
+    def limit_rest(self, limit: float) -> None:
+        """Set how many requests are admitted."""
+        self._rest.limit(limit)
+
+    def spend_rest(self, weight: int) -> None:
+        """Charge nothing: there are no weights."""
 
     def rest_headers(self) -> Mapping[str, str]:
         """Return nothing: Kraken tells no usage."""

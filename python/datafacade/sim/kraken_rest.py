@@ -15,7 +15,9 @@ from datafacade.sim.digits import fixed, padded
 from datafacade.sim.frames import Frame
 from datafacade.sim.kraken_times import stamp
 from datafacade.sim.limits import Bucket
+from datafacade.sim.listings import Instrument
 from datafacade.sim.market import Market
+from datafacade.sim.tape import MINUTE_NS, Candle
 from datafacade.sim.venue import Answer, Query, RestHandler
 
 ROOT: Final = "/0/public"
@@ -23,6 +25,8 @@ REQUESTS_PER_S: Final = 1.0
 BURST: Final = 4.0  # the venue tells about one a second; its tolerance is not documented
 BOOK_LEVELS_MAX: Final = 500
 TRADES_MAX: Final = 1_000
+CANDLES_MAX: Final = 720
+INTERVALS: Final = ("1", "5", "15", "30", "60", "240", "1440", "10080", "21600")  # minutes
 PER_PAIR: Final = ("Trades", "OHLC")
 
 
@@ -37,6 +41,7 @@ class KrakenRest:
             names = (symbol, symbol.replace("/", ""), texts.altname(listed), texts.result_key(listed))
             wsname = str(texts.asset_pair(listed)["wsname"])
             self._by_name.update(dict.fromkeys((*names, wsname), market))
+        self._rate, self._burst = REQUESTS_PER_S, BURST
         self._buckets: dict[str, Bucket] = {}
 
     def routes(self) -> Mapping[str, RestHandler]:
@@ -47,6 +52,7 @@ class KrakenRest:
             f"{ROOT}/AssetPairs": self._pairs,
             f"{ROOT}/Depth": self._depth,
             f"{ROOT}/Trades": self._trades,
+            f"{ROOT}/OHLC": self._ohlc,
             f"{ROOT}/Ticker": self._ticker,
         }
 
@@ -54,9 +60,14 @@ class KrakenRest:
         """Admit about one request a second, per pair where the venue counts so."""
         name = path.removeprefix(f"{ROOT}/")
         key = f"{name}:{query.get('pair', '')}" if name in PER_PAIR else "address"
-        if self._buckets.setdefault(key, Bucket(REQUESTS_PER_S, BURST)).admit(time.monotonic()):
+        if self._buckets.setdefault(key, Bucket(self._rate, self._burst)).admit(time.monotonic()):
             return None
         return _error("EAPI:Rate limit exceeded")
+
+    def limit(self, limit: float) -> None:
+        """Admit ``limit`` requests a second, four times as many at once."""
+        self._rate, self._burst = limit, max(1.0, 4 * limit)
+        self._buckets.clear()
 
     def _time(self, query: Query) -> Answer:
         del query
@@ -106,7 +117,7 @@ class KrakenRest:
         if not since.isdigit() or not count.isdigit():
             return _error("EGeneral:Invalid arguments")
         after = int(since) if len(since) > 12 else int(since) * 10**9
-        chosen = [trade for trade in market.trades if trade.ts_event > after][: min(int(count), TRADES_MAX)]
+        chosen = list(market.tape.between(after + 1, None))[: min(int(count), TRADES_MAX)]
         listed = market.instrument
         rows = [
             f'["{padded(trade.price, listed.price_scale)}","{padded(trade.quantity, listed.quantity_scale)}",'
@@ -117,12 +128,35 @@ class KrakenRest:
         body = f'{{"error":[],"result":{{"{texts.result_key(listed)}":[{",".join(rows)}],"last":"{last}"}}}}'
         return Answer(body=body)
 
+    def _ohlc(self, query: Query) -> Answer:
+        market = self._by_name.get(query.get("pair", ""))
+        if market is None:
+            return _error("EQuery:Unknown asset pair")
+        interval, since = query.get("interval", "1"), query.get("since", "0")
+        if interval not in INTERVALS or not since.isdigit():
+            return _error("EGeneral:Invalid arguments")
+        interval_ns, now = int(interval) * MINUTE_NS, time.time_ns()
+        start = max(int(since) * 10**9, now - CANDLES_MAX * interval_ns)
+        candles = market.tape.candles(interval_ns, start, now, with_empty=True)
+        rows = [_candle_row(market.instrument, candle) for candle in candles]
+        last = candles[-2 if len(candles) > 1 else -1].open_ns // 10**9 if candles else int(since)
+        return _result({texts.result_key(market.instrument): rows, "last": last})
+
     def _ticker(self, query: Query) -> Answer:
         names = [name for name in query.get("pair", "").split(",") if name]
         if any(name not in self._by_name for name in names):
             return _error("EQuery:Unknown asset pair")
         chosen = [self._by_name[name] for name in names] or list(self._markets.values())
         return _result({texts.result_key(market.instrument): _ticker_row(market) for market in chosen})
+
+
+def _candle_row(listed: Instrument, candle: Candle) -> list[object]:
+    """Return ``[time, open, high, low, close, vwap, volume, count]``."""
+    prices = (candle.open, candle.high, candle.low, candle.close)
+    mean = padded(candle.notional // candle.volume, listed.price_scale) if candle.volume else "0.0"
+    texts_ = [padded(price, listed.price_scale) for price in prices]
+    volume = padded(candle.volume, listed.quantity_scale)
+    return [candle.open_ns // 10**9, *texts_, mean, volume, candle.count]
 
 
 def _ticker_row(market: Market) -> dict[str, object]:

@@ -13,7 +13,8 @@ from typing import Final, Literal
 from datafacade.sim.books import Change
 from datafacade.sim.digits import padded, scientific, trimmed
 from datafacade.sim.listings import KRAKEN_OLD_NAMES, Instrument
-from datafacade.sim.market import Market, Trade
+from datafacade.sim.market import Market
+from datafacade.sim.tape import Trade
 
 Style = Literal["trimmed", "padded", "scientific"]
 STYLES: Final[tuple[Style, ...]] = ("trimmed", "padded", "trimmed", "scientific", "padded")

@@ -7,30 +7,18 @@ venues do.
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass, field
 from random import Random
 from typing import Final, Literal
 
 from datafacade.sim.books import Book, Change, Side
 from datafacade.sim.listings import Instrument
+from datafacade.sim.tape import Tape, Trade
 
-TRADES_KEPT: Final = 1_000
+TRADES_KEPT: Final = 20_000
 FAIR_SPAN: Final = 0.04  # ratio: the fair value stays this near to where it started
 FAIR_PULL_STEPS: Final = 40  # ticks a quote may be pulled per step while it follows the fair value
 LEVELS_MIN: Final = 12  # a trade never eats a side below this
-
-
-@dataclass(frozen=True, slots=True)
-class Trade:
-    """One match of a resting order with a taker."""
-
-    trade_id: int
-    price: int
-    quantity: int
-    taker: Literal["buy", "sell"]
-    ts_event: int  # ns since 1970
-    order: int  # matches of one taker order share this number
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +56,11 @@ class Market:
     update_id: int = field(init=False)
     trade_id: int = field(init=False)
     day: DayStats = field(init=False)
-    trades: deque[Trade] = field(init=False)
+    tape: Tape = field(init=False)
+    is_halted: bool = field(default=False, init=False)  # the venue tells so; its steps wait
     steps: int = field(default=0, init=False)
     orders: int = field(default=0, init=False)
+    groups: int = field(default=0, init=False)
     fair: int = field(init=False)
     _fair_random: Random = field(init=False)
     _random: Random = field(init=False)
@@ -85,8 +75,13 @@ class Market:
         self.trade_id = self._random.randrange(10**8, 6 * 10**9)
         self.fair = listed.start_price
         self.day = DayStats(listed.start_price, listed.start_price, listed.start_price, listed.start_price)
-        self.trades = deque(maxlen=TRADES_KEPT)
+        self.tape = Tape(TRADES_KEPT)
         self._fill()
+
+    @property
+    def trades(self) -> list[Trade]:
+        """Return the newest matches, oldest first."""
+        return self.tape.trades
 
     def _fill(self) -> None:
         """Lay the first book: dense near the best, thinner behind it."""
@@ -218,12 +213,14 @@ class Market:
         if quantity > 2 and self._random.random() < 0.25:
             first = self._random.randint(1, quantity - 1)
             parts = [first, quantity - first]
+        self.groups += 1
         made: list[Trade] = []
         for part in parts:
             self.trade_id += 1
-            made.append(Trade(self.trade_id, price, part, taker, ts_event, self.orders))
+            trade = Trade(self.trade_id, price, part, taker, ts_event, self.orders, self.groups)
+            made.append(trade)
+            self.tape.add(trade)
             self._count(price, part)
-        self.trades.extend(made)
         return made
 
     def _count(self, price: int, quantity: int) -> None:

@@ -13,7 +13,8 @@ from typing import Final
 from datafacade.sim.books import Book, Change, Level
 from datafacade.sim.digits import trimmed
 from datafacade.sim.listings import Instrument
-from datafacade.sim.market import Market, Trade
+from datafacade.sim.market import Market
+from datafacade.sim.tape import Trade
 
 
 def dump(value: object) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -10,6 +11,7 @@ from aiohttp import web
 
 from datafacade.sim import damage
 from datafacade.sim.faults import Fault, FaultBoard
+from datafacade.sim.rest_damage import broken_answer
 from datafacade.sim.stats import Stats
 from datafacade.sim.truth import TruthLog
 from datafacade.sim.venue import Answer, RestHandler, Venue
@@ -45,42 +47,52 @@ class RestServer:
             await self._runner.cleanup()
 
     def _handler(self, handler: RestHandler | None) -> web.Callable:  # type: ignore[name-defined]
-        async def handle(request: web.Request) -> web.Response:
+        async def handle(request: web.Request) -> web.StreamResponse:
             return await self._serve(request, handler)
 
         return handle
 
-    async def _serve(self, request: web.Request, handler: RestHandler | None) -> web.Response:
+    async def _serve(self, request: web.Request, handler: RestHandler | None) -> web.StreamResponse:
         counts = self.stats.of(self.venue.product)
         counts.rest_requests[request.path] += 1
         query = {**request.query, **request.match_info}
-        answer = await self._hindered(request, query)
+        weight = self.venue.weight_of(request.path, query)
+        answer, broken = await self._hindered(request, query)
         if answer is None:
+            counts.spend(weight, time.time())
             answer = self.venue.admit(request.path, query)
         if answer is None:
             answer = self.venue.not_found(request.path) if handler is None else handler(query)
             answer = await self._disturbed(answer)
         counts.rest_status[str(answer.status)] += 1
         counts.weight_used = self.venue.weight_used()
-        self._record(request, answer)
+        self._record(request, answer, weight)
         headers = {**self.venue.rest_headers(), **answer.headers}
+        if broken is not None:
+            return await broken_answer(request, answer, headers, broken)
         return web.Response(
             body=answer.body.encode(), status=answer.status, headers=headers, content_type=answer.content_type
         )
 
-    async def _hindered(self, request: web.Request, query: dict[str, str]) -> Answer | None:
-        """Apply the REST faults that do not need the venue's answer."""
+    async def _hindered(
+        self, request: web.Request, query: dict[str, str]
+    ) -> tuple[Answer | None, Fault | None]:
+        """Apply the REST faults that do not need the venue's answer; return the one that breaks it."""
         symbol = query.get("symbol") or query.get("instId") or query.get("product_id") or query.get("pair")
         for fault in self.faults.matching("rest", self.venue.product, symbol=symbol):
             path = fault.options.get("path")
             if fault.verb.name == "stale_snapshot" or (path and str(path) not in request.path_qs):
                 continue
             self.faults.use(fault, {"product": self.venue.product, "path": request.path_qs})
-            if fault.verb.name == "slow_rest":
-                await asyncio.sleep(fault.integer("ms") / 1000)
-                return None
-            return _status_answer(fault)
-        return None
+            match fault.verb.name:
+                case "slow_rest":
+                    await asyncio.sleep(fault.integer("ms") / 1000)
+                    return None, None
+                case "broken_rest":
+                    return None, fault
+                case _:
+                    return _status_answer(fault), None
+        return None, None
 
     async def _disturbed(self, answer: Answer) -> Answer:
         """Apply snapshot faults to an order book answer."""
@@ -103,7 +115,7 @@ class RestServer:
                 body = damage.malform(answer.body, fault.text("kind")).decode("utf-8", "replace")
                 return Answer(body=body, snapshot=answer.snapshot)
 
-    def _record(self, request: web.Request, answer: Answer) -> None:
+    def _record(self, request: web.Request, answer: Answer, weight: int) -> None:
         venue, _, product = self.venue.product.partition("/")
         fields: dict[str, object] = {
             "venue": venue,
@@ -111,6 +123,8 @@ class RestServer:
             "path": request.path_qs,
             "status": answer.status,
             "bytes": len(answer.body),
+            "weight": weight,
+            "used": self.venue.weight_used(),
         }
         if answer.snapshot is not None:
             fields.update(symbol=answer.snapshot.symbol, sequence=answer.snapshot.sequence)

@@ -31,6 +31,10 @@ class SimulatorSettings:
     top_hash_every_ms: int = 100
     full_hash_every_ms: int = 1_000
     records_kept: int = 20_000  # newest truth records kept in memory
+    rest_limits: Mapping[str, float] = field(default_factory=dict)  # by product; docs/simulator.md has units
+    rates: Mapping[str, float] = field(default_factory=dict)  # steps a second by PRODUCT:SYMBOL or BASE
+    has_trade_log: bool = True  # the truth log tells every trade and minute candle of every market
+    history_s: float = 0.0  # trades and candles begin so long before the start, one step a second
     has_proxy: bool = False  # the URLs lead through a fault proxy in this process
     lifetime_s: float | None = None  # of a connection, at venues that have one; None: the venue's own
     rules: Mapping[str, Mapping[str, float]] = field(

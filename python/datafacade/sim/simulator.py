@@ -15,13 +15,15 @@ import itertools
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from types import TracebackType
 from typing import Final, Self
 
 from datafacade.sim.actions import act
+from datafacade.sim.binance_futures import is_market_trade
 from datafacade.sim.books import Book
+from datafacade.sim.chronicle import Chronicle
 from datafacade.sim.control import ControlServer
 from datafacade.sim.faults import Fault, FaultBoard
 from datafacade.sim.limits import ConnectionRules
@@ -42,6 +44,15 @@ RULES_EVERY: Final = 10  # ticks between two looks at connection rules
 STEPS_PER_TICK_MAX: Final = 2_000  # per market; a machine that stalls does not owe more than this
 WARM_UP_STEPS: Final = 200  # so that the first client finds trades and a moved market
 FUTURES_STRIDE: Final = 40
+
+
+def rate_of(settings: SimulatorSettings, product: str, market: Market) -> float:
+    """Return the steps a second of a market: by PRODUCT:SYMBOL, by base asset, or the common rate."""
+    listed = market.instrument
+    for name in (f"{product}:{listed.venue_symbol}", listed.base):
+        if name in settings.rates:
+            return settings.rates[name]
+    return settings.steps_per_s
 
 
 class Simulator:
@@ -71,13 +82,21 @@ class Simulator:
         for product in settings.products:
             venue = build_venue(product, self._markets(product), self._around, settings)
             self.venues[product] = venue
+            if product in settings.rest_limits:
+                venue.limit_rest(settings.rest_limits[product])
             self.listeners[product] = Listener(
                 venue, self._rules(venue), self.truth, self.faults, self.stats, numbers
             )
             self._rests.append(RestServer(venue, self.truth, self.faults, self.stats))
         self.proxy = Proxy(log=self.truth) if settings.has_proxy else None
         self._control = ControlServer(self, self.proxy)
+        self.chronicle = Chronicle(self.truth, is_on=settings.has_trade_log)
         self._owed: dict[tuple[str, str], float] = {}
+        self.rates: dict[tuple[str, str], float] = {
+            (product, symbol): rate_of(settings, product, market)
+            for product, venue in self.venues.items()
+            for symbol, market in venue.markets.items()
+        }
         self._bursts: dict[tuple[str, str], tuple[float, int]] = {}  # factor, until (monotonic ns)
         self._task: asyncio.Task[None] | None = None
 
@@ -85,16 +104,24 @@ class Simulator:
         markets: dict[str, Market] = {}
         for base in self.settings.bases:
             listed = instrument(product, base)
-            stride = FUTURES_STRIDE if product in ("binance/usdm", "binance/coinm") else 1
+            is_futures = product in ("binance/usdm", "binance/coinm")
+            stride = FUTURES_STRIDE if is_futures else 1
             market = Market(
                 listed, self.settings.seed, self.settings.depth, self.settings.trade_ratio, stride
             )
-            now = time.time_ns()
-            for _ in range(WARM_UP_STEPS):
-                market.step(now)
+            if is_futures and self.settings.has_oddities:
+                market.tape.counts = is_market_trade
+            self._warm_up(market)
             markets[listed.venue_symbol] = market
             self.instruments[product, listed.venue_symbol] = listed
         return markets
+
+    def _warm_up(self, market: Market) -> None:
+        """Let a market live before anybody looks: a moment, or the history that was asked for."""
+        now, history_s = time.time_ns(), self.settings.history_s
+        steps = max(WARM_UP_STEPS, int(history_s))
+        for left in range(steps, 0, -1):
+            market.step(now - int(history_s * 1e9 * left / steps))
 
     def _rules(self, venue: Venue) -> ConnectionRules:
         rules = venue.rules
@@ -159,6 +186,7 @@ class Simulator:
             await listener.stop()
         for rest in self._rests:
             await rest.stop()
+        self.chronicle.tick(self._all_markets(), is_last=True)
         self.truth.close()
         if self._task is not None and not self._task.cancelled():
             self._task.result()
@@ -194,6 +222,7 @@ class Simulator:
             if turn % RULES_EVERY == 0:
                 for listener in self.listeners.values():
                     listener.tick(now_ns)
+                self.chronicle.tick(self._all_markets())
                 self.truth.flush()
 
     def _advance(self, elapsed_s: float) -> None:
@@ -201,18 +230,28 @@ class Simulator:
         for product, venue in self.venues.items():
             for symbol, market in venue.markets.items():
                 key = (product, symbol)
-                owed = self._owed.get(key, 0.0) + elapsed_s * self.settings.steps_per_s * self._factor(key)
+                owed = self._owed.get(key, 0.0) + elapsed_s * self.rates[key] * self._factor(key)
                 steps = min(int(owed), STEPS_PER_TICK_MAX)
                 self._owed[key] = owed - int(owed)
                 for _ in range(steps):
                     step = market.step(time.time_ns())
+                    self.chronicle.traded(product, market, step.trades)
                     venue.changed(market, step.changes, step.trades)
+
+    def _all_markets(self) -> Iterator[tuple[str, Market]]:
+        for product, venue in self.venues.items():
+            for market in venue.markets.values():
+                yield product, market
 
     def _factor(self, key: tuple[str, str]) -> float:
         if not self._bursts:
             return 1.0
         factor, until = self._bursts.get(key, (1.0, 0))
         return factor if time.monotonic_ns() < until else 1.0
+
+    def pace(self, product: str, symbol: str, steps_per_s: float) -> None:
+        """Let one market take so many steps a second from now on; 0 stops it."""
+        self.rates[product, symbol] = steps_per_s
 
     def burst(self, product: str, symbol: str, factor: float, until_ns: int) -> None:
         """Let one market run ``factor`` times as fast until ``until_ns`` (monotonic)."""

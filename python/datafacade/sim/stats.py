@@ -24,7 +24,20 @@ class ProductStats:
     violations: Counter[str] = field(default_factory=Counter)
     rest_requests: Counter[str] = field(default_factory=Counter)  # by path
     rest_status: Counter[str] = field(default_factory=Counter)
-    weight_used: int = 0  # in the present minute
+    weight_used: int = 0  # in the present minute, as the venue tells it
+    weight_spent: int = 0  # in all
+    weight_minute_max: int = 0  # the most that was spent in one minute of the wall clock
+    _minute: int = 0
+    _minute_weight: int = 0
+
+    def spend(self, weight: int, now_s: float) -> None:
+        """Count what one REST request cost."""
+        minute = int(now_s // 60)
+        if minute != self._minute:
+            self._minute, self._minute_weight = minute, 0
+        self._minute_weight += weight
+        self.weight_spent += weight
+        self.weight_minute_max = max(self.weight_minute_max, self._minute_weight)
 
     def report(self) -> dict[str, object]:
         """Return the counts as JSON."""
@@ -42,6 +55,8 @@ class ProductStats:
             "rest_requests": dict(self.rest_requests),
             "rest_status": dict(self.rest_status),
             "weight_used": self.weight_used,
+            "weight_spent": self.weight_spent,
+            "weight_minute_max": self.weight_minute_max,
         }
 
 

@@ -12,9 +12,10 @@ from datafacade.sim.faults import FaultBoard
 from datafacade.sim.frames import Frame, Topic
 from datafacade.sim.limits import ConnectionRules
 from datafacade.sim.listings import ProductKey
-from datafacade.sim.market import Market, Trade
+from datafacade.sim.market import Market
 from datafacade.sim.outlet import Outlet
 from datafacade.sim.stats import Stats
+from datafacade.sim.tape import Trade
 from datafacade.sim.truth import Digester
 
 Query = Mapping[str, str]  # query string and path parameters of a request
@@ -122,6 +123,15 @@ class Venue(Protocol):
 
     def admit(self, path: str, query: Query) -> Answer | None:
         """Charge a REST request; return the refusal if it breaks a limit."""
+
+    def weight_of(self, path: str, query: Query) -> int:
+        """Return what a REST request costs in the venue's own measure; 1 where all cost the same."""
+
+    def limit_rest(self, limit: float) -> None:
+        """Set the REST limit: weight a minute (Binance), requests a second, or in 2 s (OKX)."""
+
+    def spend_rest(self, weight: int) -> None:
+        """Charge what others behind the same address spent; nothing where there are no weights."""
 
     def rest_headers(self) -> Mapping[str, str]:
         """Return the headers that every REST answer carries."""

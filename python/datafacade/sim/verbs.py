@@ -24,6 +24,7 @@ MALFORMED_KINDS: Final = (
     "not_json",
 )
 UNKNOWN_KINDS: Final = ("type", "enum", "field")
+REST_KINDS: Final = ("empty", "cut", "trickle", *MALFORMED_KINDS)
 BAD_FRAME_KINDS: Final = (
     "reserved_bits",
     "masked",
@@ -143,6 +144,14 @@ _ALL: Final = (
         options={"ms": 2000, "path": None},
     ),
     Verb(
+        name="broken_rest",
+        stage="rest",
+        kinds=(),
+        summary="the REST answer is broken; kind=empty, cut (promised whole, ends in the middle), trickle "
+        f"(takes ms) or {'|'.join(MALFORMED_KINDS)}",
+        options={"kind": "cut", "ms": 5000, "path": None},
+    ),
+    Verb(
         name="no_ack",
         stage="subscription",
         topic="any",
@@ -206,6 +215,19 @@ _ALL: Final = (
         stage="now",
         summary="the venue's notice of a shutdown, and the close after lead_ms",
         options={"lead_ms": 5000},
+    ),
+    Verb(
+        name="pace",
+        stage="now",
+        summary="the market of the symbol (or all) takes steps_per_s steps a second from now on; 0 is quiet",
+        options={"steps_per_s": 0.0},
+    ),
+    Verb(
+        name="rest_limit",
+        stage="now",
+        summary="the REST limit is `limit` from now on: weight a minute (Binance), requests a second, or in "
+        "2 s for each endpoint (OKX); spent is charged at once, as by others behind the address (Binance)",
+        options={"limit": 0, "spent": 0},
     ),
     Verb(
         name="burst",
