@@ -41,7 +41,10 @@ class Priority(IntEnum):
 
     SNAPSHOT = 0  # a book is out of sync
     CLIENT = 1  # a client waits for the answer
-    WARMING = 2  # nobody waits
+    BACKFILL = 2  # trades that were missed
+    PROBE = 3  # is a silent market silent, is a book right
+    FALLBACK = 4  # prices while a socket is down
+    WARMING = 5  # nobody waits
 
 
 class InstrumentRow(TypedDict):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from random import Random, SystemRandom
-from typing import Final
+from typing import Final, cast
 
 from datafacade._core import Clock, Feed, Hub
 from datafacade.config import Config, FeedEndpoint, Venue
@@ -13,11 +14,13 @@ from datafacade.errors import ConfigError
 from datafacade.facade import DataFacade
 from datafacade.guard.breaker import Breaker
 from datafacade.guard.budget import Budget, RestBudgets
+from datafacade.hot.connection import Connection
 from datafacade.hot.feed import FeedRunner, Line
 from datafacade.hot.fetch import Fetcher
 from datafacade.hot.instruments import InstrumentList
 from datafacade.hot.reader import HubReader
 from datafacade.hot.recorder import CaptureFile, ConnectionRecorder
+from datafacade.hot.roll import RollFigures
 from datafacade.hot.tier import HotTier, VenueLine
 from datafacade.observe.latency import FailureRatio, Latency
 from datafacade.types import FeedKey
@@ -112,9 +115,23 @@ class _Builder:
             endpoint = _endpoint(name, venue, feed)
             recorder = None if self._capture is None else ConnectionRecorder(self._capture, clock=self._clock)
             rest = rests[feed.name] = self._rest(spec, endpoint)
-            line = self._line(venue, feed, endpoint, dials=dials, breaker=breaker)
-            runner = runners[feed.name] = self._runner(
-                name, venue, feed, line=line, rest=rest, recorder=recorder
+            make = _ConnectionMaker(
+                FeedKey(name, feed.name),
+                make_feed=partial(self._feed, name, venue, feed),
+                rest=rest,
+                clock=self._clock,
+                product=feed.product,
+                url=str(endpoint.ws_url),
+                large_bytes=self._config.service.hot.large_frame_bytes,
+                recorder=recorder,
+            )
+            runner = runners[feed.name] = FeedRunner(
+                FeedKey(name, feed.name),
+                make=make,
+                line=self._line(venue, endpoint, dials=dials, breaker=breaker),
+                clock=self._clock,
+                random=self._random,
+                roll=self._roll(),
             )
             lists.append(self._list(runner, rest, feed, recorder))
         return VenueLine(spec, runners=runners, lists=lists, rests=rests, dials=dials)
@@ -151,9 +168,7 @@ class _Builder:
             allow_private=config.venues.allow_private_upstream,
         )
 
-    def _line(
-        self, venue: Venue, feed: FeedSpec, endpoint: FeedEndpoint, *, dials: Budget, breaker: Breaker
-    ) -> Line:
+    def _line(self, venue: Venue, endpoint: FeedEndpoint, *, dials: Budget, breaker: Breaker) -> Line:
         config, hot = self._config, self._config.service.hot
         limits = SocketLimits(
             message_bytes_max=venue.message_bytes_max,
@@ -167,35 +182,22 @@ class _Builder:
                 control_s=config.scaled(CONTROL_S),
             ),
         )
-        url = str(endpoint.ws_url)
         return Line(
             dial=partial(
                 dial,
-                url,
+                str(endpoint.ws_url),
                 limits=limits,
                 clock=self._clock,
                 user_agent=config.venues.user_agent,
                 allow_private=config.venues.allow_private_upstream,
                 tls=self._tls,
             ),
-            url=url,
-            product=feed.product,
             dials=dials,
             breaker=breaker,
-            large_frame_bytes=hot.large_frame_bytes,
         )
 
-    def _runner(
-        self,
-        name: str,
-        venue: Venue,
-        feed: FeedSpec,
-        *,
-        line: Line,
-        rest: RestClient,
-        recorder: ConnectionRecorder | None,
-    ) -> FeedRunner:
-        machine = Feed(
+    def _feed(self, name: str, venue: Venue, feed: FeedSpec, **more: bool) -> Feed:
+        return Feed(
             venue=name,
             product=feed.product,
             hub=self._hub,
@@ -203,15 +205,14 @@ class _Builder:
             epoch=self._epoch,
             seed=self._random.getrandbits(63),
             figures=sorted(figures(self._config, venue).items()),
+            **more,
         )
-        return FeedRunner(
-            FeedKey(name, feed.name),
-            feed=machine,
-            line=line,
-            fetcher=Fetcher(rest, venue=name, clock=self._clock, recorder=recorder),
-            clock=self._clock,
-            random=self._random,
-            recorder=recorder,
+
+    def _roll(self) -> RollFigures:
+        scaled = self._config.scaled
+        default = RollFigures()
+        return RollFigures(
+            ready_s=scaled(default.ready_s), lost_s=scaled(default.lost_s), retry_s=scaled(default.retry_s)
         )
 
     def _list(
@@ -225,6 +226,52 @@ class _Builder:
             random=self._random,
             refresh_s=self._config.service.hot.instruments_refresh_sec,
             scale=self._config.service.timers.scale,
+            recorder=recorder,
+        )
+
+
+class _ConnectionMaker:
+    """Makes the connections of one feed."""
+
+    def __init__(
+        self,
+        key: FeedKey,
+        *,
+        make_feed: Callable[..., Feed],
+        rest: RestClient,
+        clock: Clock,
+        product: str,
+        url: str,
+        large_bytes: int,
+        recorder: ConnectionRecorder | None,
+    ) -> None:
+        self._key = key
+        self._make_feed = make_feed
+        self._rest = rest
+        self._clock = clock
+        self._product = product
+        self._url = url
+        self._large_bytes = large_bytes
+        self._recorder = recorder
+
+    def __call__(self, predecessor: Connection | None = None) -> Connection:
+        """Return a connection with a Feed of its own; beside another its Feed is a standby."""
+        recorder = self._recorder
+        if predecessor is None:
+            feed = self._make_feed()
+        else:
+            feed = self._make_feed(is_standby=True)
+            feed.adopt_instruments(cast("Feed", predecessor.feed))
+            recorder = None if recorder is None else recorder.beside()
+        fetcher = Fetcher(self._rest, venue=self._key.venue, clock=self._clock, recorder=recorder)
+        return Connection(
+            self._key,
+            feed=feed,
+            fetcher=fetcher,
+            clock=self._clock,
+            product=self._product,
+            url=self._url,
+            large_bytes=self._large_bytes,
             recorder=recorder,
         )
 

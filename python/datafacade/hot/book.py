@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from datafacade.clock import Clock
 from datafacade.errors import BookNotReady, BookUnverified
-from datafacade.hot.ports import Feed, Hub
+from datafacade.hot.feed import FeedRunner
+from datafacade.hot.ports import Hub
 from datafacade.hot.reader import HubReader
 from datafacade.hot.tier import HotTier
 from datafacade.types import Channel, Topic
@@ -48,9 +49,10 @@ class Books:
             QuotaExceeded: It would be one symbol too many to follow.
         """
         topic = Topic(venue, symbol, Channel.BOOK_L2)
-        feed = self._tier.venue(venue).runner(Channel.BOOK_L2).feed
-        async with self._followed(topic, feed):
-            row = _row(feed, symbol)
+        runner = self._tier.venue(venue).runner(Channel.BOOK_L2)
+        async with self._followed(topic, runner):
+            await runner.idle()
+            row = _row(runner, symbol)
             state = types_pb2.State.ValueType(row["state"])
             integrity = types_pb2.Integrity.ValueType(row["integrity"])
             is_live = state == types_pb2.STATE_LIVE
@@ -61,7 +63,7 @@ class Books:
             elif integrity in _UNPROVEN and not allow_unverified:
                 name = types_pb2.Integrity.Name(integrity).removeprefix("INTEGRITY_")
                 raise BookUnverified(name, venue=venue, symbol=symbol, operation="l2_book")
-            encoded = feed.book(symbol, depth)
+            encoded = runner.book(symbol, depth)
             if encoded is None or (not is_live and not row["ts_recv_last"]):
                 raise self._not_ready(topic, state)
         answer = encode(*encoded)
@@ -69,21 +71,21 @@ class Books:
         return answer
 
     @asynccontextmanager
-    async def _followed(self, topic: Topic, feed: Feed) -> AsyncIterator[None]:
+    async def _followed(self, topic: Topic, runner: FeedRunner) -> AsyncIterator[None]:
         """Follow a topic meanwhile; one that starts only now gets the time to become LIVE."""
         is_new = self._waiting[topic] > 0 or topic not in self._tier.interest.topics()
         starting = _DIALLING if is_new else _STARTING
         self._tier.follow(topic)
         self._waiting[topic] += 1
         try:
-            if _row(feed, topic.symbol)["state"] in starting:
-                await self._until_started(topic, feed, starting)
+            if _row(runner, topic.symbol)["state"] in starting:
+                await self._until_started(topic, runner, starting)
             yield
         finally:
             self._waiting[topic] -= 1
             self._tier.leave(topic)
 
-    async def _until_started(self, topic: Topic, feed: Feed, starting: frozenset[int]) -> None:
+    async def _until_started(self, topic: Topic, runner: FeedRunner, starting: frozenset[int]) -> None:
         async with self._reader.subscriber() as subscriber:
             self._hub.attach(
                 subscriber,
@@ -97,7 +99,7 @@ class Books:
             try:
                 async with asyncio.timeout(_FIRST_BOOK_S * self._scale):
                     end = None
-                    while end is None and _row(feed, topic.symbol)["state"] in starting:
+                    while end is None and _row(runner, topic.symbol)["state"] in starting:
                         _, _, end = await self._reader.take(subscriber)
             except TimeoutError:
                 return  # the caller is told the state
@@ -108,10 +110,10 @@ class Books:
         return BookNotReady(name, venue=topic.venue, symbol=topic.symbol, operation="l2_book")
 
 
-def _row(feed: Feed, symbol: str) -> dict[str, Any]:
+def _row(runner: FeedRunner, symbol: str) -> dict[str, Any]:
     """Return the Feed's row of a whole book's topic; an empty one while it knows none."""
     whole = (Channel.BOOK_L2, "")
-    rows = (row for row in feed.topics() if row["symbol"] == symbol)
+    rows = (row for row in runner.topics() if row["symbol"] == symbol)
     wanted = (row for row in rows if (row["channel"], row["variant"]) == whole)
     return next(wanted, {"state": types_pb2.STATE_EMPTY, "integrity": 0, "ts_recv_last": 0})
 

@@ -1,66 +1,29 @@
-"""Run one venue connection: frames into the Feed, its commands out again.
-
-The Feed decides everything that has a meaning (when to reconnect, what to subscribe, what is stale); this
-module only carries it out. One task owns the connection; nothing here looks into a frame.
-"""
+"""Keep one feed of a venue connected: dial, serve, dial again; renew the line before the venue cuts it."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from random import Random
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from datafacade.clock import NS_PER_S, Clock
 from datafacade.errors import DialFailed
 from datafacade.guard.breaker import Breaker, BreakerState
 from datafacade.guard.budget import Budget
-from datafacade.hot.fetch import Fetcher
-from datafacade.hot.ports import Command, DialCause, Feed
-from datafacade.hot.recorder import Recorder
-from datafacade.hot.turns import Turns
-from datafacade.types import Channel, Closed, FeedKey, Priority
+from datafacade.hot.connection import NORMAL, Connection, Socket
+from datafacade.hot.ports import DialCause, Feed
+from datafacade.hot.roll import Roll, RollFigures
+from datafacade.types import Channel, FeedKey, Priority
 
 log = logging.getLogger(__name__)
 
-NORMAL: Final = 1000
-INTERNAL_FAULT: Final = 1011
-FRAMES_AT_ONCE: Final = 256  # then other tasks get their turn
 RETRY_JITTER_RATIO: Final = 0.1  # added to a wait that a venue asked for
 _FAULTS: Final = frozenset({1002, 1007, 1009})  # closes that say: the venue breaks the protocol
-
-
-class Socket(Protocol):
-    """What this module needs of an open connection."""
-
-    def __aiter__(self) -> Socket:
-        """Return itself."""
-        ...
-
-    async def __anext__(self) -> tuple[bytes, int]:
-        """Return the next frame and the wall time of its read, ns."""
-        ...
-
-    @property
-    def has_frame(self) -> bool:
-        """Whether the next frame is there already."""
-        ...
-
-    def send(self, text: str) -> None:
-        """Send one text frame."""
-        ...
-
-    def close(self, code: int, reason: str) -> None:
-        """Start to close."""
-        ...
-
-    async def wait_closed(self) -> Closed:
-        """Return how it ended, once it has."""
-        ...
+_REFUSALS: Final = frozenset({"HTTP", "TLS", "ADDRESS"})  # the venue's or the operator's doing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,59 +31,92 @@ class Line:
     """How one feed reaches its venue."""
 
     dial: Callable[[], Awaitable[Socket]]
-    url: str
-    product: str
     dials: Budget  # shared by all feeds of the venue
     breaker: Breaker  # shared likewise
-    large_frame_bytes: int
+
+
+class ConnectionMaker(Protocol):
+    """Makes a feed's connections: the first one, and each that takes over from another."""
+
+    def __call__(self, predecessor: Connection | None = None) -> Connection:
+        """Return a connection that has not begun; with a predecessor its Feed is a standby."""
+        ...
 
 
 class FeedRunner:
-    """One Feed with its connection. ``run`` it as a task; cancel the task to end it."""
+    """One feed with its one connection, or two in a renewal. ``run`` it as a task; cancel it to end it."""
 
     def __init__(
         self,
         key: FeedKey,
         *,
-        feed: Feed,
+        make: ConnectionMaker,
         line: Line,
-        fetcher: Fetcher,
         clock: Clock,
         random: Random,
-        recorder: Recorder | None = None,
+        roll: RollFigures,
     ) -> None:
         self.key = key
-        self.feed = feed
-        self.turns = Turns(self._execute)
+        self._make = make
         self._line = line
-        self._fetcher = fetcher
         self._clock = clock
         self._random = random
-        self._recorder = recorder
+        self._roll_figures = roll
+        self._current = make()
+        self._roll: Roll | None = None
+        self._roll_at = 0  # monotonic ns; not before it
         self._wanted: set[tuple[str, Channel, str]] = set()
         self._has_work = asyncio.Event()
-        self._socket: Socket | None = None
-        self._dial_at = 0  # monotonic ns
+        self._dial_at = 0  # monotonic ns; the venue asked for this
         self._tasks: asyncio.TaskGroup | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix=f"parse-{key.venue}")
 
     # For the owner
 
     def subscribe(self, venue_symbol: str, channel: Channel, variant: str = "") -> None:
-        """Follow a channel of an instrument; connects if nothing was followed yet."""
+        """Follow a topic of an instrument; connects if nothing was followed yet."""
         self._wanted.add((venue_symbol, channel, variant))
-        self.turns.call(partial(self.feed.subscribe, venue_symbol, int(channel), variant))
+        for connection in self._followers:
+            connection.subscribe(venue_symbol, channel, variant)
         self._has_work.set()
 
     def unsubscribe(self, venue_symbol: str, channel: Channel, variant: str = "") -> None:
         """Follow it no more; with nothing left the connection is closed."""
         self._wanted.discard((venue_symbol, channel, variant))
-        self.turns.call(partial(self.feed.unsubscribe, venue_symbol, int(channel), variant))
+        for connection in self._followers:
+            connection.unsubscribe(venue_symbol, channel, variant)
         if not self._wanted:
             self._has_work.clear()
-            if self._socket is not None:
-                self._socket.close(NORMAL, "nothing is followed any more")
+            for connection in self.connections:
+                connection.close(NORMAL, "nothing is followed any more")
+
+    def serve_cuts(self, wanted: Any) -> None:  # noqa: ANN401  the core's own list of topics, passed through
+        """Publish a CUT of each wanted topic of this feed."""
+        for connection in self.connections:
+            connection.turns.call(partial(connection.feed.serve_cuts, wanted))
+
+    async def add_instruments(self, body: bytes) -> None:
+        """Take one answer of the venue's instrument list, on the worker thread.
+
+        Raises:
+            ValueError: It is no list of this venue.
+        """
+        for connection in self.connections:
+            await connection.detached(partial(_add, connection.feed, body))
+
+    @property
+    def connections(self) -> tuple[Connection, ...]:
+        """The connection in use and, while it is renewed, the one that takes over."""
+        return (self._current,) if self._roll is None else (self._roll.old, self._roll.new)
+
+    @property
+    def _followers(self) -> tuple[Connection, ...]:
+        """The connections that follow what is wanted: one that gave its topics away no longer does."""
+        return self.connections if self._roll is None or not self._roll.is_moved else (self._roll.new,)
+
+    @property
+    def feed(self) -> Feed:
+        """The Feed of the connection in use."""
+        return self._current.feed
 
     @property
     def is_needed(self) -> bool:
@@ -129,13 +125,8 @@ class FeedRunner:
 
     @property
     def is_open(self) -> bool:
-        """Whether the connection is open."""
-        return self._socket is not None
-
-    @property
-    def url(self) -> str:
-        """Where it connects to."""
-        return self._line.url
+        """Whether a connection is open."""
+        return any(connection.is_open for connection in self.connections)
 
     @property
     def breaker(self) -> Breaker:
@@ -145,68 +136,72 @@ class FeedRunner:
     @property
     def dial_at_ns(self) -> int:
         """When the next dial is due at the earliest (monotonic ns)."""
-        return self._dial_at
+        return max(self._dial_at, self._current.dial_at_ns)
 
-    async def detached(self, work: Callable[[], None]) -> None:
-        """Call the Feed on the worker thread, in turn."""
-        await self.turns.detached(self._worker, work)
+    def stats(self) -> dict[str, Any]:
+        """Return the counters of the Feed in use."""
+        return self._current.stats()
+
+    def topics(self) -> list[dict[str, Any]]:
+        """Return a row per topic: each Feed lists those that it owns."""
+        return [row for connection in self.connections for row in connection.topics()]
+
+    async def idle(self) -> None:
+        """Wait until no worker is inside a Feed of this runner."""
+        while busy := [one for one in self.connections if one.turns.is_busy]:
+            await busy[0].turns.idle()
+
+    def book(self, symbol: str, depth: int) -> tuple[bytes, bytes] | None:
+        """Return a book of the Feed that owns it (``Feed.book``); call it when ``idle``."""
+        book = (symbol, int(Channel.BOOK_L2))
+        for connection in self.connections:
+            if any((row["symbol"], row["channel"]) == book for row in connection.topics()):
+                return connection.feed.book(symbol, depth)
+        return None
 
     async def run(self) -> None:
         """Connect whenever something is followed, for ever."""
         try:
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
+                self._use(self._current)
                 while True:
                     await self._has_work.wait()
-                    self.turns.call(self.feed.start)
-                    await self._connect_and_serve()
+                    await self._serve_current()
         finally:
             self._tasks = None
-            self._stop_timer()
-            self._worker.shutdown(wait=False)
+            for connection in self.connections:
+                connection.end()
 
     # One connection
 
-    async def _connect_and_serve(self) -> None:
-        await self._until_due()
-        breaker = self._line.breaker
-        if not self._wanted:
-            breaker.abandon()
-            return
-        try:
-            socket = await self._line.dial()
-        except DialFailed as error:
-            self._refused(error)
-            return
-        if breaker.state() is BreakerState.HALF_OPEN:
-            breaker.success()  # else only a connection that ends well clears earlier faults
-        closed = await self._until_closed(socket)
+    async def _serve_current(self) -> None:
+        """Connect, and stay until the connection in use has ended or was replaced."""
+        current = self._current
+        if not current.is_open:
+            if self._roll is not None:
+                await self._roll.ended.wait()  # it may have lost its line while the other one takes over
+                return
+            current.turns.call(current.feed.start)
+            await self._until_due(current)
+            if not self._wanted:
+                self._line.breaker.abandon()
+                return
+            socket = await self._dial(current)
+            if socket is None:
+                return
+            current.open(socket)
+        closed = await asyncio.shield(current.serving)
         if closed.code in _FAULTS:
-            breaker.failure()
+            self._line.breaker.failure()
         else:
-            breaker.success()
-        self._log(logging.INFO, "feed.closed", code=closed.code, reason=closed.reason)
-        self.turns.call(partial(self.feed.on_closed, closed.code, closed.reason))
+            self._line.breaker.success()
+        if current is self._current:
+            current.turns.call(partial(current.feed.on_closed, closed.code, closed.reason))
 
-    async def _until_closed(self, socket: Socket) -> Closed:
-        """Serve one connection and leave nothing of it behind, whatever happens."""
-        try:
-            return await self._serve(socket)
-        except Exception:  # the root of this connection: it alone starts over (row H01)
-            log.exception("feed.fault", extra={"venue": self.key.venue, "feed": self.key.name})
-            return Closed(code=INTERNAL_FAULT, reason="internal fault")
-        finally:
-            self._socket = None
-            self._stop_timer()
-            socket.close(NORMAL, "the service is stopping")
-            closed = await socket.wait_closed()
-            if self._recorder is not None:
-                self._recorder.closed(closed.code, closed.reason)
-            await self.turns.idle()
-
-    async def _until_due(self) -> None:
+    async def _until_due(self, current: Connection) -> None:
         """Wait for the Feed's own time, the breaker, and the venue's connection budget."""
-        await self._sleep_until(self._dial_at)
+        await self._sleep_until(max(self._dial_at, current.dial_at_ns))
         while not self._line.breaker.admit():
             wait_ns = self._line.breaker.wait_ms() * 1_000_000
             await self._sleep_until(self._clock.monotonic_ns() + wait_ns)
@@ -217,89 +212,85 @@ class FeedRunner:
         if wait_ns > 0:
             await asyncio.sleep(wait_ns / NS_PER_S)
 
+    async def _dial(self, current: Connection) -> Socket | None:
+        """Return an open socket; None: the Feed was told why there is none."""
+        try:
+            socket = await self._line.dial()
+        except DialFailed as error:
+            self._refused(error)
+            current.turns.call(partial(current.feed.on_dial_failed, dial_cause(error), error.message))
+            return None
+        if self._line.breaker.state() is BreakerState.HALF_OPEN:
+            self._line.breaker.success()  # else only a connection that ends well clears earlier faults
+        return socket
+
     def _refused(self, error: DialFailed) -> None:
         self._log(logging.WARNING, "feed.dial_failed", reason=error.reason, problem=error.detail)
-        if error.reason in ("HTTP", "TLS", "ADDRESS"):
-            self._line.breaker.failure()  # the venue's or the operator's doing, not the network's
+        if error.reason in _REFUSALS:
+            self._line.breaker.failure()
         else:
-            self._line.breaker.abandon()
-        self.turns.call(partial(self.feed.on_dial_failed, dial_cause(error), error.message))
+            self._line.breaker.abandon()  # the network's doing: backoff is enough
         if error.retry_after_s is not None:
             wait_s = error.retry_after_s * (1 + self._random.uniform(0, RETRY_JITTER_RATIO))
             asked_for = self._clock.monotonic_ns() + int(wait_s * NS_PER_S)
             self._dial_at = max(self._dial_at, asked_for)
 
-    async def _serve(self, socket: Socket) -> Closed:
-        """Feed frames until the connection ends. This loop is the hot path."""
-        self._socket = socket
-        recorder = self._recorder
-        if recorder is not None:
-            recorder.opened(venue=self.key.venue, product=self._line.product, url=self._line.url)
-        self._log(logging.INFO, "feed.opened", url=self._line.url)
-        self.turns.call(self.feed.on_opened)
-        self._tick()
-        turns, on_frame, large = self.turns, self.feed.on_frame, self._line.large_frame_bytes
-        count = 0
-        async for frame, ts_recv in socket:
-            if recorder is not None:
-                recorder.received(frame, ts_recv)
-            if turns.is_busy:
-                await turns.idle()
-            if len(frame) > large:
-                work = partial(self.feed.on_large_frame, frame, ts_recv)
-                await turns.detached(self._worker, work)
-            else:
-                is_turn_over = count % FRAMES_AT_ONCE == FRAMES_AT_ONCE - 1
-                commands = on_frame(frame, ts_recv, socket.has_frame and not is_turn_over)
-                if commands:
-                    turns.execute(commands)
-            count += 1
-            if count % FRAMES_AT_ONCE == 0:
-                await asyncio.sleep(0)
-        return await socket.wait_closed()
+    # Its renewal
 
-    def _tick(self) -> None:
-        """Let the Feed do what is due, and come back when it says so."""
-        self._timer = None
-        if self._socket is None:
+    def _use(self, connection: Connection) -> None:
+        """Make a connection the one in use."""
+        self._current = connection
+        connection.after_tick = self._look_ahead
+        if self._tasks is not None and not connection.is_open:
+            connection.begin(self._tasks)
+
+    def _look_ahead(self) -> None:
+        """Start a renewal when the Feed says that its connection is near its end."""
+        is_possible = self._roll is None and self._current.is_open and self._wanted
+        if self._tasks is None or not is_possible or self._clock.monotonic_ns() < self._roll_at:
             return
+        cause = self._current.feed.roll_due()
+        if cause is not None and self._line.breaker.state() is BreakerState.CLOSED:
+            self._roll = Roll(self._current, self._make(self._current), figures=self._roll_figures)
+            self._tasks.create_task(self._renew(self._roll, cause), name=f"roll {self.key.venue}")
+
+    async def _renew(self, roll: Roll, cause: str) -> None:
+        """Bring the second connection up, let it take over, and close the first."""
+        self._log(logging.INFO, "feed.rolling", cause=cause)
         try:
-            self.turns.call(self.feed.on_tick)
-        except Exception:  # the root of a timer: the connection starts over
-            log.exception("feed.fault", extra={"venue": self.key.venue, "feed": self.key.name})
-            self._socket.close(INTERNAL_FAULT, "internal fault")
-            return
-        wait_s = max(0.0, (self.feed.deadline_ns() - self._clock.monotonic_ns()) / NS_PER_S)
-        self._timer = asyncio.get_running_loop().call_later(wait_s, self._tick)
+            is_done = await self._take_over(roll)
+            self._log(logging.INFO if is_done else logging.WARNING, "feed.rolled", done=is_done)
+        finally:
+            (roll.old if self._current is roll.new else roll.new).end()
+            self._roll_at = self._clock.monotonic_ns() + int(self._roll_figures.retry_s * NS_PER_S)
+            self._roll = None
+            roll.ended.set()
 
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+    async def _take_over(self, roll: Roll) -> bool:
+        if self._tasks is None:
+            return False
+        for topic in sorted(self._wanted):
+            roll.new.subscribe(*topic)
+        try:
+            await self._line.dials.acquire(1, Priority.CLIENT)
+            roll.open(await self._line.dial(), self._tasks)
+        except DialFailed as error:
+            self._refused(error)
+            return False
+        if not await roll.wait_moved():
+            await roll.drop(roll.new)
+            return False
+        self._use(roll.new)
+        await roll.wait_overlap()
+        await roll.drop(roll.old)
+        return True
 
     def _log(self, level: int, event: str, **fields: object) -> None:
         log.log(level, event, extra={"venue": self.key.venue, "feed": self.key.name, **fields})
 
-    # Commands
 
-    def _execute(self, command: Command) -> None:
-        if command[0] == "send":
-            if self._socket is not None:
-                self._socket.send(command[1])
-                if self._recorder is not None:
-                    self._recorder.sent(command[1])
-        elif command[0] == "fetch":
-            if self._tasks is not None:
-                _, request_id, path, weight = command
-                self._fetcher.fetch(request_id, path, weight, tasks=self._tasks, then=self._answered)
-        elif command[0] == "close":
-            if self._socket is not None:
-                self._socket.close(command[1], command[2])
-        else:
-            self._dial_at = self._clock.monotonic_ns() + command[1]
-
-    def _answered(self, request_id: int, status: int, body: bytes, ts_recv: int) -> None:
-        self.turns.call(partial(self.feed.on_response, request_id, status, body, ts_recv))
+def _add(feed: Feed, body: bytes) -> None:
+    feed.add_instruments(body)
 
 
 def dial_cause(error: DialFailed) -> DialCause:

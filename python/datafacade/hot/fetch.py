@@ -1,18 +1,29 @@
-"""Fetch what a Feed asks for: one request per path at a time, the newest question gets the answer."""
+"""Fetch what a Feed asks for, the most urgent first. Of equal questions the newest gets the one answer."""
 
 from __future__ import annotations
 
 import logging
 from asyncio import TaskGroup
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final, Protocol
 
 from datafacade.clock import Clock
 from datafacade.errors import FacadeError
+from datafacade.hot.ports import Fetch
 from datafacade.types import Priority
 from datafacade.venues.rest import RestAnswer
 
 log = logging.getLogger(__name__)
+
+PRIORITIES: Final[Mapping[str, Priority]] = MappingProxyType(
+    {
+        "snapshot": Priority.SNAPSHOT,
+        "backfill": Priority.BACKFILL,
+        "probe": Priority.PROBE,
+        "fallback": Priority.FALLBACK,
+    }
+)
 
 Answered = Callable[[int, int, bytes, int], None]  # request id, status (0: none), body, ts_recv
 
@@ -49,28 +60,31 @@ class Fetcher:
         self._venue = venue
         self._clock = clock
         self._recorder = recorder
-        self._newest: dict[str, int] = {}  # path: the request id that gets the answer
+        self._newest: dict[tuple[str, Priority], int] = {}  # the request id that gets the answer
 
-    def fetch(self, request_id: int, path: str, weight: int, *, tasks: TaskGroup, then: Answered) -> None:
-        """Start to fetch, or let the request under way answer this question too."""
-        is_under_way = path in self._newest
-        self._newest[path] = request_id
+    def fetch(self, command: Fetch, *, tasks: TaskGroup, then: Answered) -> None:
+        """Start to fetch, or let the request under way answer this question too, if it is as urgent."""
+        _, request_id, path, weight, *rest = command
+        asked = (path, PRIORITIES[rest[0]] if rest else Priority.SNAPSHOT)
+        is_under_way = asked in self._newest
+        self._newest[asked] = request_id
         if not is_under_way:
-            tasks.create_task(self._run(path, weight, then), name=f"fetch {self._venue}")
+            tasks.create_task(self._run(asked, weight, then), name=f"fetch {self._venue}")
 
-    async def _run(self, path: str, weight: int, then: Answered) -> None:
+    async def _run(self, asked: tuple[str, Priority], weight: int, then: Answered) -> None:
+        path, priority = asked
         if self._recorder is not None:
-            self._recorder.asked(self._newest[path], self._rest.url(path), self._clock.wall_ns())
+            self._recorder.asked(self._newest[asked], self._rest.url(path), self._clock.wall_ns())
         try:
-            answer = await self._rest.get(path, priority=Priority.SNAPSHOT, weight=weight)
+            answer = await self._rest.get(path, priority=priority, weight=weight)
         except FacadeError as error:
             log.warning("fetch.failed", extra={"venue": self._venue, "path": path, "problem": error.message})
-            then(self._newest.pop(path), 0, error.message.encode(), self._clock.wall_ns())
+            then(self._newest.pop(asked), 0, error.message.encode(), self._clock.wall_ns())
             return
         except BaseException:
-            del self._newest[path]
+            del self._newest[asked]
             raise
-        request_id = self._newest.pop(path)
+        request_id = self._newest.pop(asked)
         if self._recorder is not None:
             self._recorder.answered(request_id, answer)
         then(request_id, answer.status, answer.body, answer.ts_recv)

@@ -35,17 +35,17 @@ _BREAKERS: Final = {
 
 def venue_health(venue: VenueLine, *, hub: Hub, clock: Clock, summary_only: bool) -> _H.VenueHealth:
     """Return one venue's row."""
-    stats = {name: runner.feed.stats() for name, runner in venue.runners.items()}
+    stats = {name: runner.stats() for name, runner in venue.runners.items()}
     health = _H.VenueHealth(venue=venue.spec.name)
     health.ts_last_seen = max(int(one["ts_frame_last"]) for one in stats.values())
     health.ws_connected = all(run.is_open for run in venue.runners.values() if run.is_needed)
     for name, runner in venue.runners.items():
-        streams = [_stream(row, runner, hub, stats[name]) for row in runner.feed.topics()]
+        streams = [_stream(row, runner, hub, stats[name]) for row in runner.topics()]
         if not summary_only:
             health.streams.extend(streams)
         _count(health.counts, stats[name], streams)
         if runner.is_needed or runner.is_open:
-            health.connections.append(_connection(runner, stats[name], len(streams), clock))
+            health.connections.extend(_connections(runner, clock))
     health.streams.sort(key=lambda stream: (stream.symbol, stream.channel, stream.variant))
     health.latencies.extend(_stages(stats.values(), venue))
     _rest(health, venue, clock)
@@ -111,23 +111,25 @@ def _count(sums: _H.StreamCounts, stats: Mapping[str, Any], streams: Iterable[_H
         sums.proofs_failed += stream.counts.proofs_failed
 
 
-def _connection(
-    runner: FeedRunner, stats: Mapping[str, Any], topics: int, clock: Clock
-) -> _H.ConnectionHealth:
+def _connections(runner: FeedRunner, clock: Clock) -> list[_H.ConnectionHealth]:
+    """Return a row for the connection in use and, while it is renewed, one for the other."""
     to_wall = clock.wall_ns() - clock.monotonic_ns()
-    connection = _H.ConnectionHealth(
-        connection=max(1, stats["connection"]),
-        host=urlsplit(runner.url).netloc,
-        connected=runner.is_open,
-        ts_frame_last=stats["ts_frame_last"],
-        topics=topics,
-    )
-    if stats["connection"]:
-        connection.ts_opened = stats["opened_at_ns"] + to_wall
-    if not runner.is_open:
-        connection.attempt = max(1, stats["attempt"])
-        connection.ts_next_attempt = runner.dial_at_ns + to_wall
-    return connection
+    rows = []
+    for one in runner.connections:
+        stats = one.stats()
+        row = _H.ConnectionHealth(
+            connection=max(1, stats["connection"]),
+            host=urlsplit(one.url).netloc,
+            connected=one.is_open,
+            ts_opened=one.opened_at_ns + to_wall if one.opened_at_ns else 0,
+            ts_frame_last=stats["ts_frame_last"],
+            topics=len(one.topics()),
+        )
+        if not one.is_open:
+            row.attempt = max(1, stats["attempt"])
+            row.ts_next_attempt = runner.dial_at_ns + to_wall
+        rows.append(row)
+    return rows
 
 
 def _stages(stats: Iterable[Mapping[str, Any]], venue: VenueLine) -> list[_H.StageLatency]:
@@ -214,7 +216,7 @@ def _status(health: _H.VenueHealth, venue: VenueLine) -> _H.HealthStatus.ValueTy
     if not venue.is_up:
         return _H.HEALTH_STATUS_OFFLINE
     needed = [runner for runner in venue.runners.values() if runner.is_needed]
-    states = [int(row["state"]) for runner in needed for row in runner.feed.topics()]
+    states = [int(row["state"]) for runner in needed for row in runner.topics()]
     is_whole = health.ws_connected and (health.rest_healthy or not health.HasField("rest_healthy"))
     is_live = all(state == types_pb2.STATE_LIVE for state in states)
     return _H.HEALTH_STATUS_HEALTHY if is_whole and is_live else _H.HEALTH_STATUS_DEGRADED

@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from random import Random
 from typing import Final, Protocol, cast
 
@@ -14,7 +13,6 @@ from datafacade.clock import Clock
 from datafacade.errors import FacadeError
 from datafacade.hot.feed import FeedRunner
 from datafacade.hot.fetch import Rest
-from datafacade.hot.ports import Feed
 from datafacade.types import InstrumentRow, Priority
 from datafacade.venues.rest import RestAnswer
 
@@ -67,19 +65,14 @@ class InstrumentList:
             await asyncio.sleep(self.refresh_s)
 
     async def _load(self) -> None:
-        feed = self.runner.feed
         for path in self.paths:
             answer = await self.rest.get(path, priority=Priority.CLIENT)
             if answer.status != _STATUS_OK:
                 raise ValueError(f"{path}: HTTP status {answer.status}")
-            await self.runner.detached(partial(_add, feed, answer.body))
+            await self.runner.add_instruments(answer.body)
             if self.recorder is not None:
                 self.recorder.keep_list(self.rest.url(path), answer)
-        self.rows = cast("list[InstrumentRow]", feed.instruments())
+        self.rows = cast("list[InstrumentRow]", self.runner.feed.instruments())
         self.ts_listed = self.clock.wall_ns()
         count = len(self.rows)
         log.info("instruments.listed", extra={"venue": self.runner.key.venue, "count": count})
-
-
-def _add(feed: Feed, body: bytes) -> None:
-    feed.add_instruments(body)

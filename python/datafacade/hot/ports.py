@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any, Literal, Protocol
 
 Send = tuple[Literal["send"], str]  # text frame
-Fetch = tuple[Literal["fetch"], int, str, int]  # request id, path with query, weight
+Urgency = Literal["snapshot", "backfill", "probe", "fallback"]
+Fetch = tuple[Literal["fetch"], int, str, int, Urgency]  # request id, path with query, weight
 Close = tuple[Literal["close"], int, str]  # close code, reason
 Connect = tuple[Literal["connect"], int]  # delay, ns from now
 Command = Send | Fetch | Close | Connect
@@ -74,8 +75,27 @@ class Feed(Protocol):
         """Take the answer of a fetch; status 0: there was none."""
         ...
 
+    def on_large_response(self, request_id: int, status: int, body: bytes, ts_recv: int) -> Commands:
+        """Do the same, detached from the interpreter; called on a worker thread."""
+        ...
+
     def on_tick(self) -> Commands:
-        """Hear that ``deadline_ns`` has passed."""
+        """Hear that ``deadline_ns`` has passed; also without a connection."""
+        ...
+
+    def roll_due(self) -> str | None:
+        """Return why this connection should be renewed soon; None: it should not."""
+        ...
+
+    def adopt_instruments(self, old: Any) -> int:  # noqa: ANN401  the core takes its own class only
+        """Take the instruments that another feed of the same product knows; return how many."""
+        ...
+
+    def take_over(self, old: Any) -> tuple[bool, Commands]:  # noqa: ANN401  likewise
+        """Take each topic of ``old`` for which both lines meet; return whether it has none left.
+
+        Called on a standby after each frame and tick of either connection.
+        """
         ...
 
     def on_closed(self, code: int, message: str) -> Commands:

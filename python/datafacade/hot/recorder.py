@@ -95,7 +95,7 @@ class CaptureFile:
 
 
 class ConnectionRecorder:
-    """Writes one feed's connections into a shared capture; each reconnect gets a new number."""
+    """Writes one feed's connections into a shared capture; each gets a new number."""
 
     def __init__(self, capture: CaptureFile, *, clock: Clock) -> None:
         self._capture = capture
@@ -103,6 +103,12 @@ class ConnectionRecorder:
         self._connection = 0
         self._lists: dict[str, RestAnswer] = {}  # instrument lists, by URL
         self._is_written = False
+
+    def beside(self) -> ConnectionRecorder:
+        """Return a recorder for a second connection at the same time; it need not write the lists."""
+        other = ConnectionRecorder(self._capture, clock=self._clock)
+        other._lists, other._is_written = self._lists, True
+        return other
 
     def keep_list(self, url: str, answer: RestAnswer) -> None:
         """Keep an instrument list: it follows the first opening."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
-from functools import partial
 from types import MappingProxyType
 from typing import Final
 
@@ -249,7 +248,7 @@ class HotTier:
         wanted = self._hub.cuts_wanted()
         for venue in self.venues.values():
             for runner in venue.runners.values():
-                runner.turns.call(partial(runner.feed.serve_cuts, wanted))
+                runner.serve_cuts(wanted)
 
     async def _keep_house(self) -> None:
         while True:

@@ -69,8 +69,14 @@ impl PyFeed {
     ///
     /// Raises:
     ///     ValueError: The body is no list of this venue.
-    fn add_instruments(&self, body: &[u8]) -> PyResult<usize> {
-        self.lock().add_instruments(body).map_err(|error| PyValueError::new_err(error.to_string()))
+    fn add_instruments(&self, py: Python<'_>, body: &[u8]) -> PyResult<usize> {
+        py.detach(|| self.lock().add_instruments(body))
+            .map_err(|error| PyValueError::new_err(error.to_string()))
+    }
+
+    /// Take the instruments that another feed of the same product knows; return how many.
+    fn adopt_instruments(&self, old: &Self) -> usize {
+        self.lock().adopt_instruments(&old.lock())
     }
 
     /// Describe all known instruments, one dict each.
@@ -155,6 +161,22 @@ impl PyFeed {
         self.run(py, |feed| feed.on_response(request_id, status, body, ts_recv))
     }
 
+    /// Take a large answer, detached from the interpreter: call it from a worker thread.
+    fn on_large_response<'py>(
+        &self,
+        py: Python<'py>,
+        request_id: u64,
+        status: u16,
+        body: &[u8],
+        ts_recv: i64,
+    ) -> Commands<'py> {
+        py.detach(|| {
+            let mut feed = self.lock();
+            guarded(&mut feed, |feed| feed.on_response(request_id, status, body, ts_recv));
+        });
+        drain(py, &mut self.lock())
+    }
+
     /// Take a REST snapshot that a capture holds, named by the venue's symbol.
     fn on_recorded_snapshot<'py>(
         &self,
@@ -169,6 +191,18 @@ impl PyFeed {
     /// Do what is due; call it when `deadline_ns` is reached.
     fn on_tick<'py>(&self, py: Python<'py>) -> Commands<'py> {
         self.run(py, Feed::on_tick)
+    }
+
+    /// Return why the connection should be renewed soon; `None`: it should not.
+    #[expect(clippy::unused_self, reason = "the feed learns its lifetime with `take_over`")]
+    const fn roll_due(&self) -> Option<String> {
+        None
+    }
+
+    /// Take over each topic of `old` for which both lines meet; return whether it has none left, and commands.
+    #[expect(clippy::unused_self, reason = "no feed is a standby yet")]
+    const fn take_over(&self, _old: &Self) -> (bool, Option<Vec<String>>) {
+        (false, None)
     }
 
     /// Tell that the socket is gone, or never came up: `code` 0.

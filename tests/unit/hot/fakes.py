@@ -22,6 +22,8 @@ class FakeFeed:
         self.frames: list[bytes] = []
         self.held: list[bool] = []  # for each frame: whether its subscribers were left asleep
         self.deadline = 2**63 - 1
+        self.roll_cause: str | None = None
+        self.is_taking = False  # what the next take_over says
 
     def plan(self, name: str, *commands: Command) -> None:
         self.plans.setdefault(name, []).append(list(commands))
@@ -33,7 +35,12 @@ class FakeFeed:
         return planned.pop(0) if planned else None
 
     def names(self) -> list[object]:
-        return [call[0] for call in self.calls]
+        """Return the calls without the ticks, which come whenever time passes."""
+        return [call[0] for call in self.calls if call[0] != "on_tick"]
+
+    @property
+    def ticks(self) -> int:
+        return sum(call[0] == "on_tick" for call in self.calls)
 
     def add_instruments(self, body: bytes) -> int:
         self._note("add_instruments", body)
@@ -66,8 +73,22 @@ class FakeFeed:
     def on_response(self, request_id: int, status: int, body: bytes, ts_recv: int) -> Commands:
         return self._note("on_response", request_id, status, body, ts_recv)
 
+    def on_large_response(self, request_id: int, status: int, body: bytes, ts_recv: int) -> Commands:
+        return self._note("on_large_response", request_id, status, len(body), ts_recv)
+
     def on_tick(self) -> Commands:
         return self._note("on_tick")
+
+    def roll_due(self) -> str | None:
+        return self.roll_cause
+
+    def adopt_instruments(self, old: object) -> int:
+        self._note("adopt_instruments", old)
+        return 1
+
+    def take_over(self, old: object) -> tuple[bool, Commands]:
+        self._note("take_over", old)
+        return self.is_taking, None
 
     def on_closed(self, code: int, message: str) -> Commands:
         return self._note("on_closed", code, message)
@@ -86,7 +107,7 @@ class FakeFeed:
         return None
 
     def stats(self) -> dict[str, Any]:
-        return {}
+        return {"connection": len([name for name in self.names() if name == "on_opened"])}
 
     def topics(self) -> list[dict[str, Any]]:
         return []

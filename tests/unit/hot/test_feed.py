@@ -4,51 +4,74 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
+import time
 from collections.abc import AsyncIterator
 from random import Random
 
 import pytest
 
-from datafacade.clock import SystemClock
+from datafacade.clock import NS_PER_S, SystemClock
 from datafacade.config import Breaker as Figures
 from datafacade.config import Window
 from datafacade.errors import DialFailed
 from datafacade.guard.breaker import Breaker, BreakerState
 from datafacade.guard.budget import Budget
+from datafacade.hot.connection import Connection
 from datafacade.hot.feed import FeedRunner, Line, dial_cause
 from datafacade.hot.fetch import Fetcher
 from datafacade.hot.ports import Command
+from datafacade.hot.roll import RollFigures
 from datafacade.types import Channel, FeedKey
 from tests.unit.hot.fakes import FakeFeed, FakeRest, FakeSocket, answer, until
 
 NOW: Command = ("connect", 0)
 
 
+ROLL = RollFigures(ready_s=0.5, lost_s=0.2, retry_s=0.05, overlap_s=0.3)
+BTC = ("BTC/USD", Channel.BOOK_L2)
+
+
 class Bench:
     """One runner with fakes around it."""
 
     def __init__(self) -> None:
-        self.feed = FakeFeed()
+        self.feeds: list[FakeFeed] = []
         self.rest = FakeRest()
         self.sockets: list[FakeSocket] = []
         self.refusals: list[DialFailed] = []
         self.dials = 0
-        clock = SystemClock()
-        self.breaker = Breaker(Figures(), clock=clock, random=Random(1))
+        self.clock = SystemClock()
+        self.breaker = Breaker(Figures(), clock=self.clock, random=Random(1))
         self.runner = FeedRunner(
             FeedKey("kraken", "spot"),
-            feed=self.feed,
+            make=self.make,
             line=Line(
                 dial=self.dial,
-                url="wss://venue/ws",
-                product="spot",
-                dials=Budget([Window(limit=100, seconds=1)], clock=clock),
+                dials=Budget([Window(limit=100, seconds=1)], clock=self.clock),
                 breaker=self.breaker,
-                large_frame_bytes=100,
             ),
-            fetcher=Fetcher(self.rest, venue="kraken", clock=clock),
-            clock=clock,
+            clock=self.clock,
             random=Random(1),
+            roll=ROLL,
+        )
+
+    @property
+    def feed(self) -> FakeFeed:
+        """The first Feed."""
+        return self.feeds[0]
+
+    def make(self, predecessor: Connection | None = None) -> Connection:
+        self.feeds.append(FakeFeed())
+        self.feeds[-1].deadline = 0 if predecessor else 2**63 - 1
+        return Connection(
+            FeedKey("kraken", "spot"),
+            feed=self.feeds[-1],
+            fetcher=Fetcher(self.rest, venue="kraken", clock=self.clock),
+            clock=self.clock,
+            product="spot",
+            url="wss://venue/ws",
+            large_bytes=100,
         )
 
     async def dial(self) -> FakeSocket:
@@ -61,8 +84,8 @@ class Bench:
     async def open(self) -> FakeSocket:
         """Follow something and wait for the connection."""
         self.feed.plan("start", NOW)
-        self.runner.subscribe("BTC/USD", Channel.BOOK_L2)
-        await until(lambda: self.runner.is_open)
+        self.runner.subscribe(*BTC)
+        await until(lambda: "on_opened" in self.feed.names())
         return self.sockets[-1]
 
 
@@ -118,7 +141,7 @@ async def test_large_frames_go_to_the_worker_and_keep_their_place() -> None:
 async def test_commands_are_carried_out() -> None:
     async with running() as bench:
         bench.feed.plan("on_opened", ("send", "subscribe"))
-        bench.feed.plan("on_frame", ("fetch", 7, "/depth?x=1", 50), ("send", "ping"))
+        bench.feed.plan("on_frame", ("fetch", 7, "/depth?x=1", 50, "snapshot"), ("send", "ping"))
         bench.rest.answers.put_nowait(answer(b"book", ts_recv=3))
         socket = await bench.open()
         socket.receive(b"x")
@@ -185,7 +208,7 @@ async def test_a_venue_that_names_a_time_is_not_dialled_before_it() -> None:
         started = loop.time()
         await bench.open()
         assert 0.1 <= loop.time() - started <= 0.1 * 1.1 + 0.1
-        assert bench.feed.calls[2][:2] == ("on_dial_failed", "rate_limited")
+        assert next(call for call in bench.feed.calls if call[0] == "on_dial_failed")[1] == "rate_limited"
 
 
 @pytest.mark.proves("ROW-A06")
@@ -228,11 +251,172 @@ async def test_a_fault_of_ours_restarts_this_connection_only() -> None:
         assert ("on_closed", 1011, "internal fault") in bench.feed.calls
 
 
-async def test_the_feed_is_ticked_when_it_says() -> None:
+async def test_the_feed_is_ticked_when_it_says_with_and_without_a_connection() -> None:
     async with running() as bench:
         bench.feed.deadline = 0
         await bench.open()
-        await until(lambda: bench.feed.names().count("on_tick") > 3)
+        await until(lambda: bench.feed.ticks > 3)
+        bench.feed.plan("on_closed", ("connect", 60_000_000_000))
+        bench.sockets[-1].end()
+        await until(lambda: "on_closed" in bench.feed.names())
+        before = bench.feed.ticks
+        await until(lambda: bench.feed.ticks > before + 3)
+
+
+@pytest.mark.proves("ROW-H06")
+@pytest.mark.proves("ROW-E19")
+async def test_after_a_pause_the_feed_hears_of_the_time_before_any_frame() -> None:
+    async with running() as bench:
+        socket = await bench.open()
+        bench.feed.deadline = bench.clock.monotonic_ns() + 50_000_000
+        bench.runner._current._tick()
+        bench.feed.calls.clear()
+        for number in range(3):
+            socket.receive(b"%d" % number)
+        time.sleep(0.3)  # noqa: ASYNC251  the loop is blocked on purpose
+        await until(lambda: len(bench.feed.frames) == 3)
+        assert [call[0] for call in bench.feed.calls][:2] == ["on_tick", "on_frame"]
+
+
+async def test_while_a_worker_is_inside_nobody_waits_for_the_feed() -> None:
+    async with running() as bench:
+        bench.feed.deadline = 0
+        socket = await bench.open()
+        inside, release = threading.Event(), threading.Event()
+
+        def on_call(name: str) -> None:
+            if name == "on_large_frame":
+                inside.set()
+                release.wait(5)
+
+        bench.feed.on_call = on_call
+        socket.receive(b"large" * 100)
+        await asyncio.to_thread(inside.wait)
+        ticks = bench.feed.ticks
+        bench.runner.stats()
+        await asyncio.sleep(0.1)
+        assert bench.feed.ticks == ticks
+        release.set()
+        await until(lambda: bench.feed.ticks > ticks)
+
+
+async def test_a_large_answer_goes_to_the_worker() -> None:
+    async with running() as bench:
+        bench.feed.plan("on_opened", ("fetch", 3, "/depth", 50, "snapshot"))
+        bench.rest.answers.put_nowait(answer(b"x" * 101, ts_recv=8))
+        await bench.open()
+        await until(lambda: ("on_large_response", 3, 200, 101, 8) in bench.feed.calls)
+
+
+# Renewal
+
+
+async def rolling(bench: Bench) -> tuple[FakeFeed, FakeSocket]:
+    """Open, let the Feed ask for a renewal, and return the second Feed with its socket."""
+    await bench.open()
+    bench.feed.roll_cause = "lifetime"
+    bench.feed.deadline = 0
+    bench.runner._current._tick()
+    await until(lambda: len(bench.sockets) == 2)
+    return bench.feeds[1], bench.sockets[1]
+
+
+@pytest.mark.proves("ROW-A09")
+async def test_a_renewed_connection_takes_over_before_the_old_one_is_closed() -> None:
+    async with running() as bench:
+        new, socket = await rolling(bench)
+        old = bench.sockets[0]
+        await until(lambda: "take_over" in new.names())
+        assert new.names()[:2] == ["subscribe", "on_opened"]
+        bench.sockets[0].receive(b"still the old one's")
+        await until(lambda: bench.feed.frames)
+        new.is_taking = True
+        await until(lambda: bench.runner.feed is new)
+        assert not old.closes
+        await until(lambda: old.closes)
+        overlap_ns = bench.clock.monotonic_ns() - bench.runner._current.opened_at_ns
+        assert ROLL.overlap_s <= overlap_ns / NS_PER_S + 0.01 <= ROLL.overlap_s + 0.2
+        assert old.closes[0] == (1000, "renewed")
+        await until(lambda: len(bench.runner.connections) == 1)
+        assert "on_closed" not in bench.feed.names()
+        calls = len(bench.feed.calls)
+        socket.receive(b"the new one's")
+        bench.runner.subscribe("ETH/USD", Channel.TRADES)
+        await until(lambda: new.frames)
+        assert len(bench.feed.calls) == calls
+        assert ("subscribe", "ETH/USD", 1, "") in new.calls
+        assert bench.dials == 2
+
+
+async def test_both_are_shown_and_follow_what_comes_meanwhile() -> None:
+    async with running() as bench:
+        new, _ = await rolling(bench)
+        assert len(bench.runner.connections) == 2
+        bench.runner.subscribe("ETH/USD", Channel.TRADES)
+        for feed in bench.feeds:
+            assert ("subscribe", "ETH/USD", 1, "") in feed.calls
+        bench.runner.serve_cuts(object())
+        assert "serve_cuts" in new.names()
+
+
+async def test_a_second_connection_that_never_gets_ready_is_given_up_and_tried_again() -> None:
+    async with running() as bench:
+        _, socket = await rolling(bench)
+        await until(lambda: socket.closes)
+        assert bench.runner.feed is bench.feed
+        assert not bench.sockets[0].closes
+        await until(lambda: len(bench.sockets) == 3)
+
+
+async def test_a_second_dial_that_fails_leaves_the_first_connection_alone() -> None:
+    async with running() as bench:
+        await bench.open()
+        bench.refusals = [DialFailed("TCP", "refused")]
+        bench.feed.roll_cause = "venue notice"
+        bench.runner._current._tick()
+        await until(lambda: bench.dials == 2)
+        await until(lambda: len(bench.runner.connections) == 1)
+        assert "on_dial_failed" not in bench.feed.names()
+        assert bench.runner.is_open
+
+
+@pytest.mark.proves("ROW-A10")
+async def test_a_line_that_is_cut_meanwhile_leaves_its_topics_to_the_second() -> None:
+    async with running() as bench:
+        new, _ = await rolling(bench)
+        bench.feed.plan("on_closed", NOW)
+        bench.sockets[0].end(1001, "going away")
+        await until(lambda: "on_closed" in bench.feed.names())
+        new.is_taking = True
+        await until(lambda: bench.runner.feed is new)
+        await until(lambda: len(bench.runner.connections) == 1)
+        assert bench.dials == 2
+
+
+async def test_a_line_that_is_cut_while_the_second_is_stuck_is_dialled_again() -> None:
+    async with running() as bench:
+        await rolling(bench)
+        bench.feed.plan("on_closed", NOW)
+        bench.feed.roll_cause = None
+        bench.sockets[0].end()
+        await until(lambda: bench.feed.names().count("on_opened") == 2)
+        assert bench.runner.feed is bench.feed
+
+
+async def test_a_fault_in_taking_over_costs_the_renewal_only() -> None:
+    async with running() as bench:
+
+        def fail(name: str) -> None:
+            if name == "take_over":
+                raise RuntimeError("planted")
+
+        await bench.open()
+        bench.feed.roll_cause = "lifetime"
+        bench.runner._current._tick()
+        bench.feeds[1].on_call = fail
+        await until(lambda: len(bench.sockets) == 2 and bench.sockets[1].closes)
+        assert bench.runner.feed is bench.feed
+        assert not bench.sockets[0].closes
 
 
 @pytest.mark.parametrize(
