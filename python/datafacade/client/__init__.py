@@ -32,23 +32,31 @@ from datafacade.client.errors import (
 from datafacade.client.events import (
     Accepted,
     BookMismatch,
+    CaughtUp,
     ConnectionLost,
+    ConsolidatedQuote,
+    ConsolidatedTop,
     DeliveryChange,
     Draining,
+    Ended,
     Event,
     Gap,
+    Kline,
     Reconnected,
     Refused,
+    Resumed,
+    ResumeLost,
     StreamState,
     Ticker,
     TopOfBook,
     Trade,
 )
 from datafacade.client.following import Following
+from datafacade.client.items import Wish
 from datafacade.client.report import TopicReport
 from datafacade.client.stamp import Flag, Stamp
 from datafacade.client.subscription import Subscription
-from datafacade.client.topic import Channel, Topic
+from datafacade.client.topic import Channel, Position, Topic
 
 __all__ = [
     "TARGET",
@@ -59,25 +67,33 @@ __all__ = [
     "BookMoved",
     "BookNotReady",
     "BookUnverified",
+    "CaughtUp",
     "Channel",
     "Client",
     "ClientError",
     "ConnectionLost",
+    "ConsolidatedQuote",
+    "ConsolidatedTop",
     "DeadlineExceeded",
     "DeliveryChange",
     "Draining",
+    "Ended",
     "Event",
     "Flag",
     "Following",
     "Gap",
     "InvalidRequest",
+    "Kline",
     "Level",
     "NotAuthenticated",
     "NotSupported",
+    "Position",
     "Proof",
     "QuotaExceeded",
     "Reconnected",
     "Refused",
+    "ResumeLost",
+    "Resumed",
     "ServerUnavailable",
     "ServiceFault",
     "SlowReader",
@@ -91,4 +107,5 @@ __all__ = [
     "Trade",
     "UnknownSymbol",
     "VenueFailed",
+    "Wish",
 ]

@@ -56,15 +56,14 @@ class BlockingClient:
         venues: str | Iterable[str],
         symbols: str | Iterable[str],
         channels: str | Iterable[str] = Channel.TRADES,
-        *,
-        allow_unverified: bool = False,
+        **wishes: Any,  # noqa: ANN401  those of Client.subscribe
     ) -> Iterator[Event]:
         """Yield the live events of venues x symbols x channels, as `Client.subscribe`; leaving ends the call.
 
         Raises:
             ClientError: The service is not there, or refuses every item.
         """
-        subscription = self._client.subscribe(venues, symbols, channels, allow_unverified=allow_unverified)
+        subscription = self._client.subscribe(venues, symbols, channels, **wishes)
         try:
             while True:
                 try:

@@ -16,9 +16,10 @@ from datafacade.client.call import Call, Metadata
 from datafacade.client.errors import error_of
 from datafacade.client.events import Event, Trade
 from datafacade.client.following import Callback, Deliver, Following, deliver_books, deliver_trades
+from datafacade.client.items import Wish
 from datafacade.client.stamp import Received
 from datafacade.client.subscription import Subscription, words
-from datafacade.client.topic import Channel
+from datafacade.client.topic import Channel, Position
 from datafacade.v1 import book_pb2, health_pb2, hot_pb2, reference_pb2
 from datafacade.v1.service_pb2_grpc import DataFacadeServiceStub
 
@@ -116,21 +117,57 @@ class Client:
         symbols: str | Iterable[str],
         channels: str | Iterable[str] = Channel.TRADES,
         *,
+        variants: str | Iterable[str] = (),
+        delivery: str = "",
+        interval_ms: int = 0,
         allow_unverified: bool = False,
+        ts_history_start: int = 0,
     ) -> Subscription:
         """Return the live events of venues x symbols x channels; iterate over it.
 
         Args:
             venues: As ``kraken``; empty: every venue that is authoritative.
             symbols: Any known spelling, as ``BTC-USD``, ``BTCUSDT`` or ``XBT/USD``.
-            channels: ``trades``, ``book``, ``top``, ``ticker``.
+            channels: ``trades``, ``book``, ``top``, ``ticker``, ``klines``, ``consolidated``.
+            variants: Kline intervals (``1m``, ``100t``) or book depths (``25``); none: the default.
+            delivery: ``EVERY``, ``LATEST`` or ``INTERVAL``; empty: EVERY for trades and klines, else LATEST.
+            interval_ms: For INTERVAL: at most one update per topic in so long; a book needs a depth then.
             allow_unverified: Whether books without proof may come.
+            ts_history_start: Trades or klines from here on first, ns since 1970 UTC, then live; 0: live only.
 
         Raises:
-            ValueError: No symbol or no channel is named, or there is no such channel.
+            ValueError: No symbol or no channel is named, or there is no such channel or delivery.
         """
-        subscription = Subscription(self._open_call, dice=self._dice, on_close=self._subscriptions.discard)
-        subscription.add(venues, symbols, channels, allow_unverified=allow_unverified)
+        wish = Wish(
+            variants=tuple(words(variants)),
+            delivery=delivery,
+            interval_ms=interval_ms,
+            allow_unverified=allow_unverified,
+            ts_history_start=ts_history_start,
+        )
+        subscription = self._subscription()
+        subscription.add(venues, symbols, channels, wish=wish)
+        self._subscriptions.add(subscription)
+        return subscription
+
+    def resume(
+        self, positions: Iterable[Position], *, delivery: str = "", is_exact_required: bool = False
+    ) -> Subscription:
+        """Go on where another run of this client stood, with what `Subscription.positions` gave there.
+
+        Each record that was missed comes once; what is no longer held is told as a Gap. A book begins
+        with a fresh snapshot, since its levels are gone, and a Gap of cause CLIENT_RESTART tells the hole.
+
+        Args:
+            positions: As they were stored.
+            delivery: As in `subscribe`.
+            is_exact_required: End a topic rather than begin it anew where its position is no longer held.
+
+        Raises:
+            ValueError: There is no position.
+        """
+        subscription = self._subscription()
+        subscription.go_on(positions, Wish(delivery=delivery, is_exact_required=is_exact_required))
         self._subscriptions.add(subscription)
         return subscription
 
@@ -242,6 +279,9 @@ class Client:
         if self._stub is None:
             raise RuntimeError("the client is not open: use `async with Client(...) as client`")
         return self._stub
+
+    def _subscription(self) -> Subscription:
+        return Subscription(self._open_call, dice=self._dice, on_close=self._subscriptions.discard)
 
     def _open_call(self, first: Iterable[hot_pb2.HotSubscribeRequest]) -> Call:
         return Call(self._service, first, silence_s=self._silence_s, metadata=self._metadata)

@@ -6,23 +6,37 @@ from decimal import Decimal, InvalidOperation
 from typing import Literal
 
 from datafacade.client.book import EXACT
-from datafacade.client.events import LOCAL, DeliveryChange, Gap, StreamState, Ticker, TopOfBook, Trade
+from datafacade.client.events import (
+    LOCAL,
+    ConsolidatedQuote,
+    ConsolidatedTop,
+    DeliveryChange,
+    Gap,
+    Kline,
+    StreamState,
+    Ticker,
+    TopOfBook,
+    Trade,
+)
 from datafacade.client.numbers import decimal
 from datafacade.client.stamp import Received, stamp_of
 from datafacade.client.topic import Topic
 from datafacade.client.words import (
+    COMPLETENESS,
     DELIVERY_CAUSE,
     DELIVERY_MODE,
     GAP_CAUSE,
     GAP_SCOPE,
     GAP_STATE,
+    KLINE_STATE,
     SIDE,
     STATE,
     STATE_REASON,
 )
-from datafacade.v1 import hot_pb2, stream_pb2
+from datafacade.v1 import book_pb2, hot_pb2, stream_pb2
 
 _Price = Literal["last_price", "bid_price", "ask_price", "open_24h", "high_24h", "low_24h"]
+_Bar = Literal["open", "high", "low", "close"]
 _Quantity = Literal["last_quantity", "bid_quantity", "ask_quantity"]
 
 
@@ -82,6 +96,57 @@ def ticker_of(update: hot_pb2.Update, received: Received) -> Ticker:
         vwap_24h=_sum(row.vwap_24h),
         change_percent_24h=_sum(row.change_percent_24h),
         trade_count_24h=row.trade_count_24h if row.HasField("trade_count_24h") else None,
+        stamp=stamp_of(update, received),
+    )
+
+
+def kline_of(update: hot_pb2.Update, received: Received) -> Kline:
+    """Return the bar of an update."""
+    row, px = update.kline, update.price_exponent
+
+    def price(name: _Bar) -> Decimal | None:
+        return decimal(getattr(row, name), px) if row.HasField(name) else None
+
+    return Kline(
+        venue=update.venue,
+        symbol=update.symbol,
+        interval=update.variant,
+        ts_open=row.ts_open,
+        ts_close=row.ts_close,
+        open=price("open"),
+        high=price("high"),
+        low=price("low"),
+        close=price("close"),
+        volume=_sum(row.volume),
+        quote_volume=_sum(row.quote_volume),
+        vwap=_sum(row.vwap),
+        taker_buy_volume=_sum(row.taker_buy_volume),
+        trade_count=row.trade_count if row.HasField("trade_count") else None,
+        is_final=KLINE_STATE(row.state) == "FINAL",
+        revision=row.revision,
+        completeness=COMPLETENESS(row.completeness),
+        stamp=stamp_of(update, received),
+    )
+
+
+def consolidated_of(update: hot_pb2.Update, received: Received) -> ConsolidatedTop:
+    """Return the best prices over several venues of an update."""
+    row = update.consolidated_top
+
+    def quote(side: book_pb2.ConsolidatedQuote) -> ConsolidatedQuote:
+        return ConsolidatedQuote(
+            venue=side.venue,
+            price=decimal(side.price, update.price_exponent),
+            quantity=decimal(side.quantity, update.quantity_exponent),
+            ts_event=side.ts_event,
+            ts_recv=side.ts_recv,
+        )
+
+    return ConsolidatedTop(
+        symbol=update.symbol,
+        bid=quote(row.bid) if row.HasField("bid") else None,
+        ask=quote(row.ask) if row.HasField("ask") else None,
+        left_out=tuple((venue.venue, venue.reason) for venue in row.left_out),
         stamp=stamp_of(update, received),
     )
 

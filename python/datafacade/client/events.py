@@ -69,6 +69,57 @@ class Ticker:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Kline:
+    """One bar of trades. The same bar comes again: provisional, then final, then with a higher revision."""
+
+    venue: str
+    symbol: str
+    interval: str  # ``1m``; ``100t``: of 100 trades; ``5v``: of 5 base units; ``1000q``: of 1,000 quote units
+    ts_open: int  # first instant in it, ns since 1970 UTC
+    ts_close: int  # first instant behind it, ns since 1970 UTC; 0: not known yet
+    open: Decimal | None  # quote units; None: no trade
+    high: Decimal | None
+    low: Decimal | None
+    close: Decimal | None
+    volume: Decimal | None  # base units or contracts; None: not given
+    quote_volume: Decimal | None
+    vwap: Decimal | None
+    taker_buy_volume: Decimal | None
+    trade_count: int | None
+    is_final: bool  # closed; else it goes on changing
+    revision: int  # how often the closed bar was issued again
+    completeness: str  # COMPLETE, INCOMPLETE (a gap touches it), UNKNOWN (the venue gives no proof)
+    stamp: Stamp
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether it is closed and holds every trade of its interval."""
+        return self.is_final and self.completeness == "COMPLETE"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsolidatedQuote:
+    """The best price of one side over several venues."""
+
+    venue: str
+    price: Decimal
+    quantity: Decimal
+    ts_event: int  # ns since 1970 UTC; 0: the venue gave none
+    ts_recv: int  # ns since 1970 UTC
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsolidatedTop:
+    """Best bid and best ask over the venues that list a symbol. It may be crossed: venues differ."""
+
+    symbol: str
+    bid: ConsolidatedQuote | None  # None: no venue has one
+    ask: ConsolidatedQuote | None
+    left_out: tuple[tuple[str, str], ...]  # venue and reason
+    stamp: Stamp
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StreamState:
     """A topic changed its state at the venue."""
 
@@ -141,6 +192,39 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Resumed:
+    """A topic goes on exactly behind the last record that was processed; what was missed follows."""
+
+    topic: Topic
+    seq_next: int  # first record that follows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaughtUp:
+    """What was missed, or the history asked for, has come; from here on it is live."""
+
+    topic: Topic
+    seq_next: int  # first live ``seq``
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResumeLost:
+    """The position is no longer held: a Gap and a fresh start follow, or the end."""
+
+    topic: Topic
+    seq_oldest: int  # oldest ``seq`` that is still held; 0: none
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """A topic is not followed any more."""
+
+    topic: Topic
+    reason: str
+    message: str  # remote text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
     """One item of a subscription is not served; the rest goes on."""
 
@@ -154,7 +238,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionLost:
-    """The call to the service broke; mirrors are dropped, and it is tried again."""
+    """The call to the service broke; it is tried again, and goes on where it stood."""
 
     reason: str
     retry_in_s: float
@@ -162,7 +246,7 @@ class ConnectionLost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reconnected:
-    """The call runs again; what was missed follows as gaps, topic by topic."""
+    """The call runs again; each topic is resumed, or tells what was missed as a gap."""
 
     attempt: int  # from 1
     down_s: float
@@ -180,11 +264,17 @@ Event = (
     | Book
     | TopOfBook
     | Ticker
+    | Kline
+    | ConsolidatedTop
     | StreamState
     | Gap
     | BookMismatch
     | DeliveryChange
     | Accepted
+    | Resumed
+    | CaughtUp
+    | ResumeLost
+    | Ended
     | Refused
     | ConnectionLost
     | Reconnected

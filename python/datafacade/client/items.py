@@ -3,20 +3,44 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Final
 
 from datafacade.client.backoff import Backoff
 from datafacade.client.errors import ClientError
-from datafacade.client.topic import Channel, Topic, channel_number, channel_of
-from datafacade.v1 import hot_pb2
+from datafacade.client.topic import Channel, Position, Topic, channel_number, channel_of
+from datafacade.v1 import hot_pb2, types_pb2
 
 ITEMS_PER_REQUEST: Final = 200  # some 20 KB; the service takes 64 KiB
 RENEW_FIRST_S: Final = 0.05
 RENEW_MAX_S: Final = 15.0
+DELIVERIES: Final = ("", "EVERY", "LATEST", "INTERVAL")
 SETTLED_S: Final = 60.0  # a renewal that held for so long was a good one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """How the topics of one `add` are to come."""
+
+    variants: tuple[str, ...] = ()  # kline intervals, book depths; none: the channel's default
+    delivery: str = ""  # EVERY, LATEST, INTERVAL; "": EVERY for trades and klines, LATEST for the rest
+    interval_ms: int = 0  # for INTERVAL: at most one update per topic in so long
+    allow_unverified: bool = False  # books without proof may come
+    ts_history_start: int = 0  # trades and klines from here on first, ns since 1970 UTC; 0: none
+    is_exact_required: bool = False  # end rather than begin anew where a position is no longer held
+
+    def __post_init__(self) -> None:
+        """Refuse what no service takes.
+
+        Raises:
+            ValueError: An unknown delivery, or an interval without INTERVAL.
+        """
+        if self.delivery not in DELIVERIES:
+            raise ValueError(f"unknown delivery {self.delivery!r}: expected EVERY, LATEST or INTERVAL")
+        if (self.delivery == "INTERVAL") != (self.interval_ms > 0):
+            raise ValueError("expected interval_ms with delivery INTERVAL, and only then")
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -26,7 +50,7 @@ class Item:
     venue: str  # "": every venue that is authoritative
     symbol: str  # in any spelling
     channel: Channel
-    allow_unverified: bool
+    wish: Wish
     handle: int  # of the `add` that brought it
     subscription_id: int
     backoff: Backoff  # of its renewals
@@ -34,6 +58,8 @@ class Item:
     is_renewing: bool = False
     refusal: ClientError | None = None
     topics: set[Topic] = field(default_factory=set)  # accepted
+    positions: Sequence[Position] = ()  # to go on from in the next request
+    has_history: bool = False  # it has come already
 
     @property
     def is_hopeless(self) -> bool:
@@ -42,12 +68,20 @@ class Item:
 
     def message(self) -> hot_pb2.Subscription:
         """Return the contract's form."""
+        wish = self.wish
+        is_history_due = not (self.has_history or self.positions)
         return hot_pb2.Subscription(
             subscription_id=self.subscription_id,
             venues=[self.venue] if self.venue else [],
             symbols=[self.symbol],
             channels=[channel_number(self.channel)],
-            allow_unverified=self.allow_unverified,
+            variants=wish.variants,
+            delivery=types_pb2.DeliveryMode.Value(f"DELIVERY_MODE_{wish.delivery or 'UNSPECIFIED'}"),
+            interval_ms=wish.interval_ms,
+            allow_unverified=wish.allow_unverified,
+            ts_history_start=wish.ts_history_start if is_history_due else 0,
+            resume=[_message(position) for position in self.positions],
+            require_exact_resume=wish.is_exact_required and bool(self.positions),
         )
 
     def renewal_s(self, now: float) -> float:
@@ -73,8 +107,7 @@ class Items:
         venues: Iterable[str],
         symbols: Iterable[str],
         channels: Iterable[str],
-        *,
-        allow_unverified: bool,
+        wish: Wish,
     ) -> list[Item]:
         """Add the cross product under one handle.
 
@@ -90,7 +123,7 @@ class Items:
                 venue=venue,
                 symbol=symbol,
                 channel=channel,
-                allow_unverified=allow_unverified,
+                wish=wish,
                 handle=handle,
                 subscription_id=next(self._ids),
                 backoff=Backoff(self._dice, first_s=RENEW_FIRST_S, max_s=RENEW_MAX_S),
@@ -136,6 +169,19 @@ class Items:
     def __iter__(self) -> Iterator[Item]:
         """Yield all items in the order of their ids."""
         return iter(list(self._by_id.values()))
+
+
+def _message(position: Position) -> types_pb2.Position:
+    """Return the contract's form of a position."""
+    topic = position.topic
+    return types_pb2.Position(
+        venue=topic.venue,
+        symbol=topic.symbol,
+        channel=channel_number(topic.channel),
+        variant=topic.variant,
+        epoch=position.epoch,
+        seq=position.seq,
+    )
 
 
 def requests_of(items: Iterable[Item], request_ids: Iterator[int]) -> Iterator[hot_pb2.HotSubscribeRequest]:

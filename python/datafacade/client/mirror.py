@@ -55,6 +55,10 @@ class Mirror:
         self._parts.clear()
         self.proof = self._counted()
 
+    def forget_parts(self) -> None:
+        """Forget a snapshot that is not whole: what follows begins with it anew."""
+        self._parts.clear()
+
     def on_snapshot(self, update: hot_pb2.Update) -> bool:
         """Take a snapshot or a part of one; tell whether the book was swapped.
 
@@ -169,8 +173,9 @@ class Mirror:
     def _check_link(self, update: hot_pb2.Update) -> None:
         """Check that the venue's numbers join up, where the venue has such numbers."""
         last = self._venue_sequence
-        if last is None or self._venue in CHAIN_LESS or not update.HasField("venue_sequence_previous"):
-            return
+        is_linked = update.HasField("venue_sequence_previous") and not update.variant
+        if last is None or self._venue in CHAIN_LESS or not is_linked:
+            return  # a window of levels tells only the changes in it
         self.links_checked += 1
         previous, number = update.venue_sequence_previous, update.venue_sequence
         if previous == last:

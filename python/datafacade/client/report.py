@@ -22,6 +22,7 @@ class TopicReport:
     gaps: int = 0  # announced or noticed, of any scope
     skipped: int = 0  # records that delivery LATEST or INTERVAL left out
     duplicates: int = 0  # records that came again and were ignored
+    resumes: int = 0  # lost calls after which it went on exactly behind its position
     mismatches: int = 0  # mirrors found wrong and dropped
     hashes_checked: int = 0  # checkpoints compared with the mirror
     links_checked: int = 0  # links of the venue's chain followed

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from random import Random
 from types import TracebackType
 from typing import Final, Self
@@ -13,12 +14,20 @@ from datafacade.client.backoff import Backoff
 from datafacade.client.book import Book
 from datafacade.client.call import Call
 from datafacade.client.errors import ClientError, refusal_of
-from datafacade.client.events import BookMismatch, ConnectionLost, Draining, Event, Reconnected, Refused
+from datafacade.client.events import (
+    BookMismatch,
+    ConnectionLost,
+    Draining,
+    Ended,
+    Event,
+    Reconnected,
+    Refused,
+)
 from datafacade.client.follower import Follower
-from datafacade.client.items import Item, Items, requests_of
+from datafacade.client.items import Item, Items, Wish, requests_of
 from datafacade.client.report import TopicReport
 from datafacade.client.stamp import Received
-from datafacade.client.topic import Channel, Topic, channel_from_number
+from datafacade.client.topic import Channel, Position, Topic, channel_from_number
 from datafacade.v1 import hot_pb2, stream_pb2
 
 SETTLED_S: Final = 5.0  # a call that lived so long was a good one
@@ -27,10 +36,11 @@ OpenCall = Callable[[Iterable[hot_pb2.HotSubscribeRequest]], Call]
 
 
 class Subscription:
-    """Iterate over it: trades, books, tops, tickers, states, gaps, in order. The client closes it at its end.
+    """Iterate over it: trades, books, tops, klines, states, gaps, in order. The client closes it at its end.
 
     Nothing is read ahead: a slow loop slows this call, it does not fill memory. A call that breaks is opened
-    again with growing waits; what was missed is told as `Gap`, and books begin with a fresh snapshot.
+    again with growing waits, and each topic goes on exactly behind the last record that was processed, also
+    when the service was started anew; what the service no longer holds is told as `Gap`.
 
     Example:
         >>> async for event in client.subscribe("kraken", ["BTC-USD"], ["book"]):  # doctest: +SKIP
@@ -65,16 +75,23 @@ class Subscription:
         symbols: str | Iterable[str],
         channels: str | Iterable[str],
         *,
+        wish: Wish | None = None,
         allow_unverified: bool = False,
     ) -> int:
         """Follow more, in the running call; return a handle for `remove`.
 
+        Args:
+            venues: As ``kraken``; empty: every venue that is authoritative.
+            symbols: Any known spelling.
+            channels: As ``trades``.
+            wish: How they are to come; None: the service's defaults.
+            allow_unverified: Whether books without proof may come; or say it in ``wish``.
+
         Raises:
             ValueError: No symbol or no channel is named, or there is no such channel.
         """
-        added = self._items.add(
-            words(venues), words(symbols), words(channels), allow_unverified=allow_unverified
-        )
+        wish = wish or Wish(allow_unverified=allow_unverified)
+        added = self._items.add(words(venues), words(symbols), words(channels), wish)
         if self._call is not None:
             for request in requests_of(added, self._request_ids):
                 self._call.outbox.put(request)
@@ -89,6 +106,32 @@ class Subscription:
             ended = [item.subscription_id for item in removed]
             request = hot_pb2.HotSubscribeRequest(request_id=next(self._request_ids), unsubscribe=ended)
             self._call.outbox.put(request)
+
+    def go_on(self, positions: Iterable[Position], wish: Wish | None = None) -> None:
+        """Follow the topics of another run's `positions`, each behind where it stood.
+
+        Raises:
+            ValueError: There is no position.
+        """
+        for position in positions:
+            topic = position.topic
+            made = replace(wish or Wish(), variants=(topic.variant,) if topic.variant else ())
+            [item] = self._items.add([topic.venue], [topic.symbol], [topic.channel], made)
+            follower = self._followers[topic] = Follower(topic)
+            follower.stand_at(position)
+            item.topics.add(topic)
+            item.positions = [one for one in (follower.position,) if one is not None]
+        if not self._followers:
+            raise ValueError("expected at least one position")
+
+    @property
+    def positions(self) -> list[Position]:
+        """Where each topic stands, by topic: what `Client.resume` in another run goes on from.
+
+        Taken in the loop body they name the records up to the event in hand.
+        """
+        found = (follower.position for _, follower in sorted(self._followers.items()))
+        return [position for position in found if position is not None]
 
     @property
     def reports(self) -> list[TopicReport]:
@@ -151,6 +194,8 @@ class Subscription:
         loop = asyncio.get_running_loop()
         if self._call is None:
             await asyncio.sleep(self._wait_s)
+            for item in self._items:
+                item.positions = self._positions_of(item)
             self._items.forget_answers()
             self._call = self._open_call(list(requests_of(self._items, self._request_ids)))
             self._opened_at = loop.time()
@@ -224,15 +269,27 @@ class Subscription:
         item = self._items.get(status.subscription_id)
         if item is None:
             return  # removed or renewed meanwhile
-        if status.phase == stream_pb2.SUBSCRIPTION_PHASE_ACCEPTED:
-            item.topics.add(topic)
-            self._owners[topic] = item
-            follower = self._followers.get(topic)
-            if follower is None:
-                follower = self._followers[topic] = Follower(topic)
-            yield from follower.accept(status, epoch)
-        elif status.phase == stream_pb2.SUBSCRIPTION_PHASE_REJECTED:
+        if status.phase == stream_pb2.SUBSCRIPTION_PHASE_REJECTED:
             yield self._refused(item, topic, status)
+            return
+        item.topics.add(topic)
+        self._owners[topic] = item
+        follower = self._followers.get(topic)
+        if follower is None:
+            follower = self._followers[topic] = Follower(topic)
+        match status.phase:
+            case stream_pb2.SUBSCRIPTION_PHASE_ACCEPTED:
+                yield from follower.accept(status, epoch)
+            case stream_pb2.SUBSCRIPTION_PHASE_RESUMED:
+                yield from follower.resume(status)
+            case stream_pb2.SUBSCRIPTION_PHASE_RESUME_LOST:
+                yield from follower.lose_position(status, epoch)
+            case stream_pb2.SUBSCRIPTION_PHASE_CAUGHT_UP:
+                item.has_history = True
+                yield from follower.catch_up(status)
+            case stream_pb2.SUBSCRIPTION_PHASE_ENDED:
+                item.topics.discard(topic)
+                yield Ended(topic=topic, reason=status.reason, message=status.message)
 
     def _refused(self, item: Item, topic: Topic, status: stream_pb2.SubscriptionStatus) -> Refused:
         symbol = status.requested_symbol or item.symbol
@@ -243,11 +300,19 @@ class Subscription:
             symbol=symbol,
             suggestions=status.suggestions,
         )
-        item.refusal = refusal
-        if refusal.is_retried:
+        if item.positions:  # the service does not know that place: begin anew, the hole is told then
+            item.positions = ()
+            for follower in self._followers_of(item):
+                follower.forget()
             self._renew(item)
-        elif (hopeless := self._items.first_refusal) is not None:
-            raise hopeless
+        elif refusal.is_retried:
+            item.refusal = refusal
+            self._renew(item)
+        else:
+            item.refusal = refusal
+            hopeless = self._items.first_refusal
+            if hopeless is not None:
+                raise hopeless
         return Refused(
             venue=refusal.venue,
             requested_symbol=symbol,
@@ -256,6 +321,16 @@ class Subscription:
             message=refusal.message,
             suggestions=refusal.suggestions,
         )
+
+    def _positions_of(self, item: Item) -> Sequence[Position]:
+        """Return where the topics of an item stand; what was never followed has what it was given."""
+        if not item.topics:
+            return item.positions
+        found = (follower.position for follower in self._followers_of(item))
+        return [position for position in found if position is not None]
+
+    def _followers_of(self, item: Item) -> list[Follower]:
+        return [self._followers[topic] for topic in sorted(item.topics) if topic in self._followers]
 
     def _renew(self, item: Item) -> None:
         """Subscribe an item anew after a while; until then what its old subscription says is passed over."""
@@ -271,6 +346,7 @@ class Subscription:
             if call is None or call is not self._call or self._items.get(item.subscription_id) is not item:
                 return
             item.refusal = None
+            item.positions = ()
             request_id = next(self._request_ids)
             request = hot_pb2.HotSubscribeRequest(
                 request_id=request_id, unsubscribe=[old], subscribe=[item.message()]

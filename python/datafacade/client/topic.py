@@ -33,18 +33,28 @@ class Topic(NamedTuple):
         return f"{self.venue}:{self.symbol}/{self.channel}{variant}"
 
 
+class Position(NamedTuple):
+    """The last record of a topic that was processed: where to go on. Plain values, so it can be stored."""
+
+    topic: Topic
+    epoch: int  # start of the publisher, unix seconds
+    seq: int  # 0: nothing of this epoch was processed yet
+
+
 _SHORT = {
     "book": Channel.BOOK_L2,
     "l2": Channel.BOOK_L2,
     "top": Channel.TOP_OF_BOOK,
     "bbo": Channel.TOP_OF_BOOK,
+    "bars": Channel.KLINES,
+    "consolidated": Channel.CONSOLIDATED_TOP,
 }
 _NUMBERS = {channel: types_pb2.Channel.Value(f"CHANNEL_{channel.name}") for channel in Channel}
 _CHANNELS = {number: channel for channel, number in _NUMBERS.items()}
 
 
 def channel_of(name: str) -> Channel:
-    """Return the channel of that name; ``book``, ``l2``, ``top`` and ``bbo`` are known too.
+    """Return the channel of that name, or of a short one: ``book``, ``top``, ``bars``, ``consolidated``.
 
     Raises:
         ValueError: There is no such channel.

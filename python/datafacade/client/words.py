@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from google.protobuf.descriptor import EnumDescriptor
 
-from datafacade.v1 import health_pb2, reference_pb2, stream_pb2, types_pb2
+from datafacade.v1 import health_pb2, market_pb2, reference_pb2, stream_pb2, types_pb2
 
 
 class Words:
@@ -28,6 +28,7 @@ class Words:
 
 
 BREAKER = Words(health_pb2.BreakerState.DESCRIPTOR)
+COMPLETENESS = Words(market_pb2.Completeness.DESCRIPTOR)
 DELIVERY_CAUSE = Words(stream_pb2.DeliveryCause.DESCRIPTOR)
 DELIVERY_MODE = Words(types_pb2.DeliveryMode.DESCRIPTOR)
 GAP_CAUSE = Words(stream_pb2.GapCause.DESCRIPTOR)
@@ -37,6 +38,7 @@ HEALTH_STATUS = Words(health_pb2.HealthStatus.DESCRIPTOR)
 INSTRUMENT_STATUS = Words(reference_pb2.InstrumentStatus.DESCRIPTOR)
 INSTRUMENT_TYPE = Words(reference_pb2.InstrumentType.DESCRIPTOR)
 INTEGRITY = Words(types_pb2.Integrity.DESCRIPTOR)
+KLINE_STATE = Words(market_pb2.KlineState.DESCRIPTOR)
 LATENCY_STAGE = Words(health_pb2.LatencyStage.DESCRIPTOR)
 RECOMMENDATION = Words(health_pb2.Recommendation.DESCRIPTOR)
 SIDE = Words(types_pb2.Side.DESCRIPTOR)

@@ -18,6 +18,7 @@ from datafacade.client import (
     InvalidRequest,
     Reconnected,
     Refused,
+    Resumed,
     ServerUnavailable,
     StreamState,
     Subscription,
@@ -252,6 +253,52 @@ async def test_a_server_that_restarts_is_found_again_and_its_books_begin_anew() 
         book = await found
         assert (book.stamp.epoch, book.best_bid) == (EPOCH + 9, (Decimal(9), Decimal(2)))
         assert subscription.reports[0].gaps == 1
+
+
+async def test_a_call_that_breaks_is_resumed_exactly_where_it_stood() -> None:
+    async with served() as (server, client), client.subscribe("kraken", "BTC-USD") as subscription:
+        call, first = await opened(server, subscription)
+        assert not first.subscribe[0].resume
+        call.send(trade(1, 1))
+        await until(subscription, Trade)
+        stored = subscription.positions
+        call.fail(grpc.StatusCode.UNAVAILABLE)
+        resumed = asyncio.ensure_future(until(subscription, Resumed))
+        again = await server.service.call()
+        item = (await again.request()).subscribe[0]
+        [position] = item.resume
+        assert (position.symbol, position.epoch, position.seq) == ("BTC-USD", EPOCH, 1)
+        again.send(status("RESUMED", item.subscription_id, seq_next=2, channel=TRADES), trade(2, 2))
+        assert (await resumed).seq_next == 2
+        assert (await until(subscription, Trade)).trade_id == 2
+        report = subscription.reports[0]
+        assert (report.gaps, report.duplicates, report.resumes) == (0, 0, 1)
+    async with served() as (server, client), client.resume(stored) as subscription:
+        waiting = asyncio.ensure_future(until(subscription, Trade))
+        call = await server.service.call()
+        item = (await call.request()).subscribe[0]
+        assert [(one.venue, one.seq) for one in item.resume] == [("kraken", 1)]
+        call.send(status("RESUMED", item.subscription_id, seq_next=2, channel=TRADES), trade(2, 2))
+        assert (await waiting).trade_id == 2
+
+
+async def test_a_refused_position_is_given_up_and_the_hole_is_told() -> None:
+    async with served() as (server, client), client.subscribe("kraken", "BTC-USD") as subscription:
+        call, _ = await opened(server, subscription)
+        call.send(trade(7, 1))
+        await until(subscription, Trade)
+        call.fail(grpc.StatusCode.UNAVAILABLE)
+        gap = asyncio.ensure_future(until(subscription, Gap))
+        again = await server.service.call()
+        item = (await again.request()).subscribe[0]
+        assert item.resume
+        refused = status("REJECTED", item.subscription_id, reason="INVALID_REQUEST", channel=TRADES)
+        again.send(refused)
+        renewed = (await again.request()).subscribe[0]
+        assert not renewed.resume
+        again.send(status("ACCEPTED", renewed.subscription_id, seq_next=12, channel=TRADES))
+        told = await gap
+        assert (told.cause, told.seq_first, told.seq_last) == ("CONNECTION_LOST", 8, 11)
 
 
 async def test_silence_counts_as_a_lost_connection() -> None:

@@ -11,7 +11,7 @@ from datafacade.client import words
 from datafacade.client.backoff import Backoff
 from datafacade.client.contiguity import Contiguity, Place
 from datafacade.client.errors import UnknownSymbol, VenueFailed
-from datafacade.client.items import ITEMS_PER_REQUEST, Items, requests_of
+from datafacade.client.items import ITEMS_PER_REQUEST, Items, Wish, requests_of
 from datafacade.client.subscription import words as as_list
 from datafacade.client.topic import Channel, Topic, channel_from_number, channel_number, channel_of
 from datafacade.v1 import types_pb2
@@ -84,7 +84,9 @@ def test_numbers_are_judged_as_a_naive_list_judges_them(seq_next: int, seqs: lis
 
 def test_items_are_the_cross_product_once_each() -> None:
     items = Items(Random(1))
-    added = items.add(["kraken", "okx"], ["BTC-USD", "BTC-USD"], ["book", "trades"], allow_unverified=True)
+    added = items.add(
+        ["kraken", "okx"], ["BTC-USD", "BTC-USD"], ["book", "trades"], Wish(allow_unverified=True)
+    )
     assert [(item.venue, item.channel) for item in added] == list(
         itertools.product(["kraken", "okx"], [Channel.BOOK_L2, Channel.TRADES])
     )
@@ -98,7 +100,7 @@ def test_items_are_the_cross_product_once_each() -> None:
 
 def test_without_venues_an_item_asks_for_all() -> None:
     items = Items(Random(1))
-    items.add([], ["BTC-USD"], ["top"], allow_unverified=False)
+    items.add([], ["BTC-USD"], ["top"], Wish())
     [request] = requests_of(items, itertools.count(1))
     assert list(request.subscribe[0].venues) == []
 
@@ -106,13 +108,16 @@ def test_without_venues_an_item_asks_for_all() -> None:
 @pytest.mark.parametrize(("symbols", "channels"), [([], ["book"]), (["BTC-USD"], [])])
 def test_asking_for_nothing_is_an_error(symbols: list[str], channels: list[str]) -> None:
     with pytest.raises(ValueError, match="at least one"):
-        Items(Random(1)).add(["kraken"], symbols, channels, allow_unverified=False)
+        Items(Random(1)).add(["kraken"], symbols, channels, Wish())
 
 
 def test_many_items_are_cut_into_requests_of_less_than_64_kib() -> None:
     items = Items(Random(1))
     items.add(
-        ["coinbase"], [f"VERYLONGNAME{number}-USD" for number in range(450)], ["book"], allow_unverified=True
+        ["coinbase"],
+        [f"VERYLONGNAME{number}-USD" for number in range(450)],
+        ["book"],
+        Wish(allow_unverified=True),
     )
     requests = list(requests_of(items, itertools.count(1)))
     assert [len(request.subscribe) for request in requests] == [ITEMS_PER_REQUEST, ITEMS_PER_REQUEST, 50]
@@ -121,7 +126,7 @@ def test_many_items_are_cut_into_requests_of_less_than_64_kib() -> None:
 
 def test_hope_ends_when_each_item_is_refused_for_good() -> None:
     items = Items(Random(1))
-    one, other = items.add(["kraken"], ["A-B", "C-D"], ["book"], allow_unverified=False)
+    one, other = items.add(["kraken"], ["A-B", "C-D"], ["book"], Wish())
     one.refusal = UnknownSymbol("no A-B")
     assert items.first_refusal is None
     other.refusal = VenueFailed("later")
@@ -134,7 +139,7 @@ def test_hope_ends_when_each_item_is_refused_for_good() -> None:
 
 def test_a_renewed_item_has_a_new_id_and_the_old_one_is_unknown() -> None:
     items = Items(Random(1))
-    [item] = items.add(["kraken"], ["BTC-USD"], ["book"], allow_unverified=False)
+    [item] = items.add(["kraken"], ["BTC-USD"], ["book"], Wish())
     old = items.renumber(item)
     assert items.get(old) is None
     assert items.get(item.subscription_id) is item
@@ -143,7 +148,7 @@ def test_a_renewed_item_has_a_new_id_and_the_old_one_is_unknown() -> None:
 
 
 def test_renewals_wait_longer_each_time_and_forget_after_a_good_while() -> None:
-    [item] = Items(Random(1)).add(["kraken"], ["BTC-USD"], ["book"], allow_unverified=False)
+    [item] = Items(Random(1)).add(["kraken"], ["BTC-USD"], ["book"], Wish())
     waits = [item.renewal_s(now=100.0) for _ in range(9)]
     assert waits[-1] > 20 * waits[0]
     assert item.renewal_s(now=10_000.0) <= 0.05
