@@ -1,5 +1,6 @@
 """The Rust core as Python sees it. Checked against the built module by stubtest."""
 
+from os import PathLike
 from typing import Any, Literal, TypeAlias, final
 
 __all__ = [
@@ -9,6 +10,7 @@ __all__ = [
     "Edge",
     "Feed",
     "Hub",
+    "Journal",
     "PositionAhead",
     "PositionLost",
     "decode_instruments",
@@ -178,6 +180,7 @@ class Feed:
         figures: list[tuple[str, int]] | None = None,
         is_replay: bool = False,
         report_every: int = 0,
+        klines: list[str] | None = None,
     ) -> Feed: ...
     def add_instruments(self, body: bytes) -> int: ...
     def adopt_instruments(self, old: Feed) -> int: ...
@@ -211,6 +214,38 @@ class Feed:
 
 def decode_instruments(venue: str, product: str, body: bytes) -> list[dict[str, Any]]: ...
 def parse_variant(channel: int, variant: str) -> str: ...
+
+@final
+class Journal:
+    """The disk-backed ring of updates: written by a thread of its own, read by whoever resumes."""
+
+    def __new__(
+        cls,
+        hub: Hub,
+        dir: str | PathLike[str],
+        *,
+        clock: Clock,
+        epoch: int,
+        bytes_max: int = 536870912,
+        age_ms: int = 3600000,
+    ) -> Journal: ...
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+    def ranges(
+        self, venue: str, symbol: str, channel: int, variant: str
+    ) -> list[tuple[int, int, int]]: ...
+    def read(
+        self,
+        venue: str,
+        symbol: str,
+        channel: int,
+        variant: str,
+        *,
+        epoch: int,
+        seq_after: int,
+        bytes_max: int = 262144,
+    ) -> tuple[bytes, int]: ...
+    def stats(self) -> dict[str, Any]: ...
 
 @final
 class Call:

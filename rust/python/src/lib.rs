@@ -8,6 +8,7 @@ mod edge;
 mod feed;
 mod hub;
 mod instruments;
+mod journal;
 mod records;
 
 /// The Rust core of datafacade.
@@ -23,4 +24,6 @@ mod _core {
     use crate::hub::{PositionAhead, PositionLost, PyCuts, PyHub};
     #[pymodule_export]
     use crate::instruments::decode_instruments;
+    #[pymodule_export]
+    use crate::journal::PyJournal;
 }
