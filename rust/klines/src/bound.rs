@@ -58,18 +58,20 @@ impl Scaled {
         sum.mantissa >= self.mantissa
     }
 
-    /// Rounds up where the bound has digits behind those of the sums; what 128 bits do not hold is never reached.
     #[cold]
     fn scale(&mut self, exponent: i8) {
-        let shift = i32::from(self.bound.exponent) - i32::from(exponent);
-        let bound = i128::from(self.bound.mantissa);
-        let power = 10_i128.checked_pow(shift.unsigned_abs());
-        self.exponent = exponent;
-        self.mantissa = match power {
-            Some(power) if shift >= 0 => bound.checked_mul(power).unwrap_or(i128::MAX),
-            Some(power) => bound / power + i128::from(bound % power > 0),
-            None if shift >= 0 => i128::MAX,
-            None => i128::from(bound > 0),
-        };
+        (self.exponent, self.mantissa) = (exponent, scaled(self.bound, exponent));
+    }
+}
+
+/// Returns the least mantissa at an exponent that reaches a bound; what 128 bits do not hold is never reached.
+pub fn scaled(bound: Decimal, exponent: i8) -> i128 {
+    let shift = i32::from(bound.exponent) - i32::from(exponent);
+    let bound = i128::from(bound.mantissa);
+    match 10_i128.checked_pow(shift.unsigned_abs()) {
+        Some(power) if shift >= 0 => bound.checked_mul(power).unwrap_or(i128::MAX),
+        Some(power) => bound / power + i128::from(bound % power > 0),
+        None if shift >= 0 => i128::MAX,
+        None => i128::from(bound > 0),
     }
 }

@@ -6,6 +6,7 @@
 //! `docs/klines.md`.
 
 mod bar;
+pub mod batch;
 mod bound;
 mod by_time;
 mod by_trades;
@@ -27,4 +28,22 @@ pub enum KlineError {
     /// A quantity below 0.
     #[error("quantity below 0")]
     NegativeQuantity,
+    /// Columns of one batch are not equally long.
+    #[error("columns are not equally long")]
+    Lengths,
+    /// A row is not in order of time.
+    #[error("row {row} is not in order of time")]
+    Unsorted {
+        /// The row, from 0.
+        row: usize,
+    },
+    /// A bar does not lie in one interval, or is not aligned to it.
+    #[error("row {row} does not lie in one interval")]
+    Straddles {
+        /// The row, from 0.
+        row: usize,
+    },
+    /// More empty intervals than one call fills.
+    #[error("too many empty intervals")]
+    TooMany,
 }
