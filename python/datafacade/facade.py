@@ -10,6 +10,7 @@ from datafacade.clock import Clock
 from datafacade.config import Config
 from datafacade.hot.book import Books
 from datafacade.hot.health import venue_health
+from datafacade.hot.journal import Journal
 from datafacade.hot.listing import list_instruments
 from datafacade.hot.ports import Hub
 from datafacade.hot.reader import HubReader
@@ -32,7 +33,15 @@ class DataFacade:
     """
 
     def __init__(
-        self, *, config: Config, tier: HotTier, hub: Hub, reader: HubReader, clock: Clock, epoch: int
+        self,
+        *,
+        config: Config,
+        tier: HotTier,
+        hub: Hub,
+        reader: HubReader,
+        clock: Clock,
+        epoch: int,
+        journal: Journal | None = None,
     ) -> None:
         self.config = config
         self.tier = tier
@@ -40,6 +49,7 @@ class DataFacade:
         self.reader = reader
         self.clock = clock
         self.epoch = epoch
+        self.journal = journal
         self.is_draining = False
         self._started_at = clock.monotonic_ns()
         self._books = Books(tier, hub=hub, reader=reader, clock=clock, scale=config.service.timers.scale)

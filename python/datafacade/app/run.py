@@ -28,10 +28,12 @@ from datafacade.serve.grpcio_edge import GrpcioServer
 from datafacade.serve.handlers import Handlers
 from datafacade.serve.handlers import path as method_path
 from datafacade.serve.lifecycle import Lifecycle, Ready, Server
-from datafacade.serve.subscriptions import Subscriptions
+from datafacade.serve.resume import CHUNK_BYTES, Resume
+from datafacade.serve.subscriptions import Limits, Subscriptions
 from datafacade.types import Channel, Topic
 
 LISTED_WITHIN_S: Final = 5.0  # then the service is ready, with the venues that are
+CREDIT_SHARE: Final = 4  # part of what a stream may be owed that a replay may fill
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 EdgeName = Literal["rust", "grpcio"]
@@ -106,10 +108,7 @@ async def run_service(
     server = config.service.server
     address = (host or server.host, server.port if port is None else port)
     facade = Factory(config).create_data_facade()
-    subscriptions = Subscriptions(
-        facade.tier, hub=facade.hub, clock=facade.clock, instruments_max=server.instruments_max
-    )
-    handlers = Handlers(facade, subscriptions)
+    handlers = Handlers(facade, _subscriptions(facade))
     made: Server = (
         _rust_edge(facade, handlers, address, dev=dev, insecure_public=insecure_public)
         if edge == "rust"
@@ -176,6 +175,19 @@ def _on_signals(stop: Callable[[], None]) -> Iterator[None]:
     finally:
         for number in SIGNALS:
             loop.remove_signal_handler(number)
+
+
+def _subscriptions(facade: DataFacade) -> Subscriptions:
+    server, owed_max = facade.config.service.server, facade.config.service.hub.owed_bytes_max
+    limits = Limits(
+        instruments_max=server.instruments_max,
+        topics_max=server.topics_max,
+        streams_max=server.streams_max,
+        credit_bytes=owed_max // CREDIT_SHARE,
+    )
+    chunk_bytes = min(CHUNK_BYTES, owed_max // CREDIT_SHARE)
+    resume = Resume(facade.hub, epoch=facade.epoch, journal=facade.journal, chunk_bytes=chunk_bytes)
+    return Subscriptions(facade.tier, hub=facade.hub, clock=facade.clock, limits=limits, resume=resume)
 
 
 def _rust_edge(

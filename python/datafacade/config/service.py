@@ -98,7 +98,9 @@ class Server:
     metadata_bytes_max: Bytes = 16 * 2**10
     calls_queued_max: Count = 4_096
     streams_per_connection_max: Count = 128
-    instruments_max: Count = 500  # topics of one stream
+    instruments_max: Count = 500  # of one stream
+    topics_max: Count = 4_000  # of one stream: instruments times channels and variants
+    streams_max: Count = 512  # of all clients
     unary_timeout_sec: Seconds = 10.0
     first_message_sec: Seconds = 5.0  # of a stream
     blocked_write_sec_max: Seconds = 10.0

@@ -125,7 +125,7 @@ class EdgeServer:
         try:
             async with asyncio.TaskGroup() as tasks:
                 loop.add_reader(self._edge.fd(), self._fetch, tasks)
-                await loop.create_future()  # for ever
+                await self._handlers.run()  # for ever
         finally:
             loop.remove_reader(self._edge.fd())
 

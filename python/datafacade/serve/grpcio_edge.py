@@ -83,7 +83,7 @@ class GrpcioServer(grpc.GenericRpcHandler):
 
     async def run(self) -> None:
         """Serve until cancelled."""
-        await asyncio.get_running_loop().create_future()
+        await self._handlers.run()
 
     def figures(self) -> health_pb2.EdgeHealth | None:
         """Return nothing: this server counts nothing."""

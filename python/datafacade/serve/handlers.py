@@ -99,6 +99,10 @@ class Handlers:
         """Forget a stream that has ended."""
         self._subscriptions.closed(subscriber)
 
+    async def run(self) -> None:
+        """Carry out what takes longer than its request, until cancelled."""
+        await self._subscriptions.run()
+
     # Methods
 
     async def _l2_book(self, request: bytes) -> Answer:

@@ -67,7 +67,9 @@ async def test_one_stream_carries_all_channels_of_several_venues_in_order(bench:
         lambda: all(reader.payloads(kind, venue) for kind in kinds for venue in ("binance", "kraken"))
     )
     assert {status.phase for status in reader.statuses()} == {ACCEPTED}
-    assert {status.delivery for status in reader.statuses()} == {types_pb2.DELIVERY_MODE_EVERY}
+    modes = {u.channel: u.subscription_status.delivery for u in reader.payloads("subscription_status")}
+    latest = types_pb2.DELIVERY_MODE_LATEST
+    assert modes == {TRADES: types_pb2.DELIVERY_MODE_EVERY, BOOK: latest, TOP: latest, TICKER: latest}
     by_topic: dict[tuple[str, str, int], list[int]] = {}
     for update in reader.updates:
         position_only = update.HasField("checkpoint") or update.HasField("heartbeat") or update.flags & 2
@@ -128,11 +130,7 @@ async def test_one_pair_too_many_is_refused_per_item_and_the_call_lives_on(bench
 @pytest.mark.parametrize(
     "fields",
     [
-        {"delivery": types_pb2.DELIVERY_MODE_LATEST},
-        {"delivery": types_pb2.DELIVERY_MODE_INTERVAL, "interval_ms": 100},
         {"ts_history_start": 1},
-        {"resume": [types_pb2.Position(venue="kraken", symbol="BTC-USD", epoch=1, seq=1)]},
-        {"require_exact_resume": True},
         {"filter": hot_pb2.Filter()},
     ],
 )
@@ -172,6 +170,11 @@ async def test_a_subscription_without_items_ends_the_call(
         {"channels": [99]},
         {"venues": ["mtgox"]},
         {"delivery": 9},
+        {"delivery": types_pb2.DELIVERY_MODE_LATEST},  # trades are never conflated
+        {"delivery": types_pb2.DELIVERY_MODE_INTERVAL, "interval_ms": 100},
+        {"channels": [TICKER], "delivery": types_pb2.DELIVERY_MODE_INTERVAL, "interval_ms": 9},
+        {"channels": [BOOK], "delivery": types_pb2.DELIVERY_MODE_INTERVAL, "interval_ms": 100},
+        {"channels": [TICKER], "interval_ms": 100},
         {"variants": ["25"]},
         {"channels": [BOOK], "variants": ["7"]},
         {"channels": [KLINES], "variants": ["2w"]},
