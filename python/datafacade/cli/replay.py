@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,14 +24,25 @@ def replay(
     checkpoint_every: Annotated[
         int, typer.Option(min=0, help="Describe each book after every N applied updates; 0: never.")
     ] = 0,
+    klines: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="INTERVAL",
+            help="Make klines of the trades, as 1m, 5s, 1h or 100t (by trades); may be given several times.",
+        ),
+    ] = None,
 ) -> None:
-    """Replay a capture and say what came of it: books, proofs, trades.
+    """Replay a capture and say what came of it: books, proofs, trades, klines.
 
     The same capture gives the same answer on any machine: all times come from the file.
 
     Examples:
       datafacade replay session.dfcap.zst
       datafacade replay session.dfcap.zst --json --checkpoint-every 1000
+      datafacade replay session.dfcap.zst --json --klines 1m
+
+    Klines: the complete ones only, each as open (ms), open, high, low, close, volume, quote volume, trades
+    and the volume that takers bought. Of several intervals each name tells its own: binance:BTC-USDT/5m.
 
     Exit codes: 0 replayed (a cut file too, with a warning), 2 it is no capture or cannot be replayed.
     """
@@ -38,7 +50,7 @@ def replay(
     from datafacade.hot.replay import ReplayError, replay_file
 
     try:
-        report, is_cut = replay_file(file, checkpoint_every=checkpoint_every)
+        report, is_cut = replay_file(file, checkpoint_every=checkpoint_every, klines=klines or [])
     except (NotACapture, ReplayError) as error:
         raise UsageError(str(error)) from None
     if is_cut:
@@ -51,6 +63,8 @@ def replay(
     console.print(_books(report["books"]))
     if report["trades"]:
         console.print(_trades(report["trades"]))
+    if report.get("klines"):
+        console.print(_klines(report["klines"]))
 
 
 def _books(books: Mapping[str, Mapping[str, Any]]) -> Table:
@@ -88,4 +102,16 @@ def _trades(trades: Mapping[str, Mapping[str, Any]]) -> Table:
         table.add_row(
             Text(clean(key), style="bold"), f"{tally['count']:,}", tally["quantity"], tally["vwap"], missing
         )
+    return table
+
+
+def _klines(klines: Mapping[str, list[list[Any]]]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, header_style="dim")
+    table.add_column("complete klines of", no_wrap=True)
+    for name in ("opens (UTC)", "open", "high", "low", "close", "volume", "trades"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for key, rows in klines.items():
+        for open_ms, *prices, volume, _, count, _ in rows:
+            opens = datetime.fromtimestamp(open_ms / 1000, UTC)
+            table.add_row(Text(clean(key)), f"{opens:%Y-%m-%d %H:%M:%S}", *prices, volume, f"{count:,}")
     return table

@@ -4,16 +4,16 @@ Timers are off, commands are not executed, time is the file's: the same file giv
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_EVEN, Context, Decimal, localcontext
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
-from datafacade._core import Clock, Feed, Hub
+from datafacade._core import Clock, Feed, Hub, parse_variant
 from datafacade.hot.capture import CaptureReader, NotACapture, Record
-from datafacade.v1 import hot_pb2, types_pb2
+from datafacade.v1 import hot_pb2, market_pb2, types_pb2
 
 TAKE_BYTES: Final = 1 << 22
 DRAIN_EVERY: Final = 256  # frames between two looks at the published trades
@@ -22,6 +22,10 @@ VWAP_STEP: Final = Decimal("0.00000001")
 INSTRUMENT_PATHS: Final = ("exchangeInfo", "instruments", "AssetPairs", "products")
 VENUES_WITHOUT_TRADE_COUNT: Final = frozenset({"okx"})  # its ids jump legally
 EXACT: Final = Context(prec=60, rounding=ROUND_HALF_EVEN)
+
+# open_ms, open, high, low, close, volume, quote volume, trades, volume that takers bought
+KlineRow = list[int | str]
+Klines = dict[tuple[int, int], KlineRow]  # by open and by the seq of the first trade
 
 
 class ReplayError(Exception):
@@ -72,6 +76,7 @@ class Line:
     is_open: bool = True
     has_depth: bool = False
     trades: dict[str, TradeTally] = field(default_factory=dict)
+    klines: dict[tuple[str, str], Klines] = field(default_factory=dict)  # by symbol and variant
 
 
 class Replay:
@@ -80,11 +85,16 @@ class Replay:
     Args:
         created_ns: The capture's ``created_ns``; its seconds are the epoch.
         checkpoint_every: Describe each book after every this many updates; 0: never.
+        klines: Intervals or bar types, as ``1m``, of which klines are made of all trades.
+
+    Raises:
+        ReplayError: There are no such klines.
     """
 
-    def __init__(self, created_ns: int, *, checkpoint_every: int = 0) -> None:
+    def __init__(self, created_ns: int, *, checkpoint_every: int = 0, klines: Sequence[str] = ()) -> None:
         self._created_ns = created_ns
         self._checkpoint_every = checkpoint_every
+        self._klines = kline_variants(klines)
         self._clock = Clock.manual(created_ns)
         self._lines: dict[int, Line] = {}
         self._order: list[Line] = []
@@ -144,7 +154,7 @@ class Replay:
                     owners[key], books[key] = line, book
             for symbol, tally in line.trades.items():
                 merge(trades.setdefault(f"{line.venue}:{symbol}", TradeTally()), tally)
-        return {
+        report: dict[str, Any] = {
             "frames": self._frames,
             "errors": errors,
             "books": dict(sorted(books.items())),
@@ -152,6 +162,22 @@ class Replay:
                 key: tally.report(has_gaps=key.split(":")[0] not in VENUES_WITHOUT_TRADE_COUNT)
                 for key, tally in sorted(trades.items())
             },
+        }
+        if self._klines:
+            report["klines"] = self._kline_report()
+        return report
+
+    def _kline_report(self) -> dict[str, list[KlineRow]]:
+        """Return the complete klines, oldest first; the variant stands in the name if there are several."""
+        all_klines: dict[str, Klines] = {}
+        for line in self._order:
+            for (symbol, variant), klines in line.klines.items():
+                name = (
+                    f"{line.venue}:{symbol}" if len(self._klines) == 1 else f"{line.venue}:{symbol}/{variant}"
+                )
+                all_klines.setdefault(name, {}).update(klines)
+        return {
+            name: [rows[key] for key in sorted(rows)] for name, rows in sorted(all_klines.items()) if rows
         }
 
     def _open(self, record: Record) -> None:
@@ -187,6 +213,7 @@ class Replay:
                 epoch=epoch,
                 is_replay=True,
                 report_every=self._checkpoint_every,
+                klines=list(self._klines),
             )
         except ValueError as error:
             raise ReplayError(str(error)) from error
@@ -223,18 +250,24 @@ class Replay:
             if symbol in line.trades:
                 continue
             line.trades[symbol] = TradeTally()
-            line.hub.attach(
-                line.subscriber,
-                line.venue,
-                symbol,
-                types_pb2.CHANNEL_TRADES,
-                "",
-                start="next",
-                wall_ns=wall_ns,
-                request_id=0,
-                subscription_id=0,
-                requested_symbol=symbol,
-            )
+            self._attach(line, symbol, types_pb2.CHANNEL_TRADES, "", wall_ns)
+            for variant in self._klines:
+                self._attach(line, symbol, types_pb2.CHANNEL_KLINES, variant, wall_ns)
+
+    @staticmethod
+    def _attach(line: Line, symbol: str, channel: int, variant: str, wall_ns: int) -> None:
+        line.hub.attach(
+            line.subscriber,
+            line.venue,
+            symbol,
+            channel,
+            variant,
+            start="next",
+            wall_ns=wall_ns,
+            request_id=0,
+            subscription_id=0,
+            requested_symbol=symbol,
+        )
 
     def _drain(self, line: Line) -> None:
         while True:
@@ -245,7 +278,9 @@ class Replay:
                 count_update(line, update)
 
 
-def replay_file(path: Path, *, checkpoint_every: int = 0) -> tuple[dict[str, Any], bool]:
+def replay_file(
+    path: Path, *, checkpoint_every: int = 0, klines: Sequence[str] = ()
+) -> tuple[dict[str, Any], bool]:
     """Replay a capture; return its report and whether the file was cut.
 
     Raises:
@@ -254,7 +289,7 @@ def replay_file(path: Path, *, checkpoint_every: int = 0) -> tuple[dict[str, Any
         OSError: The file cannot be read.
     """
     reader = CaptureReader(path)
-    replay = Replay(reader.created_ns, checkpoint_every=checkpoint_every)
+    replay = Replay(reader.created_ns, checkpoint_every=checkpoint_every, klines=klines)
     with localcontext(EXACT):
         for record in reader:
             try:
@@ -286,8 +321,24 @@ def learn_depth(line: Line, text: bytes) -> None:
         line.has_depth = True
 
 
+def kline_variants(texts: Sequence[str]) -> tuple[str, ...]:
+    """Return the canonical texts of kline variants, each once.
+
+    Raises:
+        ReplayError: There are no such klines.
+    """
+    try:
+        return tuple(dict.fromkeys(parse_variant(types_pb2.CHANNEL_KLINES, text) for text in texts))
+    except ValueError:
+        raise ReplayError(f"expected klines as 1s, 5m, 1h or 100t, received {', '.join(texts)}") from None
+
+
 def count_update(line: Line, update: hot_pb2.Update) -> None:
-    """Count a published trade, or a hole between two."""
+    """Count a published trade, or a hole between two, or keep a kline."""
+    if update.channel == types_pb2.CHANNEL_KLINES:
+        if update.WhichOneof("payload") == "kline":
+            keep_kline(line.klines.setdefault((update.symbol, update.variant), {}), update)
+        return
     tally = line.trades[update.symbol]
     match update.WhichOneof("payload"):
         case "trade":
@@ -296,6 +347,21 @@ def count_update(line: Line, update: hot_pb2.Update) -> None:
             tally.add(update.trade.trade_id, price, quantity)
         case "gap":
             tally.missing += update.gap.count
+
+
+def keep_kline(klines: Klines, update: hot_pb2.Update) -> None:
+    """Keep a final kline that no gap touches; a later issue of the same one replaces it."""
+    kline = update.kline
+    if kline.state != market_pb2.KLINE_STATE_FINAL:
+        return
+    key = (kline.ts_open, kline.trades_seq_first)
+    if kline.completeness == market_pb2.COMPLETENESS_INCOMPLETE:
+        klines.pop(key, None)
+        return
+    prices = (kline.open, kline.high, kline.low, kline.close)
+    texts = [plain(Decimal(price).scaleb(update.price_exponent)) for price in prices]
+    sums = (kline.volume, kline.quote_volume, kline.trade_count, kline.taker_buy_volume)
+    klines[key] = [kline.ts_open // 1_000_000, *texts, *sums]
 
 
 def merge(into: TradeTally, tally: TradeTally) -> None:

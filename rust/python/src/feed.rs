@@ -29,9 +29,10 @@ type Commands<'py> = PyResult<Option<Vec<Bound<'py, PyTuple>>>>;
 ///     figures: Figures of FAULTS 1.3 by name, times in milliseconds (`liveness_ms`, `ack_ms`, ...).
 ///     is_replay: Timers off; every topic that shows up is followed.
 ///     report_every: Make a book report after every this many updates; 0: never.
+///     klines: Variants of klines that a replay makes of all trades.
 ///
 /// Raises:
-///     ValueError: An unknown product or figure.
+///     ValueError: An unknown product, figure or variant.
 #[pyclass(frozen, name = "Feed", module = "datafacade._core")]
 pub(crate) struct PyFeed {
     feed: Mutex<Feed>,
@@ -41,7 +42,7 @@ pub(crate) struct PyFeed {
 #[pymethods]
 impl PyFeed {
     #[new]
-    #[pyo3(signature = (*, venue, product, hub, clock, epoch, seed = 0, figures = None, is_replay = false, report_every = 0))]
+    #[pyo3(signature = (*, venue, product, hub, clock, epoch, seed = 0, figures = None, is_replay = false, report_every = 0, klines = None))]
     #[expect(clippy::too_many_arguments, reason = "keyword-only in Python")]
     fn py_new(
         venue: &str,
@@ -53,9 +54,13 @@ impl PyFeed {
         figures: Option<Vec<(String, i64)>>,
         is_replay: bool,
         report_every: u64,
+        klines: Option<Vec<String>>,
     ) -> PyResult<Self> {
         let product = find_product(venue, product)?;
         let mut config = FeedConfig { is_replay, report_every, ..FeedConfig::new(product, epoch, seed) };
+        for text in klines.unwrap_or_default() {
+            config.klines.push(find_variant(Channel::Klines as u8, &text)?.1);
+        }
         for (name, value) in figures.unwrap_or_default() {
             if !config.set(&name, value) {
                 return Err(PyValueError::new_err(format!("unknown figure {name:?}")));
@@ -361,6 +366,7 @@ fn stats_dict<'py>(py: Python<'py>, feed: &Feed) -> PyResult<Bound<'py, PyDict>>
         ("book_messages", stats.book_messages),
         ("trades", stats.trades),
         ("trade_gaps", stats.trade_gaps),
+        ("klines_refused", stats.klines_refused),
         ("duplicates", stats.duplicates),
         ("refusals", stats.refusals),
         ("notices", stats.notices),
