@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
-import hashlib
 import ssl
 import struct
 import subprocess
@@ -22,8 +20,8 @@ from datafacade.types import Closed, CloseReason
 from datafacade.venues.dial import dial, tls_context
 from datafacade.venues.keepalive import KeepaliveFigures
 from datafacade.venues.socket import SocketLimits, VenueSocket
+from tests.integration.service.peer import frame, raw_venue
 
-Peer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 LIMITS = SocketLimits(
     message_bytes_max=2**20,
     read_buffer_bytes=2**20,
@@ -49,53 +47,6 @@ async def open_socket(port: int, limits: SocketLimits = LIMITS) -> VenueSocket:
 async def venue(handler: Callable[[ServerConnection], Awaitable[None]]) -> AsyncIterator[int]:
     async with serve(handler, "127.0.0.1", 0, compression=None, max_size=None) as server:
         yield next(iter(server.sockets)).getsockname()[1]
-
-
-@contextlib.asynccontextmanager
-async def raw_venue(peer: Peer, *, upgrades: bool = True) -> AsyncIterator[int]:
-    """Serve bytes: such a peer may break every rule."""
-    serving: set[asyncio.Task[None] | None] = set()
-
-    async def serve_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        serving.add(asyncio.current_task())
-        try:
-            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-                if upgrades:
-                    await upgrade(reader, writer)
-                await peer(reader, writer)
-            writer.close()
-            with contextlib.suppress(ConnectionError):
-                await writer.wait_closed()
-        except asyncio.CancelledError:
-            writer.transport.abort()
-
-    server = await asyncio.start_server(serve_one, "127.0.0.1", 0)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
-        for task in serving:
-            if task is not None:
-                task.cancel()
-                await asyncio.wait([task])
-
-
-async def upgrade(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    request = (await reader.readuntil(b"\r\n\r\n")).decode()
-    key = next(line.split(": ")[1] for line in request.split("\r\n") if line.startswith("Sec-WebSocket-Key"))
-    digest = hashlib.sha1(f"{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11".encode()).digest()  # noqa: S324  RFC 6455
-    accept = base64.b64encode(digest).decode()
-    writer.write(
-        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        + f"Sec-WebSocket-Accept: {accept}\r\n\r\n".encode()
-    )
-
-
-def frame(payload: bytes, *, opcode: int = 1, fin: bool = True, bits: int = 0) -> bytes:
-    head = bytes([(0x80 if fin else 0) | bits | opcode])
-    if len(payload) < 126:
-        return head + bytes([len(payload)]) + payload
-    return head + b"\x7f" + struct.pack("!Q", len(payload)) + payload
 
 
 async def read_all(socket: VenueSocket) -> list[bytes]:
