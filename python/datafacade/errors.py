@@ -355,6 +355,37 @@ class AddressTaken(FacadeError):
 
 
 @dataclass(eq=False)
+class DataDirInUse(FacadeError):
+    """Another service uses the data directory."""
+
+    recovery: ClassVar[str] = "stop that service, or give this one another --data-dir (none: memory only)"
+
+    path: str
+    pid: int  # 0: it did not say
+
+    @property
+    def message(self) -> str:
+        """Name the directory and who has it."""
+        holder = f"pid {self.pid}" if self.pid else "another process"
+        return f"data directory {self.path} is in use by {holder}"
+
+
+@dataclass(eq=False)
+class DataDirUnusable(FacadeError):
+    """The data directory cannot be made, read or written."""
+
+    recovery: ClassVar[str] = "choose another with --data-dir (none: memory only)"
+
+    path: str
+    problem: str
+
+    @property
+    def message(self) -> str:
+        """Name the file and the problem."""
+        return f"data directory cannot be used: {self.path}: {self.problem}"
+
+
+@dataclass(eq=False)
 class RecordingFailed(FacadeError):
     """A capture could not be written."""
 

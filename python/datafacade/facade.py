@@ -15,6 +15,7 @@ from datafacade.hot.listing import list_instruments
 from datafacade.hot.ports import Hub
 from datafacade.hot.reader import HubReader
 from datafacade.hot.tier import STARTS, HotTier
+from datafacade.store.keeper import Keeper
 from datafacade.types import CONSOLIDATED, Channel, Topic
 from datafacade.v1 import book_pb2, health_pb2, hot_pb2, reference_pb2
 
@@ -41,7 +42,7 @@ class DataFacade:
         reader: HubReader,
         clock: Clock,
         epoch: int,
-        journal: Journal | None = None,
+        keeper: Keeper | None = None,
     ) -> None:
         self.config = config
         self.tier = tier
@@ -49,11 +50,13 @@ class DataFacade:
         self.reader = reader
         self.clock = clock
         self.epoch = epoch
-        self.journal = journal
+        self.keeper = keeper
+        self.journal: Journal | None = None if keeper is None else keeper.journal
         self.is_draining = False
         self._started_at = clock.monotonic_ns()
         self._books = Books(tier, hub=hub, reader=reader, clock=clock, scale=config.service.timers.scale)
         self._running: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
         self._is_ready = asyncio.Event()
         self.edge_figures: EdgeFigures = lambda: None
 
@@ -66,6 +69,9 @@ class DataFacade:
             listed_within_s: Wait no longer than this, seconds; venues that are not known then go on trying.
         """
         self.reader.start()
+        if self.keeper is not None:
+            self.keeper.start()
+            self._watching = asyncio.create_task(self.keeper.watch(), name="keeper")
         self._running = asyncio.create_task(self.tier.run(), name="hot tier")
         listed = asyncio.ensure_future(self.tier.wait_listed())
         try:
@@ -89,6 +95,11 @@ class DataFacade:
             await asyncio.wait([self._running])
             self.reader.stop()
             self._running = None
+        if self._watching is not None and self.keeper is not None:
+            self._watching.cancel()
+            await asyncio.wait([self._watching])
+            self._watching = None
+            await self.keeper.stop()
 
     async def wait_failed(self) -> None:
         """Wait until a part of the service fails as it never should.
@@ -143,6 +154,7 @@ class DataFacade:
             is_draining=self.is_draining,
             venues=rows,
             edge=self.edge_figures(),
+            warnings=[] if self.keeper is None else self.keeper.warnings(),
         )
         limits = answer.limits
         service = self.config.service

@@ -8,9 +8,9 @@ from functools import partial
 from random import Random, SystemRandom
 from typing import Final, cast
 
-from datafacade._core import Clock, Feed, Hub
+from datafacade._core import Clock, Feed, Hub, Journal
 from datafacade.config import Config, FeedEndpoint, Venue
-from datafacade.errors import ConfigError
+from datafacade.errors import ConfigError, DataDirUnusable
 from datafacade.facade import DataFacade
 from datafacade.guard.breaker import Breaker
 from datafacade.guard.budget import Budget, RestBudgets
@@ -23,6 +23,8 @@ from datafacade.hot.recorder import CaptureFile, ConnectionRecorder
 from datafacade.hot.roll import RollFigures
 from datafacade.hot.tier import HotTier, VenueLine
 from datafacade.observe.latency import FailureRatio, Latency
+from datafacade.store.datadir import DataDir
+from datafacade.store.keeper import Keeper
 from datafacade.types import FeedKey
 from datafacade.venues.catalog import VENUES
 from datafacade.venues.dial import dial, tls_context
@@ -45,20 +47,22 @@ class Factory:
         self._random = SystemRandom() if seed is None else Random(seed)  # noqa: S311  jitter, no secrets
 
     def create_data_facade(
-        self, *, epoch: int | None = None, capture: CaptureFile | None = None
+        self, *, epoch: int | None = None, capture: CaptureFile | None = None, data: DataDir | None = None
     ) -> DataFacade:
         """Return a facade that is not started yet; make it inside a running event loop.
 
         Args:
-            epoch: Number of this start of the publisher, unix seconds; None: now.
+            epoch: Number of this start of the publisher, unix seconds; None: that of ``data``, else now.
             capture: Where the sessions are recorded; None: nowhere.
+            data: Where what outlives the process is kept, opened and closed by the caller; None: memory only.
 
         Raises:
             ConfigError: A streaming venue is not one that we speak, or lacks an endpoint.
+            DataDirUnusable: The data directory cannot be read.
         """
         config = self._config
         clock = Clock.real()
-        epoch = epoch or clock.wall_ns() // NS_PER_S
+        epoch = epoch or (clock.wall_ns() // NS_PER_S if data is None else data.epoch)
         bounds = config.service.hub
         hub = Hub(
             epoch=epoch,
@@ -70,7 +74,31 @@ class Factory:
         builder = _Builder(config, hub=hub, clock=clock, epoch=epoch, random=self._random, capture=capture)
         venues = {name: builder.venue(name, venue) for name, venue in config.hot_venues().items()}
         tier = HotTier(venues, hub=hub, clock=clock, config=config)
-        return DataFacade(config=config, tier=tier, hub=hub, reader=HubReader(hub), clock=clock, epoch=epoch)
+        return DataFacade(
+            config=config,
+            tier=tier,
+            hub=hub,
+            reader=HubReader(hub),
+            clock=clock,
+            epoch=epoch,
+            keeper=None if data is None else _keeper(data, config, hub=hub, clock=clock),
+        )
+
+
+def _keeper(data: DataDir, config: Config, *, hub: Hub, clock: Clock) -> Keeper:
+    bounds = config.service.hub
+    try:
+        journal = Journal(
+            hub,
+            data.journal,
+            clock=clock,
+            epoch=data.epoch,
+            bytes_max=bounds.journal_bytes,
+            age_ms=int(bounds.journal_sec * MS_PER_S),
+        )
+    except OSError as error:
+        raise DataDirUnusable(str(data.journal), str(error.strerror)) from error
+    return Keeper(journal)
 
 
 class _Builder:

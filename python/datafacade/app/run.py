@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import importlib.resources
 import ipaddress
+import os
 import resource
 import signal
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, Literal, cast
@@ -16,10 +19,10 @@ import uvloop
 from google.protobuf.internal import api_implementation
 
 from datafacade._core import Edge, Hub
-from datafacade.app.build import Factory
+from datafacade.app.build import NS_PER_S, Factory
 from datafacade.clock import SystemClock
 from datafacade.config import Config
-from datafacade.errors import ConfigError
+from datafacade.errors import AddressTaken, ConfigError, DataDirInUse
 from datafacade.facade import DataFacade
 from datafacade.hot.recorder import CaptureFile
 from datafacade.observe.log import configure
@@ -30,6 +33,7 @@ from datafacade.serve.handlers import path as method_path
 from datafacade.serve.lifecycle import Lifecycle, Ready, Server
 from datafacade.serve.resume import CHUNK_BYTES, Resume
 from datafacade.serve.subscriptions import Limits, Subscriptions
+from datafacade.store.datadir import DataDir, place
 from datafacade.types import Channel, Topic
 
 LISTED_WITHIN_S: Final = 5.0  # then the service is ready, with the venues that are
@@ -44,6 +48,7 @@ def serve(
     *,
     host: str | None = None,
     port: int | None = None,
+    data_dir: str | None = None,
     edge: EdgeName = "rust",
     dev: bool = False,
     insecure_public: bool = False,
@@ -59,6 +64,7 @@ def serve(
                 config,
                 host=host,
                 port=port,
+                data_dir=data_dir,
                 edge=edge,
                 dev=dev,
                 insecure_public=insecure_public,
@@ -85,6 +91,7 @@ async def run_service(
     *,
     host: str | None = None,
     port: int | None = None,
+    data_dir: str | None = None,
     edge: EdgeName = "rust",
     dev: bool = False,
     insecure_public: bool = False,
@@ -96,6 +103,7 @@ async def run_service(
         config: What ``load_config`` returned.
         host: Address to listen on; None: as configured.
         port: Its port, 0: a free one; None: as configured.
+        data_dir: Where what outlives the process is kept, ``none``: nowhere; None: as configured.
         edge: ``rust``, or ``grpcio`` for the reference server (loopback only).
         dev: Serve reflection too (loopback only).
         insecure_public: Accept an address that others can reach although there is no TLS, no authentication.
@@ -104,10 +112,28 @@ async def run_service(
     Raises:
         AddressTaken: Another program listens there.
         ConfigError: The configuration names what does not exist, or an address that may not be listened on.
+        DataDirInUse, DataDirUnusable: The data directory is not to be had.
     """
     server = config.service.server
     address = (host or server.host, server.port if port is None else port)
-    facade = Factory(config).create_data_facade()
+    with contextlib.ExitStack() as opened:
+        data = _data_dir(config, data_dir, address)
+        if data is not None:
+            opened.callback(data.close)
+        facade = Factory(config).create_data_facade(data=data)
+        await _serve(facade, address, edge=edge, dev=dev, insecure_public=insecure_public, ready=ready)
+
+
+async def _serve(
+    facade: DataFacade,
+    address: tuple[str, int],
+    *,
+    edge: EdgeName,
+    dev: bool,
+    insecure_public: bool,
+    ready: Ready | None,
+) -> None:
+    config = facade.config
     handlers = Handlers(facade, _subscriptions(facade))
     made: Server = (
         _rust_edge(facade, handlers, address, dev=dev, insecure_public=insecure_public)
@@ -115,7 +141,7 @@ async def run_service(
         else _grpcio_edge(facade, handlers, address)
     )
     lifecycle = Lifecycle(
-        facade, made, listed_within_s=config.scaled(LISTED_WITHIN_S), drain_s=server.drain_sec
+        facade, made, listed_within_s=config.scaled(LISTED_WITHIN_S), drain_s=config.service.server.drain_sec
     )
     with _on_signals(lifecycle.request_stop):
         await lifecycle.run(ready)
@@ -162,6 +188,35 @@ async def record(
                     await stop.wait()
         finally:
             await facade.shutdown()
+
+
+def _data_dir(config: Config, chosen: str | None, address: tuple[str, int]) -> DataDir | None:
+    """Open the data directory of this run.
+
+    Raises:
+        AddressTaken: Another service has the directory and the address too.
+        DataDirInUse, DataDirUnusable: It is not to be had.
+    """
+    path = place(chosen or config.service.data.dir, os.environ)
+    if path is None:
+        return None
+    try:
+        return DataDir.open(path, now_s=SystemClock().wall_ns() // NS_PER_S)
+    except DataDirInUse as error:
+        if _is_taken(address):
+            raise AddressTaken(f"{address[0]}:{address[1]}") from error
+        raise
+
+
+def _is_taken(address: tuple[str, int]) -> bool:
+    family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(address)
+        except OSError as error:
+            return error.errno == errno.EADDRINUSE
+    return False
 
 
 @contextlib.contextmanager

@@ -34,6 +34,12 @@ def serve(
     port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="Port, 50051 by default; 0: a free one.")
     ] = None,
+    data_dir: Annotated[
+        str | None,
+        typer.Option(
+            "--data-dir", metavar="DIR", help="Journal and ledger, kept over restarts; none: memory only."
+        ),
+    ] = None,
     edge: Annotated[EdgeName, typer.Option(help="The server; grpcio is the reference.")] = EdgeName.RUST,
     dev: Annotated[bool, typer.Option("--dev", help="Serve reflection, for grpcurl.")] = False,
     insecure_public: Annotated[
@@ -45,12 +51,17 @@ def serve(
 
     Logs are JSON lines on stderr; once requests are answered, stdout says where.
 
+    What clients resume from after a crash is kept in a data directory that one service uses at a time:
+    --data-dir, else data.dir of service.yaml, else DATAFACADE_DATA_DIR, else the user's state directory
+    ($XDG_STATE_HOME/datafacade, or ~/.local/state/datafacade).
+
     Examples:
       datafacade serve                      # the real venues
       datafacade serve --port 0 --dev       # a free port, with reflection
       datafacade serve --config ./config    # own venues.yaml, service.yaml
 
-    Exit codes: 0 stopped in order, 1 the port is taken, 2 the configuration is wrong (file, line, key).
+    Exit codes: 0 stopped in order, 1 the port or the data directory cannot be had, 2 the configuration is
+    wrong (file, line, key).
     """
     from datafacade.config import load_config
 
@@ -70,6 +81,7 @@ def serve(
         settings,
         host=host,
         port=port,
+        data_dir=data_dir,
         edge=edge.value,
         dev=dev,
         insecure_public=insecure_public,

@@ -5,7 +5,7 @@ in the folder that ``--config`` names. Keys that such a file leaves out keep the
 """
 
 from datafacade.config.load import FILES, load_config
-from datafacade.config.service import Feeding, Hot, HubBounds, Log, Server, Service, Timers, Warm
+from datafacade.config.service import Data, Feeding, Hot, HubBounds, Log, Server, Service, Timers, Warm
 from datafacade.config.sources import Cache, DataSources, Pit, ProviderRules
 from datafacade.config.tree import Config
 from datafacade.config.upstream import (
@@ -26,6 +26,7 @@ __all__ = [
     "Cache",
     "Circuits",
     "Config",
+    "Data",
     "DataSources",
     "FeedEndpoint",
     "Feeding",

@@ -85,6 +85,8 @@ class HubBounds:
     ring_sec: Seconds = 60.0
     owed_bytes_max: Bytes = 4 * 2**20  # per subscriber
     lag_sec_max: Seconds = 30.0  # per subscriber
+    journal_bytes: Annotated[int, Field(ge=2**20, le=2**40)] = 512 * 2**20  # on disk, all topics together
+    journal_sec: Seconds = 3_600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
@@ -107,6 +109,14 @@ class Server:
     keepalive_sec: Seconds = 10.0
     keepalive_timeout_sec: Seconds = 5.0
     drain_sec: Seconds = 8.0  # between SIGTERM and the end of the last stream
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class Data:
+    """What outlives the process: the journal, the ledger of completeness, the number of the last start."""
+
+    dir: Text | None = None  # "none": memory only; None: DATAFACADE_DATA_DIR, else the user's state directory
+    coverage_days: Annotated[int, Field(ge=1, le=3_660)] = 30  # that Coverage looks back
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
@@ -135,5 +145,6 @@ class Service:
     warm: Warm = field(default_factory=Warm)
     hub: HubBounds = field(default_factory=HubBounds)
     server: Server = field(default_factory=Server)
+    data: Data = field(default_factory=Data)
     timers: Timers = field(default_factory=Timers)
     log: Log = field(default_factory=Log)

@@ -71,7 +71,11 @@ def write_config(
     dump(folder / "venues.yaml", {"version": 1, "allow_private_upstream": True, "venues": venues})
     sections = dict(service or {})
     hot = {"venues": list(venues), **sections.pop("hot", {})}
-    dump(folder / "service.yaml", {"version": 1, "timers": {"scale": scale}, "hot": hot, **sections})
+    data = {"dir": str(folder / "data")}
+    dump(
+        folder / "service.yaml",
+        {"version": 1, "timers": {"scale": scale}, "data": data, "hot": hot, **sections},
+    )
     if not spares_dials:
         packaged = Path(__file__).resolve().parents[3] / "python/datafacade/config/defaults/rate_limits.yaml"
         limits = yaml.safe_load(packaged.read_text(encoding="utf-8"))

@@ -147,7 +147,7 @@ def write_config(folder: Path, ports: dict[str, Any]) -> Path:
     folder.mkdir()
     tree |= {"allow_private_upstream": True, "venues": venues}
     (folder / "venues.yaml").write_text(yaml.safe_dump(tree), encoding="utf-8")
-    service = {"version": 1, "hot": {"venues": list(venues)}}
+    service = {"version": 1, "hot": {"venues": list(venues)}, "data": {"dir": "none"}}
     (folder / "service.yaml").write_text(yaml.safe_dump(service), encoding="utf-8")
     return folder
 

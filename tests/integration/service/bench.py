@@ -57,7 +57,8 @@ def simulated(
             running[name] = section | {"feeds": feeds}
     venues["venues"] = running
     hot = {"venues": list(running)} | (service or {}).get("hot", {})
-    sections = {"version": 1, "timers": {"scale": scale}} | (service or {}) | {"hot": hot}
+    data = {"dir": str(folder / "data")}
+    sections = {"version": 1, "timers": {"scale": scale}, "data": data} | (service or {}) | {"hot": hot}
     folder.mkdir(exist_ok=True)
     (folder / "venues.yaml").write_text(yaml.safe_dump(venues), encoding="utf-8")
     (folder / "service.yaml").write_text(yaml.safe_dump(sections), encoding="utf-8")

@@ -68,7 +68,14 @@ def test_each_error_has_its_status_and_details(
 
 def test_the_table_knows_every_error_that_a_caller_can_meet() -> None:
     assert {type(example[0]) for example in EXAMPLES} == set(TABLE)
-    inside = {errors.ConfigError, errors.DialFailed, errors.AddressTaken, errors.RecordingFailed}
+    inside = {
+        errors.ConfigError,
+        errors.DialFailed,
+        errors.AddressTaken,
+        errors.DataDirInUse,
+        errors.DataDirUnusable,
+        errors.RecordingFailed,
+    }
     assert set(FacadeError.__subclasses__()) == set(TABLE) | inside
 
 

@@ -50,9 +50,8 @@ async def staged(seed: int) -> AsyncIterator[Stage]:
         config = folder / "config"
         config.mkdir()
         (config / "venues.yaml").write_text(venues_yaml(ports["venues"]), encoding="utf-8")
-        service = await stack.enter_async_context(
-            running("service", "datafacade.cli.main", "serve", "--config", str(config), "--port", "0")
-        )
+        words = ("--config", str(config), "--data-dir", str(folder / "data"), "--port", "0")
+        service = await stack.enter_async_context(running("service", "datafacade.cli.main", "serve", *words))
         target = (await service.first_line()).removeprefix(SERVING).split(",")[0]
         remark(f"the service is ready at {target}")
         yield Stage(target=target, children=(simulator, service), log=log)

@@ -1,0 +1,93 @@
+"""The service and its data directory, judged from outside the process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import grpc
+
+from datafacade._core import Clock, Hub, Journal
+from datafacade.sim.settings import SimulatorSettings
+from datafacade.sim.simulator import Simulator
+from datafacade.v1 import hot_pb2
+from tests.integration.service.bench import Bench, Reader, simulated, spawn
+
+TRADES = 1
+GRACE_NS = 50_000_000
+
+
+@contextlib.asynccontextmanager
+async def simulator(folder: Path) -> AsyncIterator[Simulator]:
+    """Run the simulator of two venues, with a configuration that points at it."""
+    settings = SimulatorSettings(seed=5, products=("kraken/spot", "binance/spot"), bases=("BTC", "ETH"))
+    async with Simulator(settings) as running:
+        simulated(running, folder)
+        yield running
+
+
+@contextlib.asynccontextmanager
+async def started(
+    folder: Path, running: Simulator
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, Bench]]:
+    """Run the service in a process of its own, and kill it at the end."""
+    process = await spawn(folder)
+    try:
+        assert process.stdout is not None
+        address = (await asyncio.wait_for(process.stdout.readline(), 20)).decode().strip()
+        async with grpc.aio.insecure_channel(address) as channel:
+            yield process, Bench(simulator=running, address=address, channel=channel)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+def opened(folder: Path, epoch: int) -> Journal:
+    """Open the journal that a dead service left."""
+    return Journal(Hub(epoch=epoch), folder / "data" / "journal", clock=Clock.real(), epoch=epoch)
+
+
+async def test_what_a_client_was_given_survives_sigkill(tmp_path: Path) -> None:
+    folder = tmp_path / "config"
+    async with simulator(folder) as running:
+        async with started(folder, running) as (process, bench):
+            reader = Reader(bench)
+            await reader.subscribe(["BTC-USD"], [TRADES])
+            await reader.until(lambda: len(reader.payloads("trade")) > 100, 20)
+            given_at, given = time.monotonic_ns(), list(reader.updates)
+            await reader.until(lambda: time.monotonic_ns() - given_at > GRACE_NS)
+            process.kill()
+            await process.wait()
+        expected = [update for update in given if update.seq and update.WhichOneof("payload") != "heartbeat"]
+        epoch = expected[0].epoch
+        journal = opened(folder, epoch + 1)
+        [(held, oldest, last)] = journal.ranges("kraken", "BTC-USD", TRADES, "")
+        assert (held, oldest) == (epoch, 1)
+        assert last >= expected[-1].seq
+        entries, seq, kept = b"x", expected[0].seq - 1, dict[int, hot_pb2.Update]()
+        while entries:
+            entries, seq = journal.read(
+                "kraken", "BTC-USD", TRADES, "", epoch=epoch, seq_after=seq, bytes_max=500
+            )
+            for update in hot_pb2.HotSubscribeResponse.FromString(entries).updates:
+                kept[update.seq] = update
+        assert seq == last
+        assert [kept[update.seq] for update in expected] == expected
+        async with started(folder, running) as (_, bench):
+            again = Reader(bench)
+            await again.subscribe(["BTC-USD"], [TRADES])
+            await again.until(lambda: again.payloads("trade"), 20)
+            assert again.payloads("trade")[0].epoch > epoch
+
+
+async def test_two_services_never_share_a_data_directory(tmp_path: Path) -> None:
+    folder = tmp_path / "config"
+    async with simulator(folder) as running, started(folder, running) as (first, _):
+        second = await spawn(folder)
+        _, said = await asyncio.wait_for(second.communicate(), 20)
+        assert second.returncode == 1
+        assert f"data directory {folder / 'data'} is in use by pid {first.pid}" in said.decode()
