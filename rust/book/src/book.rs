@@ -141,6 +141,46 @@ impl Book {
         self.asks.iter().map(move |held| level(BookSide::Ask, exponent, held))
     }
 
+    /// Returns the place of a price on its side: larger is better, the same for as long as [`Book::exponent`] is.
+    /// `None`: no level of the book can have this price.
+    #[inline]
+    #[must_use]
+    pub fn rank(&self, side: BookSide, px: Decimal) -> Option<i64> {
+        px.rescale(self.exponent).map(|price| rank_of(side, price))
+    }
+
+    /// Returns the price of a rank.
+    #[must_use]
+    pub fn price(&self, side: BookSide, rank: i64) -> Decimal {
+        Self::price_of(side, rank, self.exponent)
+    }
+
+    /// Returns the price of a rank of a book whose exponent is, or was, `exponent`.
+    #[must_use]
+    pub fn price_of(side: BookSide, rank: i64, exponent: i8) -> Decimal {
+        Decimal::new(price_of(side, rank), exponent).canonical()
+    }
+
+    /// Power of ten of all prices; it changes where a new price demands it.
+    #[must_use]
+    pub const fn exponent(&self) -> i8 {
+        self.exponent
+    }
+
+    /// Returns ranks and quantities of a side, best first.
+    pub fn ranks(&self, side: BookSide) -> impl Iterator<Item = (i64, Decimal)> + Clone + '_ {
+        self.ladder(side).iter()
+    }
+
+    /// Returns the best of the levels that are worse than a rank; `None`: worse than nothing, so the best of all.
+    #[must_use]
+    pub fn next_worse(&self, side: BookSide, rank: Option<i64>) -> Option<(i64, Decimal)> {
+        match rank {
+            Some(rank) => self.ladder(side).next_worse(rank),
+            None => self.ladder(side).best(),
+        }
+    }
+
     /// Returns the number of levels of a side.
     #[must_use]
     pub const fn len(&self, side: BookSide) -> usize {

@@ -60,6 +60,14 @@ impl Ladder {
         self.runs.get(self.home(rank)).is_some_and(|run| run.find(rank).is_ok())
     }
 
+    /// Returns the best of the levels that are worse than a rank.
+    #[must_use]
+    pub fn next_worse(&self, rank: i64) -> Option<(i64, Decimal)> {
+        let home = self.home(rank);
+        let run = self.runs.get(home)?;
+        run.below(rank).or_else(|| self.runs.get(home.checked_sub(1)?).and_then(Run::last))
+    }
+
     /// Returns ranks and quantities, best first.
     pub fn iter(&self) -> impl Iterator<Item = (i64, Decimal)> + Clone + '_ {
         self.runs.iter().rev().flat_map(Run::iter)

@@ -40,6 +40,12 @@ impl Run {
         self.ranks.last().copied().zip(self.quantities.last().copied())
     }
 
+    /// Returns the best of the levels that are worse than a rank.
+    pub(crate) fn below(&self, rank: i64) -> Option<(i64, Decimal)> {
+        let at = self.find(rank).unwrap_or_else(|at| at).checked_sub(1)?;
+        self.ranks.get(at).copied().zip(self.quantities.get(at).copied())
+    }
+
     #[inline]
     pub(crate) fn replace(&mut self, at: usize, quantity: Decimal) {
         if let Some(held) = self.quantities.get_mut(at) {

@@ -5,12 +5,14 @@ use facade_venues::{BookEvent, ControlOp};
 
 use crate::chain::{ChainRule, SnapshotSource, previous_of};
 use crate::command::Command;
+use crate::depth::Followed;
 use crate::feed::Feed;
 use crate::machine::BookMachine;
 use crate::publish::{LostEvents, Origin, Times};
 use crate::rules::{Message, Outcome};
 use crate::stream::{Resync, Stream};
 use crate::subscriptions::ItemState;
+use crate::whole::View;
 
 impl Feed {
     /// Takes a book message; `goes_on`: the same frame tells more of this book, and subscribers see both as one.
@@ -46,7 +48,7 @@ impl Feed {
             if event.is_snapshot { machine.on_snapshot(&message) } else { machine.on_delta(&message) };
         self.stats.duplicates += machine.duplicates() - duplicates;
         if outcome == Outcome::Applied && goes_on {
-            entry.held.extend_from_slice(machine.changes());
+            entry.held.extend_from_slice(machine.changes().1);
         } else if outcome == Outcome::Applied {
             self.publish_delta(stream, &message, times, last);
         } else {
@@ -63,7 +65,15 @@ impl Feed {
         let venue = self.config.product.venue();
         let Some(entry) = self.streams.get_mut(stream) else { return };
         let Stream {
-            instrument, usual, topics, machine: Some(machine), checkpoint_at, is_changed, held, ..
+            instrument,
+            usual,
+            topics,
+            depths,
+            machine: Some(machine),
+            checkpoint_at,
+            is_changed,
+            held,
+            ..
         } = entry
         else {
             return;
@@ -78,16 +88,21 @@ impl Feed {
             return;
         }
         let origin = Origin { venue, symbol: &instrument.symbol, usual: *usual };
-        let proof = (machine.integrity(), previous, message.sequence.last);
+        let (integrity, number) = (machine.integrity(), message.sequence.last);
         let counts_book = !matches!(machine.rules().chain, ChainRule::Connection | ChainRule::None);
-        let is_moved = counts_book && message.sequence.last.is_some_and(|number| Some(number) != last);
-        let changes = joined(held, machine.changes());
+        let is_moved = counts_book && number.is_some() && number != last;
+        let (book, changes) = machine.changes();
+        let changes = joined(held, changes);
         if changes.is_empty() && !is_moved {
             topic.ts_recv_last = times.recv; // a keep-alive tells nothing, but the stream lives
             return;
         }
         *is_changed |= !changes.is_empty(); // an empty delta tells that the venue's number moved
-        let outcome = self.publisher.delta(origin, topic, changes, proof, times);
+        let mut outcome = self.publisher.delta(origin, topic, changes, (integrity, previous, number), times);
+        if outcome.is_ok() && !depths.is_empty() {
+            let followed = Followed { book, changes, integrity, previous, number, counts_book };
+            outcome = self.publisher.depth_deltas(origin, depths, &followed, times);
+        }
         held.clear();
         if outcome.is_err() {
             self.settle(stream, Outcome::Rejected(StateReason::NumberRange), times);
@@ -96,7 +111,7 @@ impl Feed {
         if *is_changed && self.publisher.now - *checkpoint_at >= self.config.checkpoint_ns {
             *checkpoint_at = self.publisher.now;
             *is_changed = false;
-            self.publisher.checkpoint(origin, topic, machine, self.config.checkpoint_levels, times);
+            self.publish_checkpoint(stream, times);
         }
     }
 
@@ -139,21 +154,24 @@ impl Feed {
         entry.held.clear();
         entry.checkpoint_at = self.publisher.now;
         entry.is_changed = false;
-        let Stream { instrument, usual, topics, machine: Some(machine), .. } = entry else { return };
+        let Stream { instrument, usual, topics, depths, machine: Some(machine), .. } = entry else { return };
         let Some(topic) = topics.get_mut(Channel::BookL2 as usize).and_then(Option::as_mut) else { return };
         let origin = Origin { venue, symbol: &instrument.symbol, usual: *usual };
+        let mut lost = None;
         if let Some(gap) = topic.gap.take() {
             let first = gap.venue_sequence_first;
-            let lost = LostEvents {
+            let lost = lost.insert(LostEvents {
                 cause: gap.cause,
                 venue_sequence_first: first,
                 venue_sequence_last: machine.last().filter(|last| first.is_some_and(|first| first <= *last)),
                 count: None,
                 ts_first: gap.ts_first,
-            };
-            self.publisher.gap(origin, topic, &lost, times);
+            });
+            self.publisher.gap(origin, topic, lost, times);
         }
-        if self.publisher.snapshot(origin, topic, machine, times, false).is_err() {
+        let whole = self.publisher.snapshot(origin, topic, View::whole(machine), times, false);
+        let limited = self.publisher.depth_snapshots(origin, depths, machine, lost.as_ref(), times);
+        if whole.and(limited).is_err() {
             self.set_state(stream, Channel::BookL2, StreamPhase::Rejected, StateReason::NumberRange, "");
             return;
         }
@@ -168,11 +186,13 @@ impl Feed {
     pub(crate) fn publish_checkpoint(&mut self, stream: usize, times: Times) {
         let venue = self.config.product.venue();
         let Some(entry) = self.streams.get_mut(stream) else { return };
-        let Stream { instrument, usual, topics, machine: Some(machine), .. } = entry else { return };
+        let Stream { instrument, usual, topics, depths, machine: Some(machine), .. } = entry else { return };
         let Some(topic) = topics.get_mut(Channel::BookL2 as usize).and_then(Option::as_mut) else { return };
         if topic.phase == StreamPhase::Live {
             let origin = Origin { venue, symbol: &instrument.symbol, usual: *usual };
-            self.publisher.checkpoint(origin, topic, machine, self.config.checkpoint_levels, times);
+            let (view, levels) = (View::whole(machine), self.config.checkpoint_levels);
+            self.publisher.checkpoint(origin, topic, view, levels, times);
+            self.publisher.depth_checkpoints(origin, depths, machine, times);
         }
     }
 

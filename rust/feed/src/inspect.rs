@@ -5,11 +5,12 @@ use facade_wire::WireError;
 
 use crate::feed::Feed;
 use crate::lifeline::Lifeline;
-use crate::publish::{Origin, Times, encode_book};
+use crate::publish::{Origin, Times};
 use crate::report::BookReport;
 use crate::stats::FeedStats;
 use crate::stream::Stream;
 use crate::topic::Topic;
+use crate::whole::encode_book;
 
 /// One topic as `Health` shows it.
 #[derive(Debug, Clone)]

@@ -3,6 +3,7 @@
 //! A feed does no I/O and reads no clock but its own: bytes and time go in, [`Command`]s and records of the hub
 //! come out. So every recording is a test.
 
+mod best_levels;
 mod book_flow;
 mod buffer;
 mod chain;
@@ -29,8 +30,10 @@ mod timers;
 mod times;
 mod topic;
 mod view;
+mod whole;
 mod window;
 
+pub use best_levels::DepthWindow;
 pub use buffer::BufferBounds;
 pub use chain::{ChainRule, Link, SnapshotSource};
 pub use clock::{Clock, ManualClock};

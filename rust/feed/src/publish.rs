@@ -3,18 +3,11 @@
 use std::convert::Infallible;
 
 use facade_hub::{Batch, Hub, PublishError, RecordKind, Stamp};
-use facade_model::{
-    BookSide, GapScope, GapState, Integrity, LevelChange, Ticker, TopOfBook, Trade, UpdateFlags,
-};
+use facade_model::{GapScope, GapState, Integrity, LevelChange, Ticker, TopOfBook, Trade, UpdateFlags};
 use facade_wire as wire;
 use facade_wire::{Exponents, Header, WireError};
 
-use crate::inspect::EncodedBook;
-use crate::machine::BookMachine;
 use crate::topic::Topic;
-
-/// Most levels a side in one part of a snapshot (CONTRACT "Levels").
-const PART_LEVELS_MAX: usize = 16_384;
 
 /// Who publishes, and in which digits.
 #[derive(Debug, Clone, Copy)]
@@ -171,61 +164,6 @@ impl Publisher {
         Ok(())
     }
 
-    /// Publishes the whole book, in parts if it is deep: as a topic record, or as a CUT that takes no number.
-    pub fn snapshot(
-        &mut self,
-        origin: Origin<'_>,
-        topic: &mut Topic,
-        machine: &BookMachine,
-        times: Times,
-        is_cut: bool,
-    ) -> Result<(), WireError> {
-        let seq = if is_cut { topic.seq } else { topic.seq + 1 };
-        let kind = if is_cut { RecordKind::Cut } else { RecordKind::Snapshot };
-        let book = machine.book();
-        let deepest = book.len(BookSide::Bid).max(book.len(BookSide::Ask));
-        let parts = deepest.div_ceil(PART_LEVELS_MAX).max(1);
-        for part in 0..parts {
-            let is_last = part + 1 == parts;
-            let mut flags = if is_cut { UpdateFlags::CUT } else { UpdateFlags::default() };
-            if !is_last {
-                flags = flags.with(UpdateFlags::MORE);
-            }
-            let header = Header {
-                flags,
-                integrity: machine.integrity(),
-                venue_sequence: machine.last(),
-                ..self.header(origin, topic, seq, times)
-            };
-            let bids = book.bids().skip(part * PART_LEVELS_MAX).take(PART_LEVELS_MAX);
-            let asks = book.asks().skip(part * PART_LEVELS_MAX).take(PART_LEVELS_MAX);
-            self.batch.record(topic.id, seq, kind, !is_last, |out| {
-                wire::book_snapshot(out, &header, origin.usual, bids, asks)
-            })?;
-        }
-        if !is_cut {
-            topic.seq = seq;
-            topic.counts.records += 1;
-        }
-        self.note(topic, times);
-        Ok(())
-    }
-
-    /// Publishes the hash of the best levels behind the newest record.
-    pub fn checkpoint(
-        &mut self,
-        origin: Origin<'_>,
-        topic: &mut Topic,
-        machine: &BookMachine,
-        levels: u32,
-        times: Times,
-    ) {
-        let checkpoint = checkpoint_of(machine, topic.seq, levels);
-        let header =
-            Header { integrity: machine.integrity(), ..self.header(origin, topic, topic.seq, times) };
-        self.plain(topic, RecordKind::Position, |out| wire::checkpoint(out, &header, &checkpoint));
-    }
-
     /// Publishes the topic's state as a topic record.
     pub fn state(
         &mut self,
@@ -304,7 +242,7 @@ impl Publisher {
     }
 
     /// Appends a record at the topic's newest number; its encoding cannot fail.
-    fn plain(&mut self, topic: &Topic, kind: RecordKind, encode: impl FnOnce(&mut Vec<u8>)) {
+    pub(crate) fn plain(&mut self, topic: &Topic, kind: RecordKind, encode: impl FnOnce(&mut Vec<u8>)) {
         let encode = |out: &mut Vec<u8>| -> Result<(), Infallible> {
             encode(out);
             Ok(())
@@ -312,7 +250,7 @@ impl Publisher {
         let Ok(()) = self.batch.record(topic.id, topic.seq, kind, false, encode);
     }
 
-    fn note(&self, topic: &mut Topic, times: Times) {
+    pub(crate) fn note(&self, topic: &mut Topic, times: Times) {
         topic.published_at = self.now;
         topic.ts_recv_last = times.recv;
         if times.event != 0 {
@@ -336,45 +274,8 @@ pub struct LostEvents {
     pub ts_first: i64,
 }
 
-/// Encodes the best `depth` levels (0: all) of a book and their checkpoint as two `Update`s, outside any turn.
-pub fn encode_book(
-    origin: Origin<'_>,
-    topic: &Topic,
-    machine: &BookMachine,
-    (epoch, wall): (u32, i64),
-    times: Times,
-    depth: usize,
-) -> Result<EncodedBook, WireError> {
-    let header = Header {
-        integrity: machine.integrity(),
-        flags: UpdateFlags::CUT,
-        venue_sequence: machine.last(),
-        ..header_of(origin, topic, epoch, (topic.seq, wall), times)
-    };
-    let most = if depth == 0 { usize::MAX } else { depth };
-    let (mut snapshot, mut checkpoint) = (Vec::new(), Vec::new());
-    let (bids, asks) = (machine.book().bids().take(most), machine.book().asks().take(most));
-    wire::book_snapshot(&mut snapshot, &header, origin.usual, bids, asks)?;
-    let levels = u32::try_from(depth).unwrap_or(u32::MAX);
-    wire::checkpoint(&mut checkpoint, &header, &checkpoint_of(machine, topic.seq, levels));
-    Ok((snapshot, checkpoint))
-}
-
-fn checkpoint_of(machine: &BookMachine, proof_seq: u64, levels: u32) -> wire::Checkpoint {
-    let book = machine.book();
-    let count = |side| u32::try_from(book.len(side)).unwrap_or(u32::MAX);
-    wire::Checkpoint {
-        levels,
-        sha256: book.sha256(levels as usize),
-        bid_levels: count(BookSide::Bid),
-        ask_levels: count(BookSide::Ask),
-        proof_seq,
-        proof_levels: machine.rules().checksum.levels(),
-        proof_venue_sequence: machine.last(),
-    }
-}
-
-fn header_of<'a>(
+/// Begins a record of a topic, outside any turn.
+pub(crate) fn header_of<'a>(
     origin: Origin<'a>,
     topic: &'a Topic,
     epoch: u32,

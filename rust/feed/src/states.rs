@@ -62,6 +62,7 @@ impl Feed {
             let is_new = |kline: &&mut KlineTopic| kline.topic.variant == variant;
             entry.klines.iter_mut().filter(is_new).for_each(|kline| kline.begin_behind(ts_event_last));
         }
+        self.begin_depth(stream, variant);
         let is_it = |topic: &Topic| topic.channel == channel && topic.variant == variant;
         self.tell_state(stream, source, is_it, (phase, reason), "");
     }

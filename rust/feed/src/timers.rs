@@ -11,6 +11,7 @@ use crate::machine::BookMachine;
 use crate::publish::{Origin, Times};
 use crate::stream::Stream;
 use crate::subscriptions::ItemState;
+use crate::whole::View;
 
 /// Interval at which an open connection wants to be ticked.
 const TICK_NS: i64 = 50_000_000;
@@ -111,6 +112,7 @@ impl Feed {
             if self.streams.get(stream).is_some_and(is_wanted) {
                 self.publish_cut(stream);
             }
+            self.depth_cuts(stream, |topic| wanted.contains(&topic.id));
         }
         self.end();
     }
@@ -125,8 +127,9 @@ impl Feed {
         let Some(topic) = topics.get_mut(Channel::BookL2 as usize).and_then(Option::as_mut) else { return };
         let times = Times { event: topic.ts_event_last, recv: topic.ts_recv_last };
         let origin = Origin { venue, symbol: &instrument.symbol, usual: *usual };
-        if self.publisher.snapshot(origin, topic, machine, times, true).is_ok() {
-            self.publisher.checkpoint(origin, topic, machine, self.config.checkpoint_levels, times);
+        let (view, levels) = (View::whole(machine), self.config.checkpoint_levels);
+        if self.publisher.snapshot(origin, topic, view, times, true).is_ok() {
+            self.publisher.checkpoint(origin, topic, view, levels, times);
         }
     }
 

@@ -3,6 +3,8 @@
 use facade_hub::TopicId;
 use facade_model::{Channel, GapCause, StateReason, StreamPhase, Variant};
 
+use crate::publish::Times;
+
 /// A hole that will be told before the next data record.
 #[derive(Debug, Clone, Copy)]
 pub struct PendingGap {
@@ -87,6 +89,12 @@ impl Topic {
             gap: None,
             counts: TopicCounts::default(),
         }
+    }
+
+    /// Times of the last data.
+    #[must_use]
+    pub const fn times_last(&self) -> Times {
+        Times { event: self.ts_event_last, recv: self.ts_recv_last }
     }
 
     /// Notes a hole; the oldest cause and beginning stand.

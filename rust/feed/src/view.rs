@@ -57,10 +57,10 @@ impl BookMachine {
         self.last
     }
 
-    /// Changes of the last applied message, each price once, cut levels as deletes.
-    pub fn changes(&mut self) -> &[LevelChange] {
+    /// The levels, and the changes of the last applied message: each price once, cut levels as deletes.
+    pub fn changes(&mut self) -> (&Book, &[LevelChange]) {
         facade_book::merge_changes(&mut self.changes);
-        &self.changes
+        (&self.book, &self.changes)
     }
 
     /// Rules of the book.
