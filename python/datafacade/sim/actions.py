@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Final, Protocol
 
 from datafacade.sim import damage, moves
@@ -13,6 +14,7 @@ from datafacade.sim.faults import Fault, FaultBoard, FaultRefused
 from datafacade.sim.listener import Listener
 from datafacade.sim.listings import ProductKey
 from datafacade.sim.market import Market
+from datafacade.sim.odd import ODD_KINDS
 from datafacade.sim.venue import NotModelled, Venue
 from datafacade.sim.verbs import BAD_FRAME_KINDS, MALFORMED_KINDS, REST_KINDS, UNKNOWN_KINDS
 
@@ -36,6 +38,12 @@ class Stage(Protocol):
 
     def pace(self, product: str, symbol: str, steps_per_s: float) -> None:
         """Set the steps a second of one market."""
+
+    def repeat(self, fault: Fault, product: str, symbol: str | None) -> None:
+        """Tell the newest trades of a market once more."""
+
+    def govern(self) -> None:
+        """Begin what lasts as long as a fault."""
 
     def burst(self, product: str, symbol: str, factor: float, until_ns: int) -> None:
         """Let one market run faster."""
@@ -66,6 +74,7 @@ def _check(fault: Fault) -> None:
         "bad_frame": BAD_FRAME_KINDS,
         "unknown_message": UNKNOWN_KINDS,
         "broken_rest": REST_KINDS,
+        "odd_numbers": ODD_KINDS,
     }
     wanted = kinds.get(fault.verb.name)
     if wanted is not None and fault.text("kind") not in wanted:
@@ -112,11 +121,35 @@ def _close(connection: Connection, fault: Fault) -> None:
 
 def _shutdown_notice(stage: Stage, fault: Fault) -> None:
     loop = asyncio.get_running_loop()
+    silent: NotModelled | None = None
     for connection in _connections(stage, fault):
         venue = next(venue for product, venue in stage.venues.items() if product == connection.product)
-        venue.announce_shutdown(connection)
+        try:
+            venue.announce_shutdown(connection)
+        except NotModelled as error:
+            silent = error
+            continue
         stage.faults.use(fault, {"product": connection.product, "conn": connection.id})
         loop.call_later(fault.integer("lead_ms") / 1000, connection.close, 1012, "service restart", "fault")
+    if silent is not None and not fault.applied:
+        raise silent
+
+
+def _repeat(stage: Stage, fault: Fault) -> None:
+    for venue, market in _markets(stage, fault):
+        stage.repeat(fault, venue.product, market.instrument.venue_symbol)
+
+
+def _lifetime(stage: Stage, fault: Fault) -> None:
+    for product, listener in stage.listeners.items():
+        if fault.fits_place(product, None):
+            listener.rules = replace(listener.rules, lifetime_s=float(fault.text("seconds")))
+            stage.faults.use(fault, {"product": product})
+
+
+def _ping_flood(stage: Stage, fault: Fault) -> None:
+    del stage  # the market clock sends the pings
+    fault.until_ns = fault.until_ns or time.monotonic_ns() + BURST_NS
 
 
 def _pace(stage: Stage, fault: Fault) -> None:
@@ -211,6 +244,12 @@ _ACTIONS: Final[dict[str, Callable[[Stage, Fault], None]]] = {
     "shutdown_notice": _shutdown_notice,
     "burst": _burst,
     "pace": _pace,
+    "repeat_trades": _repeat,
+    "lifetime": _lifetime,
+    "ping_flood": _ping_flood,
+    "stop_reading": lambda stage, _: stage.govern(),
+    "no_pong": lambda stage, _: stage.govern(),
+    "halt": lambda stage, _: stage.govern(),
     "rest_limit": _rest_limit,
     "suppress_delete": _suppress_delete,
     "huge_snapshot": _huge_snapshot,

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from datafacade.sim.binance_control import PROPERTIES, Refused, Request, parse, result
@@ -27,6 +27,7 @@ from datafacade.sim.market import Market
 from datafacade.sim.tape import Trade
 from datafacade.sim.venue import Answer, NotModelled, Query, RestHandler, Surroundings
 
+Item = TypeVar("Item")
 FAST_NS: Final = 100_000_000
 SLOW_NS: Final = 1_000_000_000
 STREAMS_MAX: Final = 1_024
@@ -181,21 +182,25 @@ class Binance:
             told = replace(trade, price=odd_price(trade)) if is_odd else trade
             facts = [{**trade_facts(market, [told])[0], "kind": kind}]
 
-            def write(stamp: int, of: Trade = told, kind: str = kind) -> str:
-                traded = of.ts_event // (1_000_000 if stamp < 10**14 else 1_000)
-                return writer.trade(listed, of, stamp, traded, kind=kind)
+            def tell(stamp: int, trades: Sequence[Trade], kind: str = kind) -> str:
+                traded = trades[0].ts_event // (1_000_000 if stamp < 10**14 else 1_000)
+                return writer.trade(listed, trades[0], stamp, traded, kind=kind)
 
-            self._publish(market, "trade", write, sequence=[trade.trade_id], trades=facts)
+            self._publish(
+                market, "trade", None, sequence=[trade.trade_id], trades=facts, traded=[told], tell=tell
+            )
         if trades and self._listeners.get(f"{listed.venue_symbol.lower()}@aggTrade"):
             for price in dict.fromkeys(trade.price for trade in trades):
                 same = [trade for trade in trades if trade.price == price]
 
-                def aggregate(stamp: int, of: Sequence[Trade] = same) -> str:
-                    traded = of[0].ts_event // (1_000_000 if stamp < 10**14 else 1_000)
-                    return writer.aggregate(listed, of, stamp, traded)
+                def aggregate(stamp: int, trades: Sequence[Trade]) -> str:
+                    traded = trades[0].ts_event // (1_000_000 if stamp < 10**14 else 1_000)
+                    return writer.aggregate(listed, trades, stamp, traded)
 
-                ids = [trade.trade_id for trade in same]
-                self._publish(market, "aggTrade", aggregate, sequence=ids, trades=trade_facts(market, same))
+                ids, facts = [trade.trade_id for trade in same], trade_facts(market, same)
+                self._publish(
+                    market, "aggTrade", None, sequence=ids, trades=facts, traded=same, tell=aggregate
+                )
 
     def tick(self, now_ns: int) -> None:
         """Send the batches and tickers that are due."""
@@ -275,7 +280,7 @@ class Binance:
         self,
         market: Market,
         kind: str,
-        write: Callable[[int], str],
+        write: Callable[[int], str] | None,
         *,
         sequence: int | Sequence[int] | None = None,
         rows: Sequence[Change] | None = None,
@@ -283,6 +288,8 @@ class Binance:
         book: Book | None = None,
         digest: Mapping[str, object] | None = None,
         trades: Sequence[Mapping[str, object]] | None = None,
+        traded: Sequence[Trade] = (),
+        tell: Callable[[int, Sequence[Trade]], str] | None = None,
     ) -> None:
         """Send one event of ``<symbol>@<kind>`` to all subscribers, in each one's wrapping and time unit."""
         symbol = market.instrument.venue_symbol
@@ -298,8 +305,9 @@ class Binance:
             if variant not in frames:
                 stamp = now // (1_000 if session.is_micro else 1_000_000)
                 wrap = partial(_wrap, stream) if session.is_combined else str
+                text = write(stamp) if write else tell(stamp, traded) if tell else ""
                 frames[variant] = Frame(
-                    text=wrap(write(stamp)),
+                    text=wrap(text),
                     topic=topic_of(stream),
                     kind="update",
                     channel=kind,
@@ -310,6 +318,8 @@ class Binance:
                     book=book,
                     digest=digest,
                     trades=trades,
+                    traded=traded or None,
+                    tell=_encoder(wrap, tell, stamp) if tell else None,
                 )
             self._around.outlet.send(connection, frames[variant])
 
@@ -374,6 +384,6 @@ def _wrap(stream: str, text: str) -> str:
 
 
 def _encoder(
-    wrap: Callable[[str], str], encode: Callable[[int, Sequence[Change]], str], stamp: int
-) -> Callable[[Sequence[Change]], str]:
-    return lambda rows: wrap(encode(stamp, rows))
+    wrap: Callable[[str], str], encode: Callable[[int, Sequence[Item]], str], stamp: int
+) -> Callable[[Sequence[Item]], str]:
+    return lambda items: wrap(encode(stamp, items))

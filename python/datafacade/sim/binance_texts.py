@@ -191,7 +191,7 @@ def listing(flavour: Flavour, listed: Instrument) -> dict[str, object]:
         )
         return {
             **entry,
-            "status": "TRADING",
+            "status": "HALT" if listed.is_halted else "TRADING",
             "quoteAssetPrecision": 8,
             "baseCommissionPrecision": 8,
             "quoteCommissionPrecision": 8,
@@ -208,6 +208,7 @@ def listing(flavour: Flavour, listed: Instrument) -> dict[str, object]:
 
 
 def _contract(flavour: Flavour, listed: Instrument) -> dict[str, object]:
+    status = "PENDING_TRADING" if listed.is_halted else "TRADING"
     contract: dict[str, object] = {
         "pair": pair_of(listed),
         "contractType": "PERPETUAL",
@@ -221,8 +222,8 @@ def _contract(flavour: Flavour, listed: Instrument) -> dict[str, object]:
         "timeInForce": ["GTC", "IOC", "FOK", "GTX"],
     }
     if flavour == "usdm":
-        return {**contract, "status": "TRADING"}
-    return {**contract, "contractStatus": "TRADING", "contractSize": COINM_CONTRACT_USD.get(listed.base, 10)}
+        return {**contract, "status": status}
+    return {**contract, "contractStatus": status, "contractSize": COINM_CONTRACT_USD.get(listed.base, 10)}
 
 
 def exchange_info(flavour: Flavour, markets: Sequence[Market], now_ms: int, weight_limit: int) -> str:

@@ -229,17 +229,20 @@ class CoinbaseAdvanced:
         self._tell(listeners, self._level2_frame(market, "update", rows, rfc3339(time.time_ns())))
 
     def _trades_frame(self, market: Market, kind: str, trades: Sequence[Trade]) -> Frame:
-        text = texts.envelope(
-            "market_trades", texts.trades_event(market.instrument, kind, trades), time.time_ns()
-        )
+        def tell(trades: Sequence[Trade]) -> str:
+            event = texts.trades_event(market.instrument, kind, trades)
+            return texts.envelope("market_trades", event, time.time_ns())
+
         return Frame(
-            text=text,
+            text=tell(trades),
             topic="trades",
             kind="snapshot" if kind == "snapshot" else "update",
             channel="market_trades",
             symbol=market.instrument.venue_symbol,
             is_numbered=True,
             trades=trade_facts(market, trades),
+            traded=trades,
+            tell=tell,
         )
 
     def _ticker_frame(self, channel: str, market: Market, kind: str) -> Frame:

@@ -118,7 +118,7 @@ def product(market: Market) -> dict[str, object]:
         "quote_min_size": "1",
         "quote_max_size": "150000000",
         "status": "online",
-        "trading_disabled": False,
+        "trading_disabled": listed.is_halted,
         "is_disabled": False,
         "cancel_only": False,
         "limit_only": False,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Final
 from urllib.parse import urlsplit
@@ -217,6 +217,17 @@ class CoinbaseExchange:
         text = texts.ticker(feed.market, trade, feed.sequence)
         return self._frame(feed.market, text, "ticker", "update", sequence=[trade.trade_id])
 
+    def _match_frame(self, feed: Feed, trade: Trade) -> Frame:
+        market, sequence = feed.market, feed.sequence
+
+        def tell(trades: Sequence[Trade]) -> str:
+            return texts.match("match", market.instrument, trades[0], sequence)
+
+        frame = self._frame(
+            market, tell([trade]), "matches", "update", sequence=[trade.trade_id], trades=[trade]
+        )
+        return replace(frame, traded=[trade], tell=tell)
+
     def changed(self, market: Market, changes: Sequence[Change], trades: Sequence[Trade]) -> None:
         """Tell trades at once; the book waits for its 50 ms batch."""
         symbol = market.instrument.venue_symbol
@@ -226,11 +237,7 @@ class CoinbaseExchange:
         for trade in trades:
             listeners = self._listeners.get(("matches", symbol))
             if listeners:
-                text = texts.match("match", market.instrument, trade, feed.sequence)
-                frame = self._frame(
-                    market, text, "matches", "update", sequence=[trade.trade_id], trades=[trade]
-                )
-                self._around.outlet.broadcast(list(listeners), frame)
+                self._around.outlet.broadcast(list(listeners), self._match_frame(feed, trade))
             listeners = self._listeners.get(("ticker", symbol))
             if listeners:
                 self._around.outlet.broadcast(list(listeners), self._ticker_frame(feed, trade))

@@ -139,7 +139,7 @@ def product(listed: Instrument) -> dict[str, object]:
         "cancel_only": False,
         "status": "online",
         "status_message": "",
-        "trading_disabled": False,
+        "trading_disabled": listed.is_halted,
         "fx_stablecoin": False,
         "auction_mode": False,
         "high_bid_limit_percentage": "",

@@ -12,14 +12,15 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from websockets.asyncio.connection import broadcast
-from websockets.asyncio.server import ServerConnection
 from websockets.protocol import State
 
 from datafacade.sim.frames import Frame, Topic
 from datafacade.sim.limits import SlidingWindow
+from datafacade.sim.witness import Witness
 
 Who = Literal["client", "venue", "fault"]
 CLOSE_TIMEOUT_S: Final = 2.0
+PING_HEAD: Final = b"\x89\x08"  # a ping with 8 bytes of payload
 NO_LINGER: Final = struct.pack("ii", 1, 0)
 
 
@@ -29,7 +30,7 @@ class Connection:
 
     id: int
     product: str
-    ws: ServerConnection
+    ws: Witness
     path: str  # with the query
     session: object
     messages: SlidingWindow | None
@@ -41,6 +42,8 @@ class Connection:
     has_subscribed: bool = False
     data_sent_ns: int | None = None  # first data frame
     ended_by: Who | None = None
+    is_deaf: bool = False  # nothing is read from the client
+    pings_sent: int = 0  # of a flood
     silenced: set[tuple[str | None, Topic]] = field(default_factory=set)
     held: dict[tuple[str | None, Topic], Frame] = field(default_factory=dict)
     waiting: deque[Frame] = field(default_factory=deque)  # behind a delayed frame
@@ -64,6 +67,23 @@ class Connection:
     def write_raw(self, octets: bytes) -> None:
         """Put ``octets`` on the TCP connection as they are."""
         self.ws.transport.write(octets)
+
+    def listen(self, *, is_deaf: bool) -> None:
+        """Stop reading from the client, or go on."""
+        if is_deaf == self.is_deaf or self.ws.transport.is_closing():
+            return
+        self.is_deaf = is_deaf
+        if is_deaf:
+            self.ws.transport.pause_reading()
+        else:
+            self.ws.transport.resume_reading()
+
+    def flood(self, count: int) -> None:
+        """Send ``count`` pings, each with its number as payload."""
+        first = self.pings_sent
+        self.pings_sent += count
+        numbers = range(first, self.pings_sent)
+        self.write_raw(b"".join(PING_HEAD + number.to_bytes(8, "big") for number in numbers))
 
     def close(self, code: int, reason: str, by: Who) -> None:
         """Send a close frame; cut the connection if the client does not answer it in time."""

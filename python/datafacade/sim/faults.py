@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -40,6 +40,7 @@ class Fault:
     first_ns: int | None = None  # monotonic, first application: the onset
     last_ns: int | None = None
     prices: set[int] = field(default_factory=set)  # what suppress_delete hides
+    equal_ns: int = 0  # the time that odd_numbers tells of all trades
 
     def is_over(self) -> bool:
         """Tell whether nothing is left to apply."""
@@ -104,6 +105,7 @@ class FaultBoard:
         self._active: list[Fault] = []
         self._finished: list[Fault] = []
         self._next = 1
+        self.on_over: list[Callable[[Fault], None]] = []
 
     def __bool__(self) -> bool:
         """Tell whether any fault is armed."""
@@ -168,25 +170,24 @@ class FaultBoard:
         ended = [fault for fault in self._active if fault_id in (None, fault.id)]
         for fault in ended:
             fault.remaining = 0
-        self._sweep()
+        self.sweep()
         return len(ended)
 
-    def use(self, fault: Fault, about: Mapping[str, object]) -> None:
-        """Count one application and write it down."""
+    def use(self, fault: Fault, about: Mapping[str, object], *, is_told: bool = True) -> None:
+        """Count one application and write it down, unless it is one of very many."""
         now = time.monotonic_ns()
         fault.applied += 1
         fault.first_ns = fault.first_ns or now
         fault.last_ns = now
         if fault.remaining > 0:
             fault.remaining -= 1
-        self._truth.record(
-            "fault",
-            {"fault": fault.verb.name, "phase": "applied", "id": fault.id, "applied": fault.applied, **about},
-        )
+        if is_told:
+            what = {"fault": fault.verb.name, "phase": "applied", "id": fault.id, "applied": fault.applied}
+            self._truth.record("fault", {**what, **about})
 
     def all(self) -> list[Fault]:
         """Return every fault, finished ones included, oldest first."""
-        self._sweep()
+        self.sweep()
         return sorted([*self._finished, *self._active], key=lambda fault: fault.id)
 
     def matching(
@@ -201,7 +202,7 @@ class FaultBoard:
         """Yield the armed faults of ``stage`` that are meant for this place, oldest first."""
         if not self._active:
             return
-        self._sweep()
+        self.sweep()
         listed = self._instruments.get((product, symbol or ""))
         canonical = f"{listed.base}-{listed.quote}" if listed else None
         for fault in list(self._active):
@@ -224,11 +225,14 @@ class FaultBoard:
             return fault
         return None
 
-    def _sweep(self) -> None:
+    def sweep(self) -> None:
+        """Put away the faults that are over."""
         over = [fault for fault in self._active if fault.is_over()]
         if not over:
             return
         self._active = [fault for fault in self._active if not fault.is_over()]
         for fault in over:
             self._truth.record("fault", {"fault": fault.verb.name, "phase": "ended", **fault.proof()})
+            for tell in self.on_over:
+                tell(fault)
         self._finished = [*self._finished, *over][-FINISHED_KEPT:]

@@ -32,14 +32,19 @@ class Frame:
     book: Book | None = None  # what a correct client holds after this frame
     digest: Mapping[str, object] | None = None  # of that book, when one was due
     trades: Sequence[Mapping[str, object]] | None = None
+    traded: Sequence[Trade] | None = None  # the same, so that a fault can change one
+    tell: Callable[[Sequence[Trade]], str] | None = None  # the same frame with other trades
 
     def numbered(self, number: int) -> Frame:
         """Return this frame with the connection's ``number`` written into its slot."""
-        encode = self.encode
+        encode, tell = self.encode, self.tell
         slot = f'"sequence_num":{number}'
 
         def renumbered(rows: Sequence[Change]) -> str:
             return encode(rows).replace(NUMBER_SLOT, slot, 1) if encode else self.text
+
+        def retold(trades: Sequence[Trade]) -> str:
+            return tell(trades).replace(NUMBER_SLOT, slot, 1) if tell else self.text
 
         return replace(
             self,
@@ -47,6 +52,7 @@ class Frame:
             sequence=number,
             is_numbered=False,
             encode=renumbered if encode else None,
+            tell=retold if tell else None,
         )
 
 

@@ -243,15 +243,21 @@ class Kraken:
 
     def _trade_frame(self, market: Market, kind: Kind, trades: Sequence[Trade]) -> Frame:
         listed, style = market.instrument, self._style()
-        rows = ",".join(texts.trade(listed, trade, stamp(trade.ts_event), style) for trade in trades)
+
+        def tell(trades: Sequence[Trade]) -> str:
+            rows = ",".join(texts.trade(listed, trade, stamp(trade.ts_event), style) for trade in trades)
+            return f'{{"channel":"trade","type":"{kind}","data":[{rows}]}}'
+
         return Frame(
-            text=f'{{"channel":"trade","type":"{kind}","data":[{rows}]}}',
+            text=tell(trades),
             topic="trades",
             kind=kind,
             channel="trade",
             symbol=listed.venue_symbol,
             sequence=[trade.trade_id for trade in trades],
             trades=trade_facts(market, trades),
+            traded=trades,
+            tell=tell,
         )
 
     def _ticker_frame(self, market: Market, kind: Kind) -> Frame:

@@ -104,7 +104,7 @@ def _pair(listed: Instrument) -> str:
     tick = number(1, listed.price_scale, "scientific")
     step = number(1, listed.quantity_scale, "scientific")
     return (
-        f'{{"symbol":"{listed.venue_symbol}","base":"{listed.base}","quote":"{listed.quote}","status":"online",'
+        f'{{"symbol":"{listed.venue_symbol}","base":"{listed.base}","quote":"{listed.quote}","status":"{status_of(listed)}",'
         f'"qty_precision":{listed.quantity_scale},"qty_increment":{step},"price_precision":{listed.price_scale},'
         f'"price_increment":{tick},"cost_precision":5,"cost_min":0.5,"qty_min":0.0001,"marginable":true,'
         f'"has_index":true,"tick_size":{tick}}}'
@@ -149,8 +149,13 @@ def asset_pair(listed: Instrument) -> dict[str, object]:
         "ordermin": "0.00005",
         "costmin": "0.5",
         "tick_size": trimmed(1, listed.price_scale),
-        "status": "online",
+        "status": status_of(listed),
         "execution_venue": "international",
         "long_position_limit": 80,
         "short_position_limit": 80,
     }
+
+
+def status_of(listed: Instrument) -> str:
+    """Return the trading status of a pair."""
+    return "cancel_only" if listed.is_halted else "online"

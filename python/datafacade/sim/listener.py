@@ -20,11 +20,16 @@ from datafacade.sim.limits import ConnectionRules, SlidingWindow
 from datafacade.sim.stats import Stats
 from datafacade.sim.truth import TruthLog
 from datafacade.sim.venue import Venue
+from datafacade.sim.verbs import Stage
+from datafacade.sim.witness import Witness
 
 MESSAGE_BYTES_MAX: Final = 1 << 20
+LASTING: Final[tuple[Stage, ...]] = ("pong", "reading")
 OPEN_TIMEOUT_S: Final = 120.0
 BAN_AFTER_VIOLATIONS: Final = 3
 BAN_S: Final = 120.0
+POLL_S: Final = 0.1
+TRICKLE: Final = b"HTTP/1.1 101 Switching Protocols\r\nServer: "  # and then no end
 
 
 @dataclass(slots=True)
@@ -64,6 +69,7 @@ class Listener:
             close_timeout=2,
             max_size=MESSAGE_BYTES_MAX,
             server_header=None,
+            create_connection=Witness,
             logger=quiet,
         )
         return int(self._server.sockets[0].getsockname()[1])
@@ -85,7 +91,7 @@ class Listener:
         for fault in self.faults.matching("upgrade", product):
             self.faults.use(fault, {"product": product})
             if fault.verb.name == "tarpit":
-                await self._linger(fault.integer("ms") / 1000)
+                await self._tarpit(ws, fault)
                 break
             return self._refuse(ws, fault.integer("status"), fault.options["retry_after"], by="fault")
         now = time.monotonic()
@@ -98,6 +104,20 @@ class Listener:
         if not self.venue.accepts(request.path):
             return self._refuse(ws, 404, None, by="venue")
         return None
+
+    async def _tarpit(self, ws: ServerConnection, fault: Fault) -> None:
+        """Keep a client waiting for the upgrade."""
+        end = time.monotonic() + fault.integer("ms") / 1000
+        every_s = fault.integer("every_ms") / 1000 if fault.text("how") == "trickle" else POLL_S
+        octets = iter(TRICKLE)
+        while (left := end - time.monotonic()) > 0 and not self._stopping.is_set():
+            if ws.transport.is_closing():
+                return
+            if fault.text("how") == "trickle":
+                ws.transport.write(bytes([next(octets, 32)]))
+            await self._linger(min(left, every_s))
+        if fault.text("how") == "trickle":
+            ws.transport.abort()
 
     async def _linger(self, seconds: float) -> None:
         """Wait, but not longer than the listener lives."""
@@ -115,6 +135,8 @@ class Listener:
         return response
 
     async def _handle(self, ws: ServerConnection) -> None:
+        if not isinstance(ws, Witness):
+            raise TypeError(f"expected a Witness, received {type(ws).__name__}")
         path = ws.request.path if ws.request else "/"
         rules = self.rules
         connection = Connection(
@@ -180,12 +202,30 @@ class Listener:
             about["conn"] = connection.id
         self.truth.record("connection", {**about, **fields})
 
+    def govern(self) -> None:
+        """Do to every connection what armed faults do as long as they last, and undo what is over."""
+        for connection in self.connections.values():
+            found: dict[Stage, Fault | None] = dict.fromkeys(LASTING)
+            if self.faults:
+                for stage in LASTING:
+                    place = self.faults.matching(stage, self.venue.product, connection=connection.id)
+                    found[stage] = next(place, None)
+            connection.ws.is_silent = self._lasts(found["pong"], connection, connection.ws.is_silent)
+            connection.listen(is_deaf=self._lasts(found["reading"], connection, connection.is_deaf))
+
+    def _lasts(self, fault: Fault | None, connection: Connection, was_there: bool) -> bool:
+        """Tell whether a fault lasts; count it when it begins."""
+        if fault is not None and not was_there:
+            self.faults.use(fault, {"product": self.venue.product, "conn": connection.id})
+        return fault is not None
+
     def tick(self, now_ns: int) -> None:
         """Close the connections that break a rule or have lived long enough.
 
         Args:
             now_ns: Monotonic time.
         """
+        self.govern()
         for connection in list(self.connections.values()):
             if not connection.is_open:
                 continue

@@ -96,6 +96,7 @@ class Instrument:
     quantity_scale: int
     start_price: int
     typical_quantity: int
+    is_halted: bool = False
 
     @property
     def venue(self) -> str:

@@ -57,7 +57,6 @@ class Market:
     trade_id: int = field(init=False)
     day: DayStats = field(init=False)
     tape: Tape = field(init=False)
-    is_halted: bool = field(default=False, init=False)  # the venue tells so; its steps wait
     steps: int = field(default=0, init=False)
     orders: int = field(default=0, init=False)
     groups: int = field(default=0, init=False)

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from datafacade.sim import okx_texts as texts
 from datafacade.sim.books import Change
 from datafacade.sim.connection import Connection
+from datafacade.sim.digits import trimmed
 from datafacade.sim.frames import Frame, Topic, trade_facts
 from datafacade.sim.limits import ConnectionRules, SlidingWindow
 from datafacade.sim.listings import ProductKey
@@ -132,13 +133,13 @@ class Okx:
             self._error(connection, "64003", "Your trading fee tier doesn't meet the requirement.", id_)
             return
         if topic is None or symbol not in self.markets:
-            self._error(connection, "60018", _wrong(channel, symbol), id_)
+            self._error(connection, "60018", texts.wrong(channel, symbol), id_)
             return
         fault = self._around.subscription_fault(connection, symbol, channel, topic)
         if fault == "no_ack":
             return
         if fault == "reject":
-            self._error(connection, "60018", _wrong(channel, symbol), id_)
+            self._error(connection, "60018", texts.wrong(channel, symbol), id_)
             return
         self._ack(connection, operation, key, id_)
         session.args[key] = None
@@ -198,22 +199,30 @@ class Okx:
             if not listeners:
                 continue
             for group in groups:
-                row = texts.trade_row(market.instrument, group, chain.sequence)
-                if channel == "trades-all":
-                    row.pop("count")
-                arg = texts.arg(channel, market.instrument.venue_symbol)
-                facts = trade_facts(market, group[-1:])
-                facts[0]["quantity"], facts[0]["count"] = row["sz"], len(group)
-                frame = Frame(
-                    text=f'{{"arg":{arg},"data":[{texts.dump(row)}]}}',
-                    topic="trades",
-                    kind="update",
-                    channel=channel,
-                    symbol=market.instrument.venue_symbol,
-                    sequence=[group[-1].trade_id],
-                    trades=facts,
-                )
-                self._around.outlet.broadcast(list(listeners), frame)
+                self._around.outlet.broadcast(list(listeners), self._trade_frame(chain, channel, group))
+
+    def _trade_frame(self, chain: Chain, channel: str, group: Sequence[Trade]) -> Frame:
+        """Return the message of matches that the channel tells as one row."""
+        market, sequence = chain.market, chain.sequence
+
+        def tell(group: Sequence[Trade]) -> str:
+            return texts.trade_message(channel, market.instrument, group, sequence)
+
+        facts = trade_facts(market, group[-1:])
+        total = sum(trade.quantity for trade in group)
+        facts[0]["quantity"] = trimmed(total, market.instrument.quantity_scale)
+        facts[0]["count"] = len(group)
+        return Frame(
+            text=tell(group),
+            topic="trades",
+            kind="update",
+            channel=channel,
+            symbol=market.instrument.venue_symbol,
+            sequence=[group[-1].trade_id],
+            trades=facts,
+            traded=group,
+            tell=tell,
+        )
 
     def tick(self, now_ns: int) -> None:
         """Send the book changes, keep-alives and tickers that are due."""
@@ -376,13 +385,6 @@ class Okx:
         if not chains:
             raise NotModelled(f"okx: unknown symbol {symbol}")
         return chains
-
-
-def _wrong(channel: str, symbol: str) -> str:
-    return (
-        f"Wrong URL or channel:{channel},instId:{symbol} doesn't exist. Please use the correct URL, "
-        "channel and parameters referring to API document."
-    )
 
 
 def _session(connection: Connection) -> Session:

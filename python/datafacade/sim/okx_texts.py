@@ -101,6 +101,14 @@ def trade_row(listed: Instrument, group: Sequence[Trade], sequence: int) -> dict
     }
 
 
+def trade_message(channel: str, listed: Instrument, group: Sequence[Trade], sequence: int) -> str:
+    """Return a message of ``trades``, or of ``trades-all``, which counts nothing."""
+    told = trade_row(listed, group, sequence)
+    if channel == "trades-all":
+        told.pop("count")
+    return f'{{"arg":{arg(channel, listed.venue_symbol)},"data":[{dump(told)}]}}'
+
+
 def ticker(market: Market, ts_ms: int) -> dict[str, object]:
     """Return the ticker; a side that is empty is an empty string."""
     listed, day = market.instrument, market.day
@@ -133,7 +141,6 @@ def ticker(market: Market, ts_ms: int) -> dict[str, object]:
 
 
 LISTING_CONSTANTS: Final[dict[str, object]] = {
-    "state": "live",
     "listTime": "1548133413000",
     "contTdSwTime": "1704876947000",
     "openType": "call_auction",
@@ -165,5 +172,14 @@ def listing(listed: Instrument, code: int) -> dict[str, object]:
         "tickSz": trimmed(1, listed.price_scale),
         "lotSz": trimmed(1, listed.quantity_scale),
         "minSz": trimmed(1000, listed.quantity_scale),
+        "state": "suspend" if listed.is_halted else "live",
         **LISTING_CONSTANTS,
     }
+
+
+def wrong(channel: str, symbol: str) -> str:
+    """Return the message of error 60018."""
+    return (
+        f"Wrong URL or channel:{channel},instId:{symbol} doesn't exist. Please use the correct URL, "
+        "channel and parameters referring to API document."
+    )

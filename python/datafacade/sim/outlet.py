@@ -11,6 +11,7 @@ from datafacade.sim.books import Change, rank_of
 from datafacade.sim.connection import Connection
 from datafacade.sim.faults import Fault, FaultBoard
 from datafacade.sim.frames import Frame
+from datafacade.sim.odd import odd_rows, odd_trade
 from datafacade.sim.stats import Stats
 from datafacade.sim.truth import TruthLog
 
@@ -31,6 +32,7 @@ class Outlet:
             "truncate": self._truncate,
             "wrong_checksum": self._wrong_checksum,
             "suppress_delete": self._suppress_delete,
+            "odd_numbers": self._odd,
             "malformed_message": self._malformed,
             "unknown_message": self._unknown,
             "slow_snapshot": self._slow_snapshot,
@@ -49,6 +51,8 @@ class Outlet:
         if connection.silenced and (frame.symbol, frame.topic) in connection.silenced:
             return
         if self._faults and self._is_muted(connection, frame):
+            return
+        if frame.channel == "pong" and connection.ws.is_silent:
             return
         if frame.is_numbered:
             frame = frame.numbered(connection.next_number)
@@ -177,6 +181,14 @@ class Outlet:
         self._use(fault, connection, frame)
         self.write(connection, frame, frame.encode(rows).encode(), fault)
 
+    def _odd(self, fault: Fault, connection: Connection, frame: Frame) -> None:
+        text = _odd_text(fault, frame)
+        if text is None:
+            self.write(connection, frame)
+            return
+        self._use(fault, connection, frame)
+        self.write(connection, frame, text.encode(), fault)
+
     def _malformed(self, fault: Fault, connection: Connection, frame: Frame) -> None:
         self._use(fault, connection, frame)
         self.write(connection, frame, damage.malform(frame.text, fault.text("kind")), fault)
@@ -226,3 +238,16 @@ def _corrupted(frame: Frame, within: int) -> Sequence[Change] | None:
     at = min(ranked)[1]
     side, price, quantity = frame.rows[at]
     return [*frame.rows[:at], (side, price, damage.change_digit(quantity)), *frame.rows[at + 1 :]]
+
+
+def _odd_text(fault: Fault, frame: Frame) -> str | None:
+    """Return the frame with one odd number, or None where it has none that could be odd."""
+    kind = fault.text("kind")
+    if frame.traded and frame.tell is not None:
+        fault.equal_ns = fault.equal_ns or frame.traded[0].ts_event
+        try:
+            return frame.tell([odd_trade(trade, kind, fault.equal_ns) for trade in frame.traded])
+        except (ValueError, OverflowError):  # a calendar ends before that time
+            return None
+    rows = odd_rows(frame.rows or (), kind)
+    return None if rows is None or frame.encode is None else frame.encode(rows)

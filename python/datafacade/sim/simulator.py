@@ -35,6 +35,7 @@ from datafacade.sim.proxy import Proxy, Route
 from datafacade.sim.rest import RestServer
 from datafacade.sim.settings import SimulatorSettings
 from datafacade.sim.stats import Stats
+from datafacade.sim.trade_faults import TradeFaults
 from datafacade.sim.truth import Digester, TruthLog
 from datafacade.sim.venue import Surroundings, Venue
 from datafacade.sim.venues import build_venue
@@ -74,6 +75,7 @@ class Simulator:
                 top_every_ms=settings.top_hash_every_ms, full_every_ms=settings.full_hash_every_ms
             ),
             has_oddities=settings.has_oddities,
+            repeat=self._repeat_soon,
         )
         self.venues: dict[ProductKey, Venue] = {}
         self.listeners: dict[ProductKey, Listener] = {}
@@ -91,6 +93,8 @@ class Simulator:
         self.proxy = Proxy(log=self.truth) if settings.has_proxy else None
         self._control = ControlServer(self, self.proxy)
         self.chronicle = Chronicle(self.truth, is_on=settings.has_trade_log)
+        self._trade_faults = TradeFaults(self.faults, self.chronicle, settings.seed)
+        self.faults.on_over.append(self._on_over)
         self._owed: dict[tuple[str, str], float] = {}
         self.rates: dict[tuple[str, str], float] = {
             (product, symbol): rate_of(settings, product, market)
@@ -215,6 +219,9 @@ class Simulator:
             await asyncio.sleep(TICK_S)
             now = time.monotonic()
             self._advance(now - last)
+            if self.faults:
+                self.faults.sweep()
+                self._flood(now - last)
             last = now
             now_ns = time.monotonic_ns()
             for venue in self.venues.values():
@@ -230,13 +237,64 @@ class Simulator:
         for product, venue in self.venues.items():
             for symbol, market in venue.markets.items():
                 key = (product, symbol)
+                if market.instrument.is_halted:
+                    continue
                 owed = self._owed.get(key, 0.0) + elapsed_s * self.rates[key] * self._factor(key)
                 steps = min(int(owed), STEPS_PER_TICK_MAX)
                 self._owed[key] = owed - int(owed)
                 for _ in range(steps):
                     step = market.step(time.time_ns())
                     self.chronicle.traded(product, market, step.trades)
-                    venue.changed(market, step.changes, step.trades)
+                    told = self._trade_faults.told(venue, market, step.trades)
+                    venue.changed(market, step.changes, told)
+
+    def _flood(self, elapsed_s: float) -> None:
+        """Send the pings that armed floods owe."""
+        for product, listener in self.listeners.items():
+            for connection in listener.connections.values():
+                for fault in self.faults.matching("flood", product, connection=connection.id):
+                    if connection.is_open:
+                        connection.flood(max(1, int(fault.integer("per_s") * elapsed_s)))
+                        about = {"product": product, "conn": connection.id}
+                        self.faults.use(fault, about, is_told=fault.applied == 0)
+
+    def _repeat_soon(self, fault: Fault, product: str, symbol: str | None) -> None:
+        delay_s = fault.integer("ms") / 1000
+        asyncio.get_running_loop().call_later(delay_s, self.repeat, fault, product, symbol)
+
+    def repeat(self, fault: Fault, product: str, symbol: str | None) -> None:
+        """Tell the newest trades of a market once more, to all who subscribed to them."""
+        for key, venue in self.venues.items():
+            market = venue.markets.get(symbol or "")
+            if key == product and market is not None:
+                trades = market.tape.newest(fault.integer("n"))
+                numbers = [trade.trade_id for trade in trades]
+                self.faults.use(fault, {"product": product, "symbol": symbol, "sequence": numbers})
+                venue.changed(market, [], trades)
+
+    def _on_over(self, fault: Fault) -> None:
+        """Undo what lasted as long as a fault."""
+        if fault.verb.stage in ("pong", "reading"):
+            for listener in self.listeners.values():
+                listener.govern()
+        if fault.verb.name == "halt":
+            for product, market in self._all_markets():
+                self._set_halted(product, market)
+
+    def _set_halted(self, product: str, market: Market) -> None:
+        symbol = market.instrument.venue_symbol
+        fault = next(self.faults.matching("halt", product, symbol=symbol), None)
+        if market.instrument.is_halted != (fault is not None):
+            market.instrument = replace(market.instrument, is_halted=fault is not None)
+            if fault is not None:
+                self.faults.use(fault, {"product": product, "symbol": symbol})
+
+    def govern(self) -> None:
+        """Begin what lasts as long as a fault."""
+        for product, market in self._all_markets():
+            self._set_halted(product, market)
+        for listener in self.listeners.values():
+            listener.govern()
 
     def _all_markets(self) -> Iterator[tuple[str, Market]]:
         for product, venue in self.venues.items():
@@ -278,6 +336,9 @@ class Simulator:
                 "path": connection.path,
                 "frames_sent": connection.frames_sent,
                 "opened_mono_ns": connection.opened_ns,
+                "pongs": connection.ws.pongs,
+                "newest_pong": connection.ws.newest_pong.hex(),
+                "pings_sent": connection.pings_sent,
             }
             for product, listener in self.listeners.items()
             for connection in listener.connections.values()

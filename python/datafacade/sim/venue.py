@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 
 from datafacade.sim.books import Change
 from datafacade.sim.connection import Connection
-from datafacade.sim.faults import FaultBoard
+from datafacade.sim.faults import Fault, FaultBoard
 from datafacade.sim.frames import Frame, Topic
 from datafacade.sim.limits import ConnectionRules
 from datafacade.sim.listings import ProductKey
@@ -49,6 +49,7 @@ class Surroundings:
     stats: Stats
     digester: Digester
     has_oddities: bool  # the legal but surprising things that real venues do
+    repeat: Callable[[Fault, str, str | None], None]  # tell trades of a product's symbol once more, soon
 
     def subscription_fault(
         self, connection: Connection, symbol: str | None, channel: str, topic: Topic
@@ -58,6 +59,10 @@ class Surroundings:
             "subscription", connection.product, connection=connection.id, symbol=symbol
         ):
             if fault.channel not in (None, "any", channel, topic):
+                continue
+            if fault.verb.name == "repeat_on_subscribe":
+                if topic == "trades":
+                    self.repeat(fault, connection.product, symbol)
                 continue
             about = {
                 "product": connection.product,

@@ -6,9 +6,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-# Where a verb acts: at the upgrade, after it, at a subscription, on a frame before or after it is numbered,
-# at a REST request, or at once when it is armed.
-Stage = Literal["upgrade", "opened", "subscription", "mute", "frame", "rest", "now"]
+from datafacade.sim.odd import ODD_KINDS
+
+# Where a verb acts: at the upgrade, after it, at a subscription, on a trade before it is told, on a frame
+# before or after it is numbered, at a REST request, on a connection or market while it lasts, or at once.
+Stage = Literal[
+    "upgrade",
+    "opened",
+    "subscription",
+    "trades",
+    "mute",
+    "frame",
+    "rest",
+    "reading",
+    "pong",
+    "flood",
+    "halt",
+    "now",
+]
 SELECTORS: Final = frozenset(
     {"verb", "venue", "product", "symbol", "channel", "connection", "count", "duration_ms"}
 )
@@ -109,6 +124,44 @@ _ALL: Final = (
         options={"kind": "type"},
     ),
     Verb(
+        name="odd_numbers",
+        stage="frame",
+        topic="trades",
+        kinds=("update",),
+        summary=f"a trade (with channel=book a level) tells an odd number; kind={'|'.join(ODD_KINDS)}; the "
+        "truth is as it was",
+        options={"kind": "price_zero"},
+    ),
+    Verb(
+        name="missing_trades",
+        stage="trades",
+        topic="trades",
+        summary="`ratio` of the trades are told to nobody: their numbers are used up; REST has them unless "
+        "is_in_rest is false",
+        options={"ratio": 1.0, "is_in_rest": True},
+    ),
+    Verb(
+        name="late_trades",
+        stage="trades",
+        topic="trades",
+        summary="`ratio` of the trades are told ms later, behind younger ones",
+        options={"ratio": 1.0, "ms": 3_000},
+    ),
+    Verb(
+        name="repeat_trades",
+        stage="now",
+        summary="the newest n trades of the symbol (or all) are told once more",
+        options={"n": 50},
+    ),
+    Verb(
+        name="repeat_on_subscribe",
+        stage="subscription",
+        topic="trades",
+        summary="ms after a subscription to trades the newest n trades of its symbol are told once more",
+        options={"n": 50, "ms": 100},
+        is_unbounded=True,
+    ),
+    Verb(
         name="slow_snapshot",
         stage="frame",
         kinds=("snapshot",),
@@ -178,8 +231,9 @@ _ALL: Final = (
     Verb(
         name="tarpit",
         stage="upgrade",
-        summary="TCP is accepted, the upgrade is answered after ms",
-        options={"ms": 30_000},
+        summary="TCP is accepted; how=silent: the upgrade is answered after ms; how=trickle: its answer "
+        "comes byte by byte, every_ms apart, until the connection ends after ms",
+        options={"ms": 30_000, "how": "silent", "every_ms": 1_000},
     ),
     Verb(
         name="flap",
@@ -215,6 +269,37 @@ _ALL: Final = (
         stage="now",
         summary="the venue's notice of a shutdown, and the close after lead_ms",
         options={"lead_ms": 5000},
+    ),
+    Verb(
+        name="stop_reading",
+        stage="reading",
+        summary="nothing more is read from the connections",
+        is_unbounded=True,
+    ),
+    Verb(
+        name="no_pong",
+        stage="pong",
+        summary="pings of the client are not answered, neither WebSocket's nor the venue's own",
+        is_unbounded=True,
+    ),
+    Verb(
+        name="ping_flood",
+        stage="flood",
+        summary="per_s WebSocket pings a second, each with another payload, for duration_ms (5000)",
+        options={"per_s": 10_000},
+        is_unbounded=True,
+    ),
+    Verb(
+        name="halt",
+        stage="halt",
+        summary="the market stands still and the instrument list says so, until it is removed or over",
+        is_unbounded=True,
+    ),
+    Verb(
+        name="lifetime",
+        stage="now",
+        summary="connections of the product end after `seconds` from now on, as after the venue's 24 h",
+        options={"seconds": 30},
     ),
     Verb(
         name="pace",
