@@ -242,7 +242,9 @@ def _subscriptions(facade: DataFacade) -> Subscriptions:
     )
     chunk_bytes = min(CHUNK_BYTES, owed_max // CREDIT_SHARE)
     resume = Resume(facade.hub, epoch=facade.epoch, journal=facade.journal, chunk_bytes=chunk_bytes)
-    return Subscriptions(facade.tier, hub=facade.hub, clock=facade.clock, limits=limits, resume=resume)
+    return Subscriptions(
+        facade.tier, hub=facade.hub, clock=facade.clock, limits=limits, resume=resume, history=None
+    )
 
 
 def _rust_edge(

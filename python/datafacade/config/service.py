@@ -63,6 +63,8 @@ class Hot:
     rest_body_bytes_max: Bytes = 32 * 2**20
     instruments_refresh_sec: Seconds = 3_600.0
     linger_sec: Seconds = 30.0  # between the last subscriber's leave and the venue's unsubscribe
+    history_trades_max: Count = 100_000  # of one item with ts_history_start
+    history_klines_max: Count = 10_000  # likewise
     feed: Feeding = field(default_factory=Feeding)
 
 

@@ -58,7 +58,7 @@ class Resume:
         self, hub: Hub, *, epoch: int, journal: Journal | None, chunk_bytes: int = CHUNK_BYTES
     ) -> None:
         self._hub = hub
-        self._epoch = epoch
+        self.epoch = epoch
         self._journal = journal
         self._chunk_bytes = chunk_bytes
 
@@ -69,9 +69,9 @@ class Resume:
             InvalidRequest: The position is above the head of this epoch.
         """
         held = await self._held(joiner.topic)
-        if position.epoch == self._epoch:
+        if position.epoch == self.epoch:
             return await self._same_epoch(joiner, position.seq, held, is_exact=is_exact)
-        earlier = [one for one in held if one.epoch < self._epoch]
+        earlier = [one for one in held if one.epoch < self.epoch]
         at = next((at for at, one in enumerate(earlier) if one.epoch == position.epoch), None)
         if at is None or position.seq + 1 < earlier[at].seq_oldest:
             return self._lost(joiner, position, held, is_exact=is_exact)
@@ -86,21 +86,21 @@ class Resume:
             head = self._hub.head(*joiner.topic)
             raise InvalidRequest("resume", f"expected a seq up to {head}, received {seq}") from None
         except PositionLost:
-            now = _of(held, self._epoch)
+            now = _of(held, self.epoch)
             if now is None or seq + 1 < now.seq_oldest:
-                return self._lost(joiner, Position(self._epoch, seq), held, is_exact=is_exact)
+                return self._lost(joiner, Position(self.epoch, seq), held, is_exact=is_exact)
             joiner.tell("resumed", seq_next=seq + 1, seq_oldest=now.seq_oldest)
-            return await self._to_live(joiner, seq)
+            return await self.to_live(joiner, seq)
         return True
 
-    async def _to_live(self, joiner: Joiner, seq: int) -> bool:
+    async def to_live(self, joiner: Joiner, seq: int) -> bool:
         """Replay this epoch's journal until the ring holds what follows, then go on from there."""
         stalls = 0
         while stalls < STALLS_MAX:
             try:
                 joiner.attach("after", seq_after=seq, phase="")
             except PositionLost:
-                entries, last = await self._read(joiner.topic, self._epoch, seq)
+                entries, last = await self._read(joiner.topic, self.epoch, seq)
                 if entries:
                     if not await joiner.push(entries):
                         return False
@@ -115,7 +115,7 @@ class Resume:
     def _skip(self, joiner: Joiner, seq: int) -> bool:
         """Give up what neither journal nor ring holds: say so, and start afresh."""
         head = self._hub.head(*joiner.topic)
-        joiner.gap("resume_too_old", epoch=self._epoch, seq_first=seq + 1, seq_last=head)
+        joiner.gap("resume_too_old", epoch=self.epoch, seq_first=seq + 1, seq_last=head)
         return self._afresh(joiner, head)
 
     # The position is of an earlier epoch
@@ -141,7 +141,7 @@ class Resume:
                 return False
             ts_first = await self._time_of_last(joiner.topic, between)
             joiner.gap("server_restart", epoch=between.epoch, ts_first=ts_first)
-        return await self._from_first(joiner, _of(held, self._epoch))
+        return await self._from_first(joiner, _of(held, self.epoch))
 
     async def _from_first(self, joiner: Joiner, now: Held | None) -> bool:
         """Go on with the first update of this epoch that is held anywhere."""
@@ -150,9 +150,9 @@ class Resume:
         except PositionLost as lost:
             if now is None:
                 oldest = int(lost.args[0])
-                now = Held(self._epoch, oldest, oldest)
+                now = Held(self.epoch, oldest, oldest)
             self._tell_missing(joiner, now)
-            return await self._to_live(joiner, now.seq_oldest - 1)
+            return await self.to_live(joiner, now.seq_oldest - 1)
         return True
 
     @staticmethod
@@ -180,16 +180,16 @@ class Resume:
 
     def _lost(self, joiner: Joiner, position: Position, held: list[Held], *, is_exact: bool) -> bool:
         head = self._hub.head(*joiner.topic)
-        now = _of(held, self._epoch)
+        now = _of(held, self.epoch)
         in_ring = joiner.seq_oldest()
         oldest = in_ring if now is None else min(in_ring, now.seq_oldest)
         joiner.tell("resume_lost", seq_oldest=oldest, error=ResumeTooOld(oldest) if is_exact else None)
         if is_exact:
             return False
-        is_named = position.epoch == self._epoch
+        is_named = position.epoch == self.epoch
         joiner.gap(
             "resume_too_old",
-            epoch=position.epoch or self._epoch,
+            epoch=position.epoch or self.epoch,
             seq_first=position.seq + 1 if is_named else 0,
             seq_last=head if is_named else 0,
         )

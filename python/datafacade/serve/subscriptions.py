@@ -17,10 +17,11 @@ from datafacade.errors import FacadeError, InvalidRequest, NotSupported, QuotaEx
 from datafacade.hot.ports import Hub
 from datafacade.hot.tier import STARTS, HotTier
 from datafacade.serve.delivery import choose_delivery
+from datafacade.serve.history import WITH_HISTORY, History
 from datafacade.serve.items import CHANNELS, Item, items, pair_variants, topic_of
 from datafacade.serve.joining import Joiner
 from datafacade.serve.positions import Positions
-from datafacade.serve.resume import Resume
+from datafacade.serve.resume import Position, Resume
 from datafacade.serve.status import refuse
 from datafacade.types import Topic
 from datafacade.v1 import hot_pb2
@@ -61,12 +62,22 @@ class Stream:
 class Subscriptions:
     """All streams of the service, by their subscriber in the Hub. ``run`` it as a task."""
 
-    def __init__(self, tier: HotTier, *, hub: Hub, clock: Clock, limits: Limits, resume: Resume) -> None:
+    def __init__(
+        self,
+        tier: HotTier,
+        *,
+        hub: Hub,
+        clock: Clock,
+        limits: Limits,
+        resume: Resume,
+        history: History | None,
+    ) -> None:
         self._tier = tier
         self._hub = hub
         self._clock = clock
         self._limits = limits
         self._resume = resume
+        self._history = history
         self._streams: dict[int, Stream] = {}
         self._tasks: asyncio.TaskGroup | None = None
 
@@ -157,8 +168,10 @@ class Subscriptions:
                     clock=self._clock,
                     credit_bytes=self._limits.credit_bytes,
                 )
+                position = positions.take(topic)
+                self._check_history(subscription, topic, position)
                 self._follow(stream, joiner)
-                self._join(stream, joiner, positions, is_exact=subscription.require_exact_resume)
+                self._join(stream, joiner, subscription, position)
             except FacadeError as error:
                 positions.drop(item.venue, error.symbol or item.requested, item.channel)
                 self._reject(subscriber, item, subscription.subscription_id, request_id, error)
@@ -174,11 +187,41 @@ class Subscriptions:
         self._tier.follow(topic)
         stream.topics[topic] = Followed(subscription_id=joiner.subscription_id, requested=requested)
 
-    def _join(self, stream: Stream, joiner: Joiner, positions: Positions, *, is_exact: bool) -> None:
+    def _check_history(
+        self, subscription: hot_pb2.Subscription, topic: Topic, position: Position | None
+    ) -> None:
+        ts_from = subscription.ts_history_start
+        if not ts_from:
+            return
+        if self._history is None:
+            raise NotSupported("ts_history_start", operation="subscribe")
+        if topic.channel not in WITH_HISTORY:
+            problem = f"{topic.channel.name} has no history, expected TRADES or KLINES"
+        elif position is not None:
+            problem = (
+                "a topic starts in the past or behind a position: expected one of the two, received both"
+            )
+        elif ts_from >= self._clock.wall_ns():
+            problem = f"expected a time in the past, received {ts_from}"
+        else:
+            return
+        raise InvalidRequest("ts_history_start", problem, venue=topic.venue, symbol=topic.symbol)
+
+    def _join(
+        self,
+        stream: Stream,
+        joiner: Joiner,
+        subscription: hot_pb2.Subscription,
+        position: Position | None,
+    ) -> None:
         """Begin a topic that is followed: now, or once its past was told."""
-        position = positions.take(joiner.topic)
         if position is not None:
+            is_exact = subscription.require_exact_resume
             self._spawn(stream, joiner, self._resume.run(joiner, position, is_exact=is_exact))
+            return
+        if subscription.ts_history_start and self._history is not None:
+            work = self._history.run(joiner, ts_from=subscription.ts_history_start)
+            self._spawn(stream, joiner, work)
             return
         try:
             joiner.attach(STARTS[joiner.topic.channel])
@@ -279,6 +322,4 @@ def _unserved(subscription: hot_pb2.Subscription, taken: set[int]) -> FacadeErro
         return InvalidRequest("subscription_id", problem)
     if subscription.HasField("filter"):
         return NotSupported("filter", operation="subscribe")
-    if subscription.ts_history_start:
-        return NotSupported("ts_history_start", operation="subscribe")
     return None
