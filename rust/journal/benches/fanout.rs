@@ -11,8 +11,8 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use facade_hub::{
-    AttachOptions, Batch, DeliveryGap, Hub, HubBounds, RecordKind, ResumePosition, Stamp, Start,
-    StreamEncoder, SubscriberId, Taken, TopicId, TopicKey,
+    AttachOptions, Batch, DeliveryChange, DeliveryGap, Hub, HubBounds, RecordKind, ResumePosition, Stamp,
+    Start, StreamEncoder, SubscriberId, Taken, TopicId, TopicKey,
 };
 use facade_journal::{HubLog, Journal, JournalBounds};
 
@@ -26,6 +26,7 @@ struct Silent;
 
 impl StreamEncoder for Silent {
     fn gap(&self, _gap: &DeliveryGap<'_>, _out: &mut Vec<u8>) {}
+    fn delivery_change(&self, _change: &DeliveryChange<'_>, _out: &mut Vec<u8>) {}
     fn draining(&self, _positions: &[ResumePosition], _now: Stamp, _out: &mut Vec<u8>) {}
 }
 

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use facade_hub::{
-    Batch, DeliveryGap, Hub, HubBounds, RecordKind, ResumePosition, Stamp, StreamEncoder, TopicId, TopicKey,
+    Batch, DeliveryChange, DeliveryGap, Hub, HubBounds, RecordKind, ResumePosition, Stamp, StreamEncoder,
+    TopicId, TopicKey,
 };
 use facade_journal::{HubLog, Journal, JournalBounds};
 
@@ -23,6 +24,7 @@ struct Silent;
 
 impl StreamEncoder for Silent {
     fn gap(&self, _gap: &DeliveryGap<'_>, _out: &mut Vec<u8>) {}
+    fn delivery_change(&self, _change: &DeliveryChange<'_>, _out: &mut Vec<u8>) {}
     fn draining(&self, _positions: &[ResumePosition], _now: Stamp, _out: &mut Vec<u8>) {}
 }
 

@@ -114,6 +114,7 @@ impl Appender {
         if is_behind {
             self.abandon_groups();
         }
+        lock(&self.shelf).notices.note(batch, is_behind);
         let mut result = Ok(());
         for entry in &batch.entries {
             let bytes = batch.bytes.get(entry.start..entry.end).unwrap_or_default();

@@ -1,7 +1,7 @@
 //! The journal as its users see it: a thread that writes, and reads from any thread.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::appender::{Appender, BYTES_MIN, JournalBounds, lock};
 use crate::error::JournalError;
 use crate::format::{Kind, read_record};
 use crate::segment::read_part;
-use crate::shelf::{JournalStats, Range, Shelf};
+use crate::shelf::{JournalStats, Notices, Range, Shelf};
 use crate::source::LogSource;
 
 /// The hub's lock is held to copy so much at once.
@@ -22,6 +22,9 @@ const PAUSE: Duration = Duration::from_millis(10);
 const HOUSEKEEPING_PAUSES: u32 = 100;
 /// Pauses before a failed journal tries again.
 const RETRY_PAUSES: u32 = 500;
+
+/// Longest wait for a flush.
+const FLUSH_WAIT: Duration = Duration::from_secs(1);
 
 /// Tells the time, ns UTC.
 pub type WallClock = Box<dyn Fn() -> i64 + Send>;
@@ -35,24 +38,55 @@ pub struct Replay {
     pub seq_last: u64,
 }
 
-/// Signals the writer's thread to end.
+/// What is asked of the writer's thread.
 #[derive(Debug, Default)]
-struct Stop {
-    is_asked: Mutex<bool>,
-    signal: Condvar,
+struct Asked {
+    is_end: bool,
+    /// Rounds that somebody waits for, and those of them that are over.
+    flushes: u64,
+    flushed: u64,
 }
 
-impl Stop {
-    fn ask(&self) {
-        *self.is_asked.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.signal.notify_all();
+#[derive(Debug, Default)]
+struct Signal {
+    asked: Mutex<Asked>,
+    changed: Condvar,
+}
+
+impl Signal {
+    fn lock(&self) -> MutexGuard<'_, Asked> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for one pause; returns whether to stop.
-    fn pause(&self) -> bool {
-        let is_asked = self.is_asked.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.signal.wait_timeout_while(is_asked, PAUSE, |is_asked| !*is_asked);
-        *waited.unwrap_or_else(PoisonError::into_inner).0
+    fn end(&self) {
+        self.lock().is_end = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits for a round that begins after this call; returns whether it is over in time.
+    fn flush(&self) -> bool {
+        let mut asked = self.lock();
+        asked.flushes += 1;
+        let wanted = asked.flushes;
+        self.changed.notify_all();
+        let result = self.changed.wait_timeout_while(asked, FLUSH_WAIT, |asked| asked.flushed < wanted);
+        result.unwrap_or_else(PoisonError::into_inner).0.flushed >= wanted
+    }
+
+    /// Waits for one pause, or until somebody asks; returns whether to end, and the flushes asked so far.
+    fn pause(&self) -> (bool, u64) {
+        let is_idle = |asked: &mut Asked| !asked.is_end && asked.flushed == asked.flushes;
+        let waited = self.changed.wait_timeout_while(self.lock(), PAUSE, is_idle);
+        let asked = waited.unwrap_or_else(PoisonError::into_inner).0;
+        (asked.is_end, asked.flushes)
+    }
+
+    fn done(&self, flushes: u64) {
+        let mut asked = self.lock();
+        if asked.flushed < flushes {
+            asked.flushed = flushes;
+            self.changed.notify_all();
+        }
     }
 }
 
@@ -63,7 +97,7 @@ pub struct Journal {
     dir: PathBuf,
     epoch: u32,
     bounds: JournalBounds,
-    stop: Arc<Stop>,
+    signal: Arc<Signal>,
     writer: Mutex<Writer>,
 }
 
@@ -94,7 +128,7 @@ impl Journal {
             dir: dir.to_path_buf(),
             epoch,
             bounds,
-            stop: Arc::default(),
+            signal: Arc::default(),
             writer: Mutex::new(Writer::Idle),
         })
     }
@@ -110,7 +144,7 @@ impl Journal {
         }
         let appender = Appender::new(Arc::clone(&self.shelf), self.dir.clone(), self.epoch, self.bounds);
         let run =
-            Run { appender, shelf: Arc::clone(&self.shelf), source, clock, stop: Arc::clone(&self.stop) };
+            Run { appender, shelf: Arc::clone(&self.shelf), source, clock, signal: Arc::clone(&self.signal) };
         let made = Builder::new().name("journal".to_owned()).spawn(move || run.run());
         *writer =
             Writer::Running(made.map_err(|cause| JournalError::io("start a thread for", &self.dir, cause))?);
@@ -119,12 +153,24 @@ impl Journal {
 
     /// Writes what the source still has, seals the segment and ends the thread. Idempotent.
     pub fn stop(&self) {
-        self.stop.ask();
+        self.signal.end();
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         if let Writer::Running(thread) = std::mem::replace(&mut *writer, Writer::Ended) {
             // A panic of the writer is told by the figures: nothing is written any more.
             let _ = thread.join();
         }
+    }
+
+    /// Waits until all that was published before this call is written; returns whether it is, 1 s at most.
+    #[must_use]
+    pub fn flush(&self) -> bool {
+        self.signal.flush() && lock(&self.shelf).stats.failure.is_none()
+    }
+
+    /// Takes the state and gap records that were published since the last call and that the writer has read.
+    #[must_use]
+    pub fn take_notices(&self) -> Notices {
+        std::mem::take(&mut lock(&self.shelf).notices)
     }
 
     /// Returns what is held of a topic, the oldest first; within a range no `seq` is missing.
@@ -215,16 +261,16 @@ struct Run {
     shelf: Arc<Mutex<Shelf>>,
     source: Box<dyn LogSource>,
     clock: WallClock,
-    stop: Arc<Stop>,
+    signal: Arc<Signal>,
 }
 
 impl Run {
     fn run(mut self) {
         let mut batch = LogBatch::default();
-        let (mut pauses, mut retry_in, mut is_failed) = (HOUSEKEEPING_PAUSES, 0, false);
+        let (mut pauses, mut retry_in, mut is_failed, mut answered) = (HOUSEKEEPING_PAUSES, 0, false, 0);
         loop {
-            let is_last = self.stop.pause();
-            if retry_in > 0 && !is_last {
+            let (is_last, flushes) = self.signal.pause();
+            if retry_in > 0 && !is_last && flushes == answered {
                 retry_in -= 1;
                 continue;
             }
@@ -241,6 +287,8 @@ impl Run {
             is_failed = result.is_err();
             retry_in = if is_failed { RETRY_PAUSES } else { 0 };
             self.tell(result);
+            self.signal.done(flushes);
+            answered = flushes;
             if is_last {
                 return;
             }

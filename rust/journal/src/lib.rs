@@ -22,5 +22,5 @@ mod source;
 pub use appender::JournalBounds;
 pub use error::JournalError;
 pub use journal::{Journal, Replay, WallClock};
-pub use shelf::{JournalStats, Range};
+pub use shelf::{JournalStats, Notices, Range};
 pub use source::{HubLog, LogSource};

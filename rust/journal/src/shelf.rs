@@ -4,12 +4,15 @@ use std::collections::VecDeque;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use facade_hub::TopicName;
+use facade_hub::{LogBatch, RecordKind, TopicName};
 
 use crate::error::JournalError;
 use crate::format::{HEADER_BYTES, Kind, read_record};
 use crate::index::{Index, Span, Stripe};
 use crate::segment::{self, Segment};
+
+/// Notices that wait to be taken: hours of them, unless all venues fail at once and again.
+const NOTICE_BYTES_MAX: usize = 4 << 20;
 
 /// What is held of a topic without a hole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +46,30 @@ pub struct JournalStats {
     pub failure: Option<String>,
 }
 
+/// State and gap records: what a ledger of completeness is made of.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Notices {
+    /// Entries of field 4 of the response, in the order of publication.
+    pub entries: Vec<u8>,
+    /// Whether some are missing before the first of them, or among them.
+    pub is_torn: bool,
+}
+
+impl Notices {
+    /// Notes those of a chunk of the log; beyond the bound the older ones go.
+    pub(crate) fn note(&mut self, batch: &LogBatch, is_behind: bool) {
+        self.is_torn |= is_behind;
+        let notices = batch.entries.iter();
+        for entry in notices.filter(|entry| matches!(entry.kind, RecordKind::State | RecordKind::Gap)) {
+            if self.entries.len() > NOTICE_BYTES_MAX {
+                self.entries.clear();
+                self.is_torn = true;
+            }
+            self.entries.extend_from_slice(batch.bytes.get(entry.start..entry.end).unwrap_or_default());
+        }
+    }
+}
+
 /// Place of a stripe that holds what a reader looks for.
 pub(crate) struct Place {
     pub path: PathBuf,
@@ -61,6 +88,7 @@ pub(crate) struct Shelf {
     /// Whether the last segment is still written to.
     pub is_open: bool,
     pub stats: JournalStats,
+    pub notices: Notices,
 }
 
 impl Shelf {

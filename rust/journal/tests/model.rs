@@ -268,3 +268,49 @@ fn damage_costs_the_rest_of_its_stripe_and_no_more() {
         assert!((1..=100).contains(&missing), "{missing} records of some 3 KB are 300 KB");
     }
 }
+
+#[test]
+fn state_and_gap_records_are_handed_out_in_order_and_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut script = Script::new(2);
+    let mut expected = Vec::new();
+    for kind in
+        [RecordKind::State, RecordKind::Data, RecordKind::Gap, RecordKind::Position, RecordKind::State]
+    {
+        script.group(0, kind, 1, 10);
+        if matches!(kind, RecordKind::State | RecordKind::Gap) {
+            expected.extend_from_slice(&script.entries.last().unwrap().1);
+        }
+    }
+    let journal = write(dir.path(), EPOCH, bounds(1 << 20), script.source(&[2]));
+    let notices = journal.take_notices();
+    assert_eq!((notices.entries, notices.is_torn), (expected, false));
+    assert_eq!(journal.take_notices(), facade_journal::Notices::default());
+    let torn = write(dir.path(), EPOCH + 1, bounds(1 << 20), script.source(&[2]).lose(1, 1));
+    assert!(torn.take_notices().is_torn);
+}
+
+#[test]
+fn a_flush_waits_for_what_was_published_before_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = Journal::open(dir.path(), EPOCH, bounds(1 << 20)).unwrap();
+    let hub = support::hub();
+    let topic = hub.topic(&name(0).as_key());
+    let source = facade_journal::HubLog::new(std::sync::Arc::clone(&hub));
+    journal.start(Box::new(source), Box::new(|| BEGIN_NS)).unwrap();
+    let mut batch = facade_hub::Batch::default();
+    for seq in 1..=50 {
+        batch.clear();
+        let write = |out: &mut Vec<u8>| {
+            out.push(7);
+            Ok::<(), ()>(())
+        };
+        batch.record(topic, seq, RecordKind::Data, false, write).unwrap();
+        hub.publish(&batch, facade_hub::Stamp { wall_ns: BEGIN_NS, mono_ns: seq }).unwrap();
+        assert!(journal.flush());
+        let ranges = journal.ranges(&name(0).as_key());
+        assert_eq!(ranges, [Range { epoch: EPOCH, seq_oldest: 1, seq_last: seq }]);
+    }
+    journal.stop();
+    assert!(!journal.flush(), "nobody writes any more");
+}

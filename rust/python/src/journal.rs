@@ -82,6 +82,18 @@ impl PyJournal {
         py.detach(|| self.journal.stop());
     }
 
+    /// Wait until all that was published before this call is written; return whether it is, after 1 s at most.
+    /// Detached from the interpreter; call it from a worker thread.
+    fn flush(&self, py: Python<'_>) -> bool {
+        py.detach(|| self.journal.flush())
+    }
+
+    /// Take the state and gap records since the last call: (entries of field 4, whether some are missing).
+    fn take_notices<'py>(&self, py: Python<'py>) -> (Bound<'py, PyBytes>, bool) {
+        let notices = self.journal.take_notices();
+        (PyBytes::new(py, &notices.entries), notices.is_torn)
+    }
+
     /// Return what is held of a topic, the oldest first: (epoch, seq_oldest, seq_last) each, without holes inside.
     fn ranges(&self, venue: &str, symbol: &str, channel: u8, variant: &str) -> Vec<(u32, u64, u64)> {
         let ranges = self.journal.ranges(&TopicKey { venue, symbol, channel, variant });

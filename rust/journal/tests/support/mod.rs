@@ -15,8 +15,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use facade_hub::{
-    DeliveryGap, Hub, HubBounds, LogBatch, LogEntry, LogRead, RecordKind, ResumePosition, Stamp,
-    StreamEncoder, TopicId, TopicKey, TopicName,
+    DeliveryChange, DeliveryGap, Hub, HubBounds, LogBatch, LogEntry, LogRead, RecordKind, ResumePosition,
+    Stamp, StreamEncoder, TopicId, TopicKey, TopicName,
 };
 use facade_journal::{Journal, JournalBounds, LogSource, Range};
 
@@ -25,6 +25,7 @@ pub struct Silent;
 
 impl StreamEncoder for Silent {
     fn gap(&self, _gap: &DeliveryGap<'_>, _out: &mut Vec<u8>) {}
+    fn delivery_change(&self, _change: &DeliveryChange<'_>, _out: &mut Vec<u8>) {}
     fn draining(&self, _positions: &[ResumePosition], _now: Stamp, _out: &mut Vec<u8>) {}
 }
 
