@@ -120,7 +120,7 @@ class Joiner:
             cause=cause,
             wall_ns=now,
             gap_id=next(self.gap_ids),
-            count=seq_last - seq_first + 1 if seq_first else None,
+            count=seq_last - seq_first + 1 if cause == "resume_too_old" and seq_first else None,
             ts_first=ts_first,
             ts_last=now,
         )

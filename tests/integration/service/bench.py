@@ -183,3 +183,29 @@ async def spawn(folder: Path, *, port: int = 0, edge: str = "rust") -> asyncio.s
         stderr=asyncio.subprocess.PIPE,
         env={"PYTHONPATH": str(ROOT / "python"), "PATH": ""},
     )
+
+
+@contextlib.asynccontextmanager
+async def simulator(folder: Path) -> AsyncIterator[Simulator]:
+    """Run the simulator of two venues, with a configuration that points at it."""
+    settings = SimulatorSettings(seed=5, products=("kraken/spot", "binance/spot"), bases=("BTC", "ETH"))
+    async with Simulator(settings) as running:
+        simulated(running, folder)
+        yield running
+
+
+@contextlib.asynccontextmanager
+async def started(
+    folder: Path, running: Simulator
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, Bench]]:
+    """Run the service in a process of its own, and kill it at the end."""
+    process = await spawn(folder)
+    try:
+        assert process.stdout is not None
+        address = (await asyncio.wait_for(process.stdout.readline(), 20)).decode().strip()
+        async with grpc.aio.insecure_channel(address) as channel:
+            yield process, Bench(simulator=running, address=address, channel=channel)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()

@@ -3,47 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 
-import grpc
-
 from datafacade._core import Clock, Hub, Journal
-from datafacade.sim.settings import SimulatorSettings
-from datafacade.sim.simulator import Simulator
 from datafacade.v1 import hot_pb2
-from tests.integration.service.bench import Bench, Reader, simulated, spawn
+from tests.integration.service.bench import Reader, simulator, spawn, started
 
 TRADES = 1
 GRACE_NS = 50_000_000
-
-
-@contextlib.asynccontextmanager
-async def simulator(folder: Path) -> AsyncIterator[Simulator]:
-    """Run the simulator of two venues, with a configuration that points at it."""
-    settings = SimulatorSettings(seed=5, products=("kraken/spot", "binance/spot"), bases=("BTC", "ETH"))
-    async with Simulator(settings) as running:
-        simulated(running, folder)
-        yield running
-
-
-@contextlib.asynccontextmanager
-async def started(
-    folder: Path, running: Simulator
-) -> AsyncIterator[tuple[asyncio.subprocess.Process, Bench]]:
-    """Run the service in a process of its own, and kill it at the end."""
-    process = await spawn(folder)
-    try:
-        assert process.stdout is not None
-        address = (await asyncio.wait_for(process.stdout.readline(), 20)).decode().strip()
-        async with grpc.aio.insecure_channel(address) as channel:
-            yield process, Bench(simulator=running, address=address, channel=channel)
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
 
 
 def opened(folder: Path, epoch: int) -> Journal:
