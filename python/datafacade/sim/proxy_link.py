@@ -110,7 +110,10 @@ class Link:
     def _is_last(self, task: asyncio.Future[How], pipe: Pipe) -> bool:
         """Note who ended a direction; tell whether that ends the connection."""
         sides = ("upstream", "client") if pipe.direction == "to_client" else ("client", "upstream")
-        if task.exception() is not None:  # the sink took nothing any more
+        error = task.exception()
+        if error is not None:  # the sink took nothing any more
+            if isinstance(error, BaseExceptionGroup) and error.split(OSError)[1] is not None:
+                raise error
             self._how, self._by = "reset", sides[1]
             return True
         self._by = self._by or sides[0]
