@@ -173,9 +173,8 @@ class Mirror:
     def _check_link(self, update: hot_pb2.Update) -> None:
         """Check that the venue's numbers join up, where the venue has such numbers."""
         last = self._venue_sequence
-        is_linked = update.HasField("venue_sequence_previous") and not update.variant
-        if last is None or self._venue in CHAIN_LESS or not is_linked:
-            return  # a window of levels tells only the changes in it
+        if last is None or self._venue in CHAIN_LESS or not update.HasField("venue_sequence_previous"):
+            return
         self.links_checked += 1
         previous, number = update.venue_sequence_previous, update.venue_sequence
         if previous == last:

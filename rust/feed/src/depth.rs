@@ -4,7 +4,7 @@
 //! that they told last, so that their chain joins up too.
 
 use facade_book::Book;
-use facade_model::{Channel, Integrity, LevelChange, StreamPhase, Variant};
+use facade_model::{Channel, Integrity, LevelChange, Variant};
 use facade_wire::WireError;
 
 use crate::best_levels::DepthWindow;
@@ -130,6 +130,16 @@ impl Feed {
         self.each_depth(stream, |depth| is_wanted(&depth.topic) && depth.topic.counts.records > 0, true);
     }
 
+    /// Publishes the hash of each limited book that changed since the last one.
+    pub(crate) fn prove_depths(&mut self, stream: usize) {
+        let venue = self.config.product.venue();
+        let Some(entry) = self.streams.get_mut(stream).filter(|entry| entry.is_book_live()) else { return };
+        let Some(times) = entry.topic(Channel::BookL2).map(Topic::times_last) else { return };
+        let Stream { instrument, usual, depths, machine: Some(machine), .. } = entry else { return };
+        let origin = Origin { venue, symbol: &instrument.symbol, usual: *usual };
+        self.publisher.depth_checkpoints(origin, depths, machine, times);
+    }
+
     fn each_depth(&mut self, stream: usize, chosen: impl Fn(&DepthTopic) -> bool, is_cut: bool) {
         let venue = self.config.product.venue();
         let Some(entry) = self.streams.get_mut(stream).filter(|entry| entry.is_book_live()) else { return };
@@ -144,7 +154,7 @@ impl Feed {
                 let one = std::slice::from_mut(depth);
                 self.publisher.depth_snapshots(origin, one, machine, None, times)
             };
-            if outcome.is_ok() && (is_cut || depth.topic.phase == StreamPhase::Live) {
+            if outcome.is_ok() && is_cut {
                 let (view, levels) = (depth.view(machine), u32::from(depth.levels));
                 self.publisher.checkpoint(origin, &mut depth.topic, view, levels, times);
             }

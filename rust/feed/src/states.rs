@@ -65,6 +65,7 @@ impl Feed {
         self.begin_depth(stream, variant);
         let is_it = |topic: &Topic| topic.channel == channel && topic.variant == variant;
         self.tell_state(stream, source, is_it, (phase, reason), "");
+        self.prove_depths(stream);
     }
 
     /// Adds a topic; `false`: it was there.
