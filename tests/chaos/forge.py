@@ -8,12 +8,12 @@ import random
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from datafacade.check.book import NaiveBook, plain, whole
+from datafacade.check.control import Entry
+from datafacade.check.probe import ProbeRecord
+from datafacade.check.story import Story
+from datafacade.check.truth import Truth, read_truth
 from datafacade.v1 import hot_pb2, stream_pb2, types_pb2
-from tests.chaos.checker.book import NaiveBook, plain, whole
-from tests.chaos.checker.control import Entry
-from tests.chaos.checker.story import Story
-from tests.chaos.checker.truth import Truth, read_truth
-from tests.chaos.probe import ProbeRecord
 
 MS: Final = 1_000_000
 START_MONO: Final = 1_000_000_000_000

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from google.protobuf.message import Message
 
+from datafacade.check import Verdict, judge
+from datafacade.check.book import NaiveBook, plain, whole
+from datafacade.check.probe import ProbeFile, ProbeReader
 from datafacade.v1 import stream_pb2, types_pb2
-from tests.chaos.checker import Verdict, judge
-from tests.chaos.checker.book import NaiveBook, plain, whole
 from tests.chaos.forge import BOOK, STEP_NS, TRADES, Forgery, clean
-from tests.chaos.probe import ProbeFile, ProbeReader
 
 VENUES = ("binance", "kraken")
 

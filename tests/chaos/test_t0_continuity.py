@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.chaos.checker.loss import duplicates, order
+from datafacade.check.loss import duplicates, order
 from tests.chaos.harness.resources import resident_bytes
 from tests.chaos.virtual.binance import Binance
 from tests.chaos.virtual.coinbase import Coinbase

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from datafacade.check.loss import order
 from datafacade.v1 import stream_pb2
-from tests.chaos.checker.loss import order
 from tests.chaos.virtual.kraken import Kraken
 from tests.chaos.virtual.line import Line
 from tests.chaos.virtual.market import Change

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
+from datafacade.check.story import Told
 from datafacade.client.mirror import Mirror
-from tests.chaos.checker.story import Told
 from tests.chaos.virtual.binance import Binance
 from tests.chaos.virtual.coinbase import Coinbase
 from tests.chaos.virtual.line import Line

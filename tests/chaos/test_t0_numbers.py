@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from datafacade.check.names import BOOK, TRADES
 from datafacade.v1 import types_pb2
-from tests.chaos.checker.names import BOOK, TRADES
 from tests.chaos.harness.tier import IS_FULL
 from tests.chaos.virtual.binance import Binance
 from tests.chaos.virtual.kraken import Kraken

@@ -12,9 +12,9 @@ import pytest
 import zstandard
 
 from datafacade._core import Clock, Feed, Hub
+from datafacade.check.names import BOOK
 from datafacade.hot.capture import CaptureReader, Record
 from datafacade.hot.replay import replay_file
-from tests.chaos.checker.names import BOOK
 from tests.chaos.virtual.line import EPOCH, START_WALL, TAKE_BYTES, Line
 from tests.chaos.virtual.script import Script
 from tests.chaos.virtual.scripts import SCRIPTS

@@ -7,10 +7,10 @@ from typing import Final
 import grpc
 import pytest
 
+from datafacade.check.names import BOOK, Topic
+from datafacade.check.story import Told, is_state
+from datafacade.check.truth import Sent
 from datafacade.v1 import types_pb2
-from tests.chaos.checker.names import BOOK, Topic
-from tests.chaos.checker.story import Told, is_state
-from tests.chaos.checker.truth import Sent
 from tests.chaos.harness.bed import QUOTES, Bed, Row
 from tests.chaos.harness.tier import INJECTIONS
 from tests.chaos.harness.wait import until

@@ -9,8 +9,8 @@ from typing import Final
 import grpc
 import pytest
 
+from datafacade.check.names import BOOK, TRADES, Topic
 from datafacade.v1 import stream_pb2
-from tests.chaos.checker.names import BOOK, TRADES, Topic
 from tests.chaos.harness.bed import Bed, Plan
 from tests.chaos.harness.probe import ProbeProcess
 from tests.chaos.harness.tier import INJECTIONS

@@ -9,9 +9,9 @@ from typing import Final
 
 import pytest
 
+from datafacade.check.names import BOOK, TRADES, Topic
+from datafacade.check.story import Told
 from datafacade.v1 import types_pb2
-from tests.chaos.checker.names import BOOK, TRADES, Topic
-from tests.chaos.checker.story import Told
 from tests.chaos.harness.bed import ALL, Bed, Row
 from tests.chaos.harness.tier import INJECTIONS
 

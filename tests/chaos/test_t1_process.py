@@ -14,9 +14,9 @@ from typing import Final
 import grpc
 import pytest
 
+from datafacade.check.names import BOOK, Topic
+from datafacade.check.story import is_state
 from datafacade.v1 import types_pb2
-from tests.chaos.checker.names import BOOK, Topic
-from tests.chaos.checker.story import is_state
 from tests.chaos.harness import failpoint
 from tests.chaos.harness.bed import Bed, Plan
 from tests.chaos.harness.environment import ROOT, environment

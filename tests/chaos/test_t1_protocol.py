@@ -10,8 +10,8 @@ from typing import Final
 
 import pytest
 
+from datafacade.check.story import Told, is_state
 from datafacade.v1 import types_pb2
-from tests.chaos.checker.story import Told, is_state
 from tests.chaos.harness.bed import ALL, Bed, Plan
 from tests.chaos.harness.resources import MemorySampler, cpu_ms
 from tests.chaos.harness.wait import until

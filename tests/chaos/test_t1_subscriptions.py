@@ -7,10 +7,10 @@ from typing import Final
 
 import pytest
 
+from datafacade.check.names import BOOK, TRADES, Topic
+from datafacade.check.story import Told, is_state
+from datafacade.check.truth import Sent
 from datafacade.v1 import types_pb2
-from tests.chaos.checker.names import BOOK, TRADES, Topic
-from tests.chaos.checker.story import Told, is_state
-from tests.chaos.checker.truth import Sent
 from tests.chaos.harness.bed import QUOTES, Bed
 from tests.chaos.harness.tier import IS_FULL
 from tests.chaos.harness.wait import until

@@ -17,7 +17,7 @@ LAYERS: dict[str, float] = {
     "serve": 6, "cli": 6,
     "app": 7,
 }  # fmt: skip
-BESIDE = {"client": {"client", "v1"}, "sim": {"sim"}}
+BESIDE = {"client": {"client", "v1"}, "sim": {"sim"}, "check": {"check", "v1"}}
 COMPOSERS = {
     "cli"
 }  # faces of a program start it: `serve` runs the app, `watch` is a client, `demo` starts both

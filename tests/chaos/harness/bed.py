@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from datafacade.check import Verdict, judge
+from datafacade.check.control import ControlLog, read_control
+from datafacade.check.names import BOOK, TRADES, Topic
+from datafacade.check.story import Story, Told, is_state
+from datafacade.check.truth import Truth
 from datafacade.v1 import hot_pb2
-from tests.chaos.checker import Verdict, judge
-from tests.chaos.checker.control import ControlLog, read_control
-from tests.chaos.checker.names import BOOK, TRADES, Topic
-from tests.chaos.checker.story import Story, Told, is_state
-from tests.chaos.checker.truth import Truth
 from tests.chaos.harness.figures import Figures, announce
 from tests.chaos.harness.probe import ProbeProcess, subscription
 from tests.chaos.harness.service import MODULE, ServiceProcess, write_config

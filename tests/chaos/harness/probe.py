@@ -11,12 +11,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+from datafacade.check.names import BOOK, TRADES, Topic
+from datafacade.check.probe import ProbeReader
+from datafacade.check.story import Story, Told, is_state
 from datafacade.v1 import hot_pb2, stream_pb2, types_pb2
-from tests.chaos.checker.names import BOOK, TRADES, Topic
-from tests.chaos.checker.story import Story, Told, is_state
 from tests.chaos.harness.environment import ROOT, environment
 from tests.chaos.harness.wait import until
-from tests.chaos.probe import ProbeReader
 
 LIVE: Final = types_pb2.STATE_LIVE
 DATA: Final = frozenset({"book_snapshot", "book_delta", "trade"})
@@ -47,7 +47,7 @@ class ProbeProcess:
     def __init__(self, address: str, path: Path) -> None:
         self.path = path
         self.story = Story()
-        command = [sys.executable, "-m", "tests.chaos.probe", "--address", address, "--out", str(path)]
+        command = [sys.executable, "-m", "datafacade.check.probe", "--address", address, "--out", str(path)]
         self.process = subprocess.Popen(  # noqa: S603  our own command
             command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, cwd=ROOT, env=environment()
         )

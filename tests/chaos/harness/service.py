@@ -13,11 +13,11 @@ from typing import Any, Final
 import grpc
 import yaml
 
+from datafacade.check.probe import identity
 from datafacade.v1 import book_pb2, health_pb2
 from tests.chaos.harness.environment import ROOT, environment
 from tests.chaos.harness.resources import Resources, resources
 from tests.chaos.harness.wait import until
-from tests.chaos.probe import identity
 
 START_S: Final = 30
 MODULE: Final = "datafacade.cli.main"

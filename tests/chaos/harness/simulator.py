@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from tests.chaos.checker.truth import Record, Truth, TruthReader
+from datafacade.check.truth import Record, Truth, TruthReader
 from tests.chaos.harness.environment import ROOT, environment
 from tests.chaos.harness.wait import until
 

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from datafacade._core import Clock, Feed, Hub
+from datafacade.check.names import BOOK, Topic
+from datafacade.check.probe import ProbeRecord
+from datafacade.check.story import Follower, Moment, Story, Told
 from datafacade.v1 import hot_pb2, types_pb2
-from tests.chaos.checker.names import BOOK, Topic
-from tests.chaos.checker.story import Follower, Moment, Story, Told
-from tests.chaos.probe import ProbeRecord
 from tests.chaos.virtual.market import Change
 from tests.chaos.virtual.script import Script
 

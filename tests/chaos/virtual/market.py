@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from tests.chaos.checker.book import NaiveBook, whole
+from datafacade.check.book import NaiveBook, whole
 
 QUANTITY_MAX: Final = 10**18 - 1  # what 64 bits hold with any digits
 

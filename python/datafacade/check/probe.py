@@ -1,6 +1,6 @@
 """The probe subscriber: a gRPC client that writes down raw response bytes and when they came.
 
-It decides nothing. ``python -m tests.chaos.probe --address HOST:PORT --out FILE`` opens one call,
+It decides nothing. ``python -m datafacade.check.probe --address HOST:PORT --out FILE`` opens one call,
 sends each line of standard input (a base64 request) as it comes, and writes until the call ends. The end of
 standard input half-closes the call.
 

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from datafacade.check.book import NaiveBook
+from datafacade.check.names import BOOK, Topic
+from datafacade.check.story import Story, Told, follow, is_state
+from datafacade.check.truth import Applied, Sent, Truth
+from datafacade.check.verdict import Verdict
 from datafacade.v1 import types_pb2
-from tests.chaos.checker.book import NaiveBook
-from tests.chaos.checker.names import BOOK, Topic
-from tests.chaos.checker.story import Story, Told, follow, is_state
-from tests.chaos.checker.truth import Applied, Sent, Truth
-from tests.chaos.checker.verdict import Verdict
 
 MATCH_NS: Final = 10_000_000_000
 LOST_NS: Final = 100_000_000  # what was sent so shortly before a connection broke may never have arrived

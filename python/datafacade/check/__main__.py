@@ -1,4 +1,4 @@
-"""Judge by hand: ``python -m tests.chaos.checker --truth FILE --control FILE --probe FILE``.
+"""Judge by hand: ``python -m datafacade.check --truth FILE --control FILE --probe FILE``.
 
 Prints the verdicts; exits 1 if one is broken.
 """
@@ -7,11 +7,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from tests.chaos.checker import judge
-from tests.chaos.checker.control import read_control
-from tests.chaos.checker.story import Story
-from tests.chaos.checker.truth import read_truth
-from tests.chaos.probe import ProbeReader
+from datafacade.check import judge
+from datafacade.check.control import read_control
+from datafacade.check.probe import ProbeReader
+from datafacade.check.story import Story
+from datafacade.check.truth import read_truth
 
 
 def main() -> int:

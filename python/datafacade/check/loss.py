@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from datafacade.check.names import BOOK, TRADES, Topic
+from datafacade.check.story import Story, Told
+from datafacade.check.truth import Sent, Truth
+from datafacade.check.verdict import Verdict
 from datafacade.v1 import hot_pb2, stream_pb2, types_pb2
-from tests.chaos.checker.names import BOOK, TRADES, Topic
-from tests.chaos.checker.story import Story, Told
-from tests.chaos.checker.truth import Sent, Truth
-from tests.chaos.checker.verdict import Verdict
 
 SECOND: Final = 1_000_000_000
 MATCH_NS: Final = 10 * SECOND  # a frame and what became of it are no further apart

@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Final
 
-from tests.chaos.checker.control import Entry
-from tests.chaos.checker.verdict import Verdict
+from datafacade.check.control import Entry
+from datafacade.check.verdict import Verdict
 
 PATIENCE_NS: Final = 5_000_000_000
 CONTROL: Final = "control"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tests.chaos.checker.control import Entry
-from tests.chaos.checker.loss import duplicates, order, silent_loss
-from tests.chaos.checker.process import gives_back, same_process
-from tests.chaos.checker.story import Story
-from tests.chaos.checker.truth import Truth
-from tests.chaos.checker.verdict import Verdict
-from tests.chaos.checker.worth import equals_truth, never_wrong
+from datafacade.check.control import Entry
+from datafacade.check.loss import duplicates, order, silent_loss
+from datafacade.check.process import gives_back, same_process
+from datafacade.check.story import Story
+from datafacade.check.truth import Truth
+from datafacade.check.verdict import Verdict
+from datafacade.check.worth import equals_truth, never_wrong
 
 
 def judge(truth: Truth, control: Sequence[Entry], story: Story) -> list[Verdict]:

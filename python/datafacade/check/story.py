@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
+from datafacade.check.book import NaiveBook, whole
+from datafacade.check.names import BOOK, Topic
+from datafacade.check.probe import ProbeRecord
 from datafacade.v1 import book_pb2, hot_pb2, types_pb2
-from tests.chaos.checker.book import NaiveBook, whole
-from tests.chaos.checker.names import BOOK, Topic
-from tests.chaos.probe import ProbeRecord
 
 MORE: Final = types_pb2.UPDATE_FLAG_MORE
 CUT: Final = types_pb2.UPDATE_FLAG_CUT

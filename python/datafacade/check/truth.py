@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from tests.chaos.checker.names import BOOK, Topic, channel_of, symbol_of, venue_of
+from datafacade.check.names import BOOK, Topic, channel_of, symbol_of, venue_of
 
 Record = dict[str, Any]
 HTTP_OK: Final = 200

@@ -2,10 +2,10 @@
 
 The logs are the simulator's truth, the harness's control log and the probe's raw bytes. Nothing is shared
 with the product but the contract's messages: a book of plain dicts, rules read from the contract and the
-venues' documents. ``python -m tests.chaos.checker`` judges logs by hand.
+venues' documents. ``python -m datafacade.check`` judges logs by hand.
 """
 
-from tests.chaos.checker.judge import judge
-from tests.chaos.checker.verdict import Evidence, Verdict
+from datafacade.check.judge import judge
+from datafacade.check.verdict import Evidence, Verdict
 
 __all__ = ["Evidence", "Verdict", "judge"]
