@@ -5,6 +5,7 @@ use facade_wire::WireError;
 
 use crate::feed::Feed;
 use crate::lifeline::Lifeline;
+use crate::machine::BookMachine;
 use crate::publish::{Origin, Times};
 use crate::report::BookReport;
 use crate::stats::FeedStats;
@@ -45,7 +46,7 @@ pub struct TopicReport {
     pub gaps: u64,
     /// Events that were already contained.
     pub duplicates: u64,
-    /// The book, if it is one.
+    /// The book, if it is one, without its hash.
     pub book: Option<BookReport>,
 }
 
@@ -116,8 +117,8 @@ impl Feed {
     }
 }
 
-fn topic_report(stream: &Stream, topic: &Topic) -> TopicReport {
-    let book = book_report(stream, topic);
+pub(crate) fn topic_report(stream: &Stream, topic: &Topic) -> TopicReport {
+    let book = whole_book(stream, topic).map(|machine| machine.sketch(topic.phase));
     TopicReport {
         symbol: stream.instrument.symbol.clone(),
         channel: topic.channel,
@@ -139,9 +140,10 @@ fn topic_report(stream: &Stream, topic: &Topic) -> TopicReport {
 }
 
 fn book_report(stream: &Stream, topic: &Topic) -> Option<BookReport> {
-    let machine = stream
-        .machine
-        .as_ref()
-        .filter(|_| topic.channel == Channel::BookL2 && topic.variant == Variant::Plain)?;
-    Some(machine.report(topic.phase))
+    whole_book(stream, topic).map(|machine| machine.report(topic.phase))
+}
+
+fn whole_book<'stream>(stream: &'stream Stream, topic: &Topic) -> Option<&'stream BookMachine> {
+    let is_whole = topic.channel == Channel::BookL2 && topic.variant == Variant::Plain;
+    stream.machine.as_ref().filter(|_| is_whole)
 }

@@ -17,6 +17,7 @@ mod inspect;
 mod klines;
 mod lifeline;
 mod machine;
+mod offset;
 mod pace;
 mod publish;
 mod report;

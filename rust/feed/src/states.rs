@@ -6,6 +6,7 @@ use facade_venues::ControlOp;
 
 use crate::command::Command;
 use crate::feed::{CHANNELS, Feed};
+use crate::inspect::topic_report;
 use crate::klines::KlineTopic;
 use crate::lifeline::Socket;
 use crate::machine::BookMachine;
@@ -99,6 +100,9 @@ impl Feed {
             let is_it = |topic: &Topic| topic.channel == channel && topic.variant == variant;
             self.tell_state(stream, source, is_it, (phase, reason), "");
             if let Some(entry) = self.streams.get_mut(stream) {
+                entry.all_topics().filter(|topic| is_it(topic)).for_each(|topic| {
+                    self.stats.given_up.add(&topic_report(entry, topic));
+                });
                 entry.remove_variant(channel, variant);
             }
         }
@@ -107,6 +111,9 @@ impl Feed {
         }
         self.set_state(stream, source, phase, reason, "");
         if let Some(entry) = self.streams.get_mut(stream) {
+            if let Some(topic) = entry.topic(source) {
+                self.stats.given_up.add(&topic_report(entry, topic));
+            }
             entry.remove_topic(source);
         }
         self.leave_venue_stream(stream, source);

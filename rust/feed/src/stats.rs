@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use hdrhistogram::Histogram;
 
+use crate::inspect::TopicReport;
+use crate::offset::ClockOffset;
 use crate::publish::Times;
 
 /// Longest latency that is told apart, ns.
@@ -44,10 +46,42 @@ pub struct FeedStats {
     pub publish_errors: u64,
     /// Venue symbols that a replay met and no instrument list named.
     pub missing_instruments: BTreeSet<String>,
+    /// What topics had counted that were given up: totals must not fall when a topic goes.
+    pub given_up: TopicTotals,
+    /// The venue's clock against ours.
+    pub offset: ClockOffset,
     /// Venue event to socket.
     pub venue: Latency,
     /// Socket to hub.
     pub publish: Latency,
+}
+
+/// Counts over several topics.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct TopicTotals {
+    /// Gaps announced.
+    pub gaps: u64,
+    /// Book messages applied.
+    pub book_updates: u64,
+    /// Returns to LIVE after a break.
+    pub resyncs: u64,
+    /// Proofs checked.
+    pub proofs_checked: u64,
+    /// Proofs that did not hold.
+    pub proofs_failed: u64,
+}
+
+impl TopicTotals {
+    /// Adds the counts of one topic.
+    pub fn add(&mut self, topic: &TopicReport) {
+        self.gaps += topic.gaps;
+        if let Some(book) = &topic.book {
+            self.book_updates += book.updates;
+            self.resyncs += book.resyncs;
+            self.proofs_checked += book.proofs.checked;
+            self.proofs_failed += book.proofs.failed;
+        }
+    }
 }
 
 /// A latency distribution; negative values are counted apart (DESIGN 13.3).
@@ -85,6 +119,7 @@ impl FeedStats {
     pub(crate) fn venue_to_recv(&mut self, times: Times) {
         if times.event != 0 {
             self.venue.record(times.recv - times.event);
+            self.offset.note(times.event, times.recv);
         }
     }
 

@@ -84,6 +84,13 @@ impl BookMachine {
     /// Describes the book; `phase` is the stream's, which also knows the connection.
     #[must_use]
     pub fn report(&self, phase: StreamPhase) -> BookReport {
+        let sha256 = self.is_live().then(|| self.book.sha256(0));
+        BookReport { sha256, ..self.sketch(phase) }
+    }
+
+    /// Does the same without the hash, which costs as much as the book is deep.
+    #[must_use]
+    pub fn sketch(&self, phase: StreamPhase) -> BookReport {
         let counts = &self.counts;
         BookReport {
             phase,
@@ -99,7 +106,7 @@ impl BookMachine {
             best_bid: self.book.best_bid(),
             best_ask: self.book.best_ask(),
             venue_sequence: self.last,
-            sha256: self.is_live().then(|| self.book.sha256(0)),
+            sha256: None,
         }
     }
 }

@@ -378,6 +378,18 @@ fn stats_dict<'py>(py: Python<'py>, feed: &Feed) -> PyResult<Bound<'py, PyDict>>
     ] {
         dict.set_item(name, value)?;
     }
+    let given_up = PyDict::new(py);
+    for (name, value) in [
+        ("gaps", stats.given_up.gaps),
+        ("book_updates", stats.given_up.book_updates),
+        ("resyncs", stats.given_up.resyncs),
+        ("proofs_checked", stats.given_up.proofs_checked),
+        ("proofs_failed", stats.given_up.proofs_failed),
+    ] {
+        given_up.set_item(name, value)?;
+    }
+    dict.set_item("given_up", given_up)?;
+    dict.set_item("clock_offset_ns", stats.offset.estimate())?;
     dict.set_item("missing_instruments", stats.missing_instruments.iter().collect::<Vec<_>>())?;
     dict.set_item("connection", line.connection)?;
     dict.set_item("attempt", line.attempt)?;
