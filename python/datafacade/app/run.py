@@ -24,12 +24,15 @@ from datafacade.clock import SystemClock
 from datafacade.config import Config
 from datafacade.errors import AddressTaken, ConfigError, DataDirInUse
 from datafacade.facade import DataFacade
+from datafacade.hot.history import PastFetcher
+from datafacade.hot.kept import KeptPast
 from datafacade.hot.recorder import CaptureFile
 from datafacade.observe.log import configure
 from datafacade.serve.edge import EdgeServer
 from datafacade.serve.grpcio_edge import GrpcioServer
 from datafacade.serve.handlers import Handlers
 from datafacade.serve.handlers import path as method_path
+from datafacade.serve.history import History
 from datafacade.serve.lifecycle import Lifecycle, Ready, Server
 from datafacade.serve.resume import CHUNK_BYTES, Resume
 from datafacade.serve.subscriptions import Limits, Subscriptions
@@ -242,8 +245,22 @@ def _subscriptions(facade: DataFacade) -> Subscriptions:
     )
     chunk_bytes = min(CHUNK_BYTES, owed_max // CREDIT_SHARE)
     resume = Resume(facade.hub, epoch=facade.epoch, journal=facade.journal, chunk_bytes=chunk_bytes)
+    hot = facade.config.service.hot
+    history = History(
+        PastFetcher(
+            facade.tier,
+            kept=KeptPast(facade.journal),
+            trades_max=hot.history_trades_max,
+            klines_max=hot.history_klines_max,
+        ),
+        resume,
+        hub=facade.hub,
+        reader=facade.reader,
+        clock=facade.clock,
+        scale=facade.config.service.timers.scale,
+    )
     return Subscriptions(
-        facade.tier, hub=facade.hub, clock=facade.clock, limits=limits, resume=resume, history=None
+        facade.tier, hub=facade.hub, clock=facade.clock, limits=limits, resume=resume, history=history
     )
 
 

@@ -1,4 +1,6 @@
-"""Fetch the past of a topic from its venue, and find the seam to the live records. The seam is pure.
+"""Gather the past of a topic, and find the seam to the live records. The seam is pure.
+
+What our own journal holds without a hole is taken from there, the rest from the venue's REST.
 
 Trades are joined by the venue's trade id, klines by the time of their open. Whatever the seam, what comes out
 is every trade or bar once, in order: history ends before the first live record.
@@ -11,23 +13,16 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import pairwise
 from operator import attrgetter
-from typing import Final, NamedTuple, Protocol, cast
+from typing import Final, NamedTuple, Protocol, runtime_checkable
 
 from datafacade.errors import InvalidRequest, NotSupported, VenueFailed
+from datafacade.hot.kept import KeptPast, Row
 from datafacade.hot.tier import HotTier
 from datafacade.types import Channel, Priority, Topic
 
 AT_ONCE: Final = 4  # fetches of all clients
 PAGES_MAX: Final = 2_000  # a venue that never ends is a venue that fails
 _HTTP_OK: Final = 200
-
-
-class Row(NamedTuple):
-    """One trade or bar of the past."""
-
-    key: int  # trade id, or open time in ns
-    ts_event: int  # ns
-    update: bytes  # Update with seq 0, flagged HISTORY
 
 
 class Live(NamedTuple):
@@ -45,6 +40,7 @@ class Join(NamedTuple):
     missing: tuple[int, int] | None = None  # first and last key between the two that neither has
 
 
+@runtime_checkable
 class Pages(Protocol):
     """What a Feed knows of its venue's history (``datafacade._core.Feed``)."""
 
@@ -95,10 +91,11 @@ def join(rows: Sequence[Row], first: Live | None, *, head: int, is_dense: bool) 
 
 
 class PastFetcher:
-    """Fetches ranges of the past page by page, a few at once, inside the venues' budgets."""
+    """Gathers ranges of the past: from the journal, else page by page inside the venues' budgets."""
 
-    def __init__(self, tier: HotTier, *, trades_max: int, klines_max: int) -> None:
+    def __init__(self, tier: HotTier, *, kept: KeptPast, trades_max: int, klines_max: int) -> None:
         self._tier = tier
+        self._kept = kept
         self._rows_max = {Channel.TRADES: trades_max, Channel.KLINES: klines_max}
         self._turns = asyncio.Semaphore(AT_ONCE)
 
@@ -116,23 +113,35 @@ class PastFetcher:
             VenueFailed, VenueRateLimited, CircuitOpen: It did not answer.
         """
         async with self._turns:
-            found: dict[int, Row] = {}
-            cursor = ""
-            for _ in range(PAGES_MAX):
-                rows, cursor = await self._page(topic, ts_from=ts_from, ts_until=ts_until, cursor=cursor)
-                found.update((row.key, row) for row in rows)
-                self._check(topic, found, ts_until - ts_from)
-                if not cursor:
-                    return sorted(found.values())
-            raise VenueFailed("its history does not end", venue=topic.venue, operation="history")
+            kept, is_whole = await self._kept.rows(topic, ts_from=ts_from)
+            found = {row.key: row for row in kept}
+            self._check(topic, found, ts_until - ts_from)
+            if not is_whole:
+                until = kept[0].ts_event + 1 if kept else ts_until
+                await self._ask(topic, found, ts_from=ts_from, ts_until=until)
+            return sorted(found.values())
+
+    async def _ask(self, topic: Topic, found: dict[int, Row], *, ts_from: int, ts_until: int) -> None:
+        """Add what the venue has of a range."""
+        cursor = ""
+        for _ in range(PAGES_MAX):
+            rows, cursor = await self._page(topic, ts_from=ts_from, ts_until=ts_until, cursor=cursor)
+            for row in rows:
+                found.setdefault(row.key, row)
+            self._check(topic, found, ts_until - ts_from)
+            if not cursor:
+                return
+        raise VenueFailed("its history does not end", venue=topic.venue, operation="history")
 
     async def _page(self, topic: Topic, *, ts_from: int, ts_until: int, cursor: str) -> tuple[list[Row], str]:
         line = self._tier.venue(topic.venue)
         runner = line.runner(topic.channel)
-        pages = cast("Pages", runner.feed)
+        pages = runner.feed
         asked = (topic.symbol, int(topic.channel), topic.variant)
-        request = pages.history_path(*asked, ts_from=ts_from, ts_until=ts_until, cursor=cursor)
-        if request is None:
+        request = None
+        if isinstance(pages, Pages):
+            request = pages.history_path(*asked, ts_from=ts_from, ts_until=ts_until, cursor=cursor)
+        if request is None or not isinstance(pages, Pages):
             what = f"history of {topic.channel.name} {topic.variant}".rstrip()
             raise NotSupported(what, venue=topic.venue, symbol=topic.symbol, operation="history")
         path, weight = request

@@ -13,7 +13,8 @@ from typing import Final
 
 from datafacade.clock import Clock
 from datafacade.errors import VenueFailed
-from datafacade.hot.history import Join, Live, PastFetcher, Row, join
+from datafacade.hot.history import Join, Live, PastFetcher, join
+from datafacade.hot.kept import Row, key_of
 from datafacade.hot.ports import Hub
 from datafacade.hot.reader import HubReader
 from datafacade.hot.tier import STARTS
@@ -61,7 +62,7 @@ class Scout:
             self.state = update
             if update.stream_state.state == types_pb2.STATE_LIVE:
                 self.is_live.set()
-        key = _key(update)
+        key = key_of(update)
         if key is None:
             self.seq_last = max(self.seq_last, update.seq)
             return
@@ -215,11 +216,3 @@ def chunks(rows: Iterable[Row]) -> Iterator[bytes]:
         size += len(entry)
     if entries:
         yield b"".join(entries)
-
-
-def _key(update: hot_pb2.Update) -> int | None:
-    """Return what joins an update with the past: its trade id, or the time of its open."""
-    kind = update.WhichOneof("payload")
-    if kind == "trade" and update.trade.HasField("trade_id"):
-        return update.trade.trade_id
-    return update.kline.ts_open if kind == "kline" else None

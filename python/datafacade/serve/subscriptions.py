@@ -70,7 +70,7 @@ class Subscriptions:
         clock: Clock,
         limits: Limits,
         resume: Resume,
-        history: History | None,
+        history: History,
     ) -> None:
         self._tier = tier
         self._hub = hub
@@ -193,8 +193,6 @@ class Subscriptions:
         ts_from = subscription.ts_history_start
         if not ts_from:
             return
-        if self._history is None:
-            raise NotSupported("ts_history_start", operation="subscribe")
         if topic.channel not in WITH_HISTORY:
             problem = f"{topic.channel.name} has no history, expected TRADES or KLINES"
         elif position is not None:
@@ -219,7 +217,7 @@ class Subscriptions:
             is_exact = subscription.require_exact_resume
             self._spawn(stream, joiner, self._resume.run(joiner, position, is_exact=is_exact))
             return
-        if subscription.ts_history_start and self._history is not None:
+        if subscription.ts_history_start:
             work = self._history.run(joiner, ts_from=subscription.ts_history_start)
             self._spawn(stream, joiner, work)
             return

@@ -130,7 +130,6 @@ async def test_one_pair_too_many_is_refused_per_item_and_the_call_lives_on(bench
 @pytest.mark.parametrize(
     "fields",
     [
-        {"ts_history_start": 1},
         {"filter": hot_pb2.Filter()},
     ],
 )
@@ -180,6 +179,8 @@ async def test_a_subscription_without_items_ends_the_call(
         {"channels": [KLINES], "variants": ["2w"]},
         {"channels": [CONSOLIDATED_TOP]},  # takes all venues, not one
         {"venues": ["consolidated"]},
+        {"channels": [BOOK], "ts_history_start": 1},  # a book has no past
+        {"ts_history_start": 2**62},
     ],
 )
 async def test_an_impossible_item_is_refused_alone(bench: Bench, fields: dict[str, Any]) -> None:

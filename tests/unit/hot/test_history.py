@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datafacade.errors import InvalidRequest, NotSupported, VenueFailed
-from datafacade.hot.history import Live, PastFetcher, Row, join
+from datafacade.hot.history import Live, PastFetcher, join
+from datafacade.hot.kept import KeptPast, Row
 from datafacade.hot.tier import HotTier
 from datafacade.types import Channel, FeedKey, Topic
 from tests.unit.hot.fakes import FakeRest, answer
@@ -110,7 +111,9 @@ def fetch(
         line.rests = {"spot": line.rest}
         for _ in range(50):
             line.rest.answers.put_nowait(answer(body, status))
-        fetcher = PastFetcher(cast("HotTier", line), trades_max=rows_max, klines_max=rows_max)
+        fetcher = PastFetcher(
+            cast("HotTier", line), kept=KeptPast(None), trades_max=rows_max, klines_max=rows_max
+        )
         return await fetcher.fetch(topic, ts_from=0, ts_until=10_000)
 
     return asyncio.run(run())
