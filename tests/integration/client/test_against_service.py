@@ -147,7 +147,7 @@ async def test_a_service_that_restarts_is_found_again_and_the_hole_is_told(tmp_p
         async with running(config, port):
             await until(subscription, Reconnected)
             gap = await until(subscription, Gap)
-            assert gap.scope == "LOCAL"
+            assert (gap.scope, gap.cause) == ("DELIVERY", "SERVER_RESTART")
             await until(subscription, Trade)
             before = {report.topic: report.hashes_checked for report in subscription.reports}
             await hashed(subscription, max(before.values()) + 1)
