@@ -154,7 +154,7 @@ class DataFacade:
             is_draining=self.is_draining,
             venues=rows,
             edge=self.edge_figures(),
-            warnings=[] if self.keeper is None else self.keeper.warnings(),
+            warnings=self.tier.watchdog.warnings() + ([] if self.keeper is None else self.keeper.warnings()),
         )
         limits = answer.limits
         service = self.config.service

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from random import Random, SystemRandom
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from datafacade._core import Clock, Feed, Hub, Journal
 from datafacade.config import Config, FeedEndpoint, Venue
@@ -224,7 +224,7 @@ class _Builder:
             breaker=breaker,
         )
 
-    def _feed(self, name: str, venue: Venue, feed: FeedSpec, **more: bool) -> Feed:
+    def _feed(self, name: str, venue: Venue, feed: FeedSpec, **more: Any) -> Feed:  # noqa: ANN401  passed through
         return Feed(
             venue=name,
             product=feed.product,

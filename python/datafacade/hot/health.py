@@ -9,17 +9,13 @@ from urllib.parse import urlsplit
 from datafacade.clock import Clock
 from datafacade.guard.breaker import Breaker, BreakerState
 from datafacade.guard.budget import Budget
+from datafacade.hot.advice import ERRORS_MANY, VenueSigns, advise
 from datafacade.hot.feed import FeedRunner
 from datafacade.hot.ports import Hub
 from datafacade.hot.tier import VenueLine
 from datafacade.observe.latency import Latency
 from datafacade.types import Channel
 from datafacade.v1 import health_pb2, types_pb2
-
-SILENT_NS: Final = 10 * 10**9  # nothing for so long: look at the connection
-SLOW_NS: Final = 2 * 10**9  # venue to socket: halve the size
-ERRORS_SOME: Final = 0.1
-ERRORS_MANY: Final = 0.5
 
 _H = health_pb2
 _STAGES: Final = (
@@ -44,6 +40,7 @@ def venue_health(venue: VenueLine, *, hub: Hub, clock: Clock, summary_only: bool
         if not summary_only:
             health.streams.extend(streams)
         _count(health.counts, stats[name], streams)
+        _offset(health, stats[name])
         if runner.is_needed or runner.is_open:
             health.connections.extend(_connections(runner, clock))
     health.streams.sort(key=lambda stream: (stream.symbol, stream.channel, stream.variant))
@@ -54,7 +51,7 @@ def venue_health(venue: VenueLine, *, hub: Hub, clock: Clock, summary_only: bool
     if p99:
         health.latency_ns_p99 = max(p99)
     health.status = _status(health, venue)
-    health.recommendation = _recommendation(health, venue, clock)
+    health.recommendation = advise(_signs(health, venue, clock))
     return health
 
 
@@ -96,13 +93,15 @@ def _stream(
 
 
 def _count(sums: _H.StreamCounts, stats: Mapping[str, Any], streams: Iterable[_H.StreamHealth]) -> None:
-    """Add one feed to its venue's sums."""
+    """Add one feed to its venue's sums: what it counts now, and what topics had counted that are gone."""
     sums.messages += stats["frames"]
     sums.trades += stats["trades"]
     sums.reconnects += stats["reconnects"]
     sums.unknown_messages += stats["unknown"]
     sums.undecodable_messages += stats["errors"]
     sums.duplicates += stats["duplicates"]
+    for name, count in stats["given_up"].items():
+        setattr(sums, name, getattr(sums, name) + count)
     for stream in streams:
         sums.book_updates += stream.counts.book_updates
         sums.gaps += stream.counts.gaps
@@ -222,16 +221,22 @@ def _status(health: _H.VenueHealth, venue: VenueLine) -> _H.HealthStatus.ValueTy
     return _H.HEALTH_STATUS_HEALTHY if is_whole and is_live else _H.HEALTH_STATUS_DEGRADED
 
 
-def _recommendation(health: _H.VenueHealth, venue: VenueLine, clock: Clock) -> _H.Recommendation.ValueType:
-    if health.status == _H.HEALTH_STATUS_OFFLINE or health.error_ratio > ERRORS_MANY:
-        return _H.RECOMMENDATION_AVOID
-    is_rest_down = health.HasField("rest_healthy") and not health.rest_healthy
-    if health.error_ratio > ERRORS_SOME or not health.ws_connected or is_rest_down:
-        return _H.RECOMMENDATION_USE_FALLBACK
+def _offset(health: _H.VenueHealth, stats: Mapping[str, Any]) -> None:
+    """Show the venue's clock against ours; of several feeds the quickest messages speak."""
+    offset = stats["clock_offset_ns"]
+    if offset is not None and (not health.HasField("clock_offset_ns") or offset > health.clock_offset_ns):
+        health.clock_offset_ns = offset
+
+
+def _signs(health: _H.VenueHealth, venue: VenueLine, clock: Clock) -> VenueSigns:
     slow = (row for row in health.latencies if row.stage == _H.LATENCY_STAGE_VENUE_TO_RECV)
-    if any(row.quantiles.p99_ns > SLOW_NS for row in slow):
-        return _H.RECOMMENDATION_HALVE_SIZE
+    last_sign = max(health.ts_last_seen, *(row.ts_opened for row in health.connections), 0)
     is_needed = any(runner.is_needed for runner in venue.runners.values())
-    if is_needed and clock.wall_ns() - health.ts_last_seen > SILENT_NS:
-        return _H.RECOMMENDATION_CHECK_CONNECTION
-    return _H.RECOMMENDATION_USE_PRIMARY
+    return VenueSigns(
+        is_offline=health.status == _H.HEALTH_STATUS_OFFLINE,
+        is_ws_connected=health.ws_connected,
+        is_rest_healthy=health.rest_healthy if health.HasField("rest_healthy") else None,
+        error_ratio=health.error_ratio,
+        latency_ns_p99=max((row.quantiles.p99_ns for row in slow), default=0),
+        silent_ns=clock.wall_ns() - last_sign if is_needed and last_sign else 0,
+    )

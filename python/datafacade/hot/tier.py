@@ -19,6 +19,7 @@ from datafacade.hot.instruments import InstrumentList
 from datafacade.hot.interest import Interest
 from datafacade.hot.ports import Hub, Start
 from datafacade.hot.resolve import Resolver
+from datafacade.observe.watchdog import Watchdog
 from datafacade.types import CONSOLIDATED, Channel, FeedKey, InstrumentRow, Topic
 from datafacade.venues.rest import RestClient
 from datafacade.venues.spec import VenueSpec
@@ -100,6 +101,7 @@ class HotTier:
         self._carried: dict[FeedKey, frozenset[str]] = {}  # venue symbols of each feed's own list
         self._hub = hub
         self._clock = clock
+        self.watchdog = Watchdog(clock)
         hot = config.service.hot
         self.interest = Interest(
             start=self._start,
@@ -120,6 +122,7 @@ class HotTier:
                     for item in venue.lists:
                         tasks.create_task(item.run(self._listed), name=f"instruments {name}")
                 tasks.create_task(self._keep_house(), name="hub housekeeping")
+                tasks.create_task(self.watchdog.run(), name="watchdog")
         finally:
             loop.remove_reader(self._hub.cuts_fd())
             self.interest.close()
