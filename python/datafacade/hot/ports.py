@@ -264,17 +264,21 @@ class Hub(Protocol):
         """Detach from a topic and queue ENDED; return whether it was attached."""
         ...
 
-    def take(self, subscriber: int, bytes_max: int) -> tuple[bytes, int, str | None]:
-        """Return entries of field 4, the watermark (wall ns) and the end of the stream, if it has ended.
+    def take(
+        self, subscriber: int, bytes_max: int, *, monotonic_ns: int, stream_seq: int = 0
+    ) -> tuple[bytes, int, str | None, int | None]:
+        """Return entries of field 4, the watermark (wall ns), the end of the stream, when to take again.
 
-        An end is ``slow_reader``, ``draining`` or ``closed``.
+        An end is ``slow_reader``, ``draining`` or ``closed``; None: the stream goes on.
 
-        With nothing waiting, ``ready_fd`` rings once something does.
+        With nothing waiting, ``ready_fd`` rings once something does; the fourth value is a time (monotonic ns) at
+        which to take again although it did not. ``stream_seq`` numbers the response that is filled: acknowledgements
+        bound those that have a number.
         """
         ...
 
-    def ack(self, subscriber: int, stream_seq: int) -> None:
-        """Note that a client has processed responses up to here."""
+    def ack(self, subscriber: int, stream_seq: int, *, monotonic_ns: int) -> None:
+        """Note that a client has processed responses up to here; from now on what it has not is bounded."""
         ...
 
     def close(self, subscriber: int) -> None:

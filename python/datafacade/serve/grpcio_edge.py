@@ -167,7 +167,7 @@ class GrpcioServer(grpc.GenericRpcHandler):
                 failed.set_result(refusal)
                 return
             if received:
-                self._hub.ack(subscriber, received)
+                self._reader.ack(subscriber, received)
 
     async def _responses(
         self, subscriber: int, sent: list[int], failed: asyncio.Future[Refusal], context: Context
@@ -175,7 +175,7 @@ class GrpcioServer(grpc.GenericRpcHandler):
         taking: asyncio.Future[tuple[bytes, int, str | None]] | None = None
         try:
             while True:
-                taking = taking or asyncio.ensure_future(self._take(subscriber))
+                taking = taking or asyncio.ensure_future(self._take(subscriber, lambda: sent[0] + 1))
                 waited: list[asyncio.Future[Any]] = [taking, failed]
                 await asyncio.wait(waited, timeout=SILENCE_S, return_when=asyncio.FIRST_COMPLETED)
                 if failed.done():
@@ -196,8 +196,8 @@ class GrpcioServer(grpc.GenericRpcHandler):
             if taking is not None:
                 taking.cancel()
 
-    async def _take(self, subscriber: int) -> tuple[bytes, int, str | None]:
-        return await self._reader.take(subscriber)
+    async def _take(self, subscriber: int, stream_seq: Callable[[], int]) -> tuple[bytes, int, str | None]:
+        return await self._reader.take(subscriber, stream_seq=stream_seq)
 
     async def _end(self, subscriber: int, end: str, context: Context) -> None:
         if end == "draining":

@@ -19,14 +19,22 @@ const WATCH_INTERVAL_MIN: Duration = Duration::from_millis(1);
 pub(crate) struct Progress {
     /// When bytes were handed over that are not accepted yet, ns of the monotonic clock; 0: none.
     handed_ns: AtomicU64,
+    /// Time that a write may stand still at least, ms: whoever acknowledges is bounded by the Hub, in words.
+    patience_ms: AtomicU64,
 }
 
 impl Progress {
+    /// Lets a write stand still for `patience` at least.
+    pub(crate) fn extend(&self, patience: Duration) {
+        self.patience_ms.store(u64::try_from(patience.as_millis()).unwrap_or(u64::MAX), Ordering::Release);
+    }
+
     /// Waits until one write has stood still for longer than `blocked_max`.
     pub(crate) async fn blocked(&self, blocked_max: Duration) {
         let interval = (blocked_max / 10).clamp(WATCH_INTERVAL_MIN, WATCH_INTERVAL_MAX);
         let mut watch = tokio::time::interval(interval);
-        while self.blocked_for() <= blocked_max {
+        let patience = || Duration::from_millis(self.patience_ms.load(Ordering::Acquire));
+        while self.blocked_for() <= blocked_max.max(patience()) {
             watch.tick().await;
         }
     }
@@ -94,6 +102,9 @@ mod tests {
             assert!(tokio::time::timeout(Duration::from_millis(30), blocked).await.is_err());
             assert!(pieces.next().is_some());
             progress.blocked(Duration::from_millis(5)).await;
+            progress.extend(Duration::from_mins(1));
+            let blocked = progress.blocked(Duration::from_millis(5));
+            assert!(tokio::time::timeout(Duration::from_millis(30), blocked).await.is_err());
         });
     }
 

@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
@@ -12,6 +13,7 @@ use tonic::Status;
 
 use crate::body::Outgoing;
 use crate::bridge::{Answer, Question};
+use crate::clock;
 use crate::contract::{self, RequestSummary};
 use crate::deadline::Deadline;
 use crate::executor::{self, CutSwitch};
@@ -120,7 +122,9 @@ impl Receiver {
             self.hand_over(message).await?;
         }
         if received > 0 {
-            self.subscriber.shared.hub.ack(self.subscriber.id, received);
+            let hub = &self.subscriber.shared.hub;
+            self.subscriber.progress.extend(Duration::from_nanos(hub.bounds().lag_ns));
+            hub.ack(self.subscriber.id, received, clock::mono_ns());
         }
         Ok(())
     }

@@ -7,9 +7,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
-use facade_hub::{EndReason, ResumePosition, SubscriberId, Taken, TakenRecords};
+use facade_hub::{EndReason, ResumePosition, SubscriberId, Taken, TakenRecords, Turn};
 use http_body::Frame;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep};
@@ -86,6 +87,8 @@ pub(crate) struct StreamBody {
     /// Where the next response is put together.
     buffer: Vec<u8>,
     silence: Pin<Box<Sleep>>,
+    /// Rings when the Hub is to be asked again although it signalled nothing.
+    wake: Pin<Box<Sleep>>,
     sent_at: Instant,
 }
 
@@ -98,6 +101,7 @@ impl StreamBody {
         let limits = &subscriber.shared.options.limits;
         let pieces = Pieces::new(limits.write_bytes_max, Arc::clone(&subscriber.progress));
         let silence = Box::pin(tokio::time::sleep(limits.silence_max));
+        let wake = Box::pin(tokio::time::sleep(limits.silence_max));
         Self {
             subscriber,
             ending,
@@ -108,6 +112,7 @@ impl StreamBody {
             pieces,
             buffer: Vec::with_capacity(RESPONSE_BYTES_USUAL),
             silence,
+            wake,
             sent_at: Instant::now(),
         }
     }
@@ -135,27 +140,42 @@ impl StreamBody {
             return Poll::Ready(None);
         }
         self.poll_ending(context);
-        let header = ResponseHeader::begin(&mut self.buffer, self.subscriber.sent_seq() + 1);
-        let limits = &self.subscriber.shared.options.limits;
-        let bytes_max = limits.response_bytes_max.saturating_sub(self.buffer.len());
-        let hub = &self.subscriber.shared.hub;
-        match hub.take(self.subscriber.id, bytes_max, &mut self.buffer, Some(context.waker())) {
-            Taken::Some(taken) => {
-                // A stream that is told to end gives what waits, not all that goes on being published.
-                self.is_last = self.outcome.is_some();
-                self.count(&taken);
-                Poll::Ready(Some(self.response(header, taken.watermark_wall_ns)))
-            }
-            Taken::Empty { .. } if self.outcome.is_some() => Poll::Ready(None),
-            Taken::Empty { watermark_wall_ns } => {
-                self.poll_silence(context).map(|()| Some(self.response(header, watermark_wall_ns)))
-            }
-            Taken::Ended(reason) => {
-                let outcome = self.hub_ended(reason);
-                self.outcome.get_or_insert(outcome);
-                Poll::Ready(None)
+        loop {
+            let stream_seq = self.subscriber.sent_seq() + 1;
+            let header = ResponseHeader::begin(&mut self.buffer, stream_seq);
+            let limits = &self.subscriber.shared.options.limits;
+            let bytes_max = limits.response_bytes_max.saturating_sub(self.buffer.len());
+            let turn = Turn { stream_seq, bytes_max, mono_ns: clock::mono_ns() };
+            let hub = &self.subscriber.shared.hub;
+            match hub.take_turn(self.subscriber.id, turn, &mut self.buffer, Some(context.waker())) {
+                Taken::Some(taken) => {
+                    // A stream that is told to end gives what waits, not all that goes on being published.
+                    self.is_last = self.outcome.is_some();
+                    self.count(&taken);
+                    return Poll::Ready(Some(self.response(header, taken.watermark_wall_ns)));
+                }
+                Taken::Empty { .. } if self.outcome.is_some() => return Poll::Ready(None),
+                Taken::Empty { watermark_wall_ns, wake_at_mono_ns } => {
+                    if self.poll_silence(context).is_ready() {
+                        return Poll::Ready(Some(self.response(header, watermark_wall_ns)));
+                    }
+                    ready!(self.poll_wake(context, turn.mono_ns, wake_at_mono_ns));
+                }
+                Taken::Ended(reason) => {
+                    let outcome = self.hub_ended(reason);
+                    self.outcome.get_or_insert(outcome);
+                    return Poll::Ready(None);
+                }
             }
         }
+    }
+
+    /// Ready when the Hub is to be asked again: at `wake_at_ns`, if there is such a moment.
+    fn poll_wake(&mut self, context: &mut Context<'_>, now_ns: u64, wake_at_ns: Option<u64>) -> Poll<()> {
+        let Some(wake_at_ns) = wake_at_ns else { return Poll::Pending };
+        let wait = Duration::from_nanos(wake_at_ns.saturating_sub(now_ns));
+        self.wake.as_mut().reset(Instant::now() + wait);
+        self.wake.as_mut().poll(context)
     }
 
     /// Asks the incoming half whether the stream is to end.

@@ -9,8 +9,8 @@ use std::task::Waker;
 use std::time::Instant;
 
 use facade_hub::{
-    AttachOptions, Batch, DeliveryGap, Hub, HubBounds, RecordKind, ResumePosition, Stamp, Start,
-    StreamEncoder, SubscriberId, Taken, TopicId, TopicKey,
+    AttachOptions, Batch, DeliveryChange, DeliveryGap, Hub, HubBounds, RecordKind, ResumePosition, Stamp,
+    Start, StreamEncoder, SubscriberId, Taken, TopicId, TopicKey,
 };
 
 const RECORD_BYTES: usize = 90;
@@ -20,6 +20,7 @@ struct Silent;
 
 impl StreamEncoder for Silent {
     fn gap(&self, _gap: &DeliveryGap<'_>, _out: &mut Vec<u8>) {}
+    fn delivery_change(&self, _change: &DeliveryChange<'_>, _out: &mut Vec<u8>) {}
     fn draining(&self, _positions: &[ResumePosition], _now: Stamp, _out: &mut Vec<u8>) {}
 }
 

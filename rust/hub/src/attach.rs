@@ -3,10 +3,11 @@
 use std::task::Waker;
 
 use crate::cursor::{Cursor, Pending, Phase};
+use crate::delivery::{Conflate, Delivery};
 use crate::ring::{Position, Ring};
 use crate::state::{FeedWaker, State};
 use crate::subscriber::{PushError, StreamQueue, Subscriber, SubscriberId, check_entries};
-use crate::topic::{Caught, Topic, TopicId};
+use crate::topic::{Topic, TopicId};
 
 /// Where a joiner starts. Every joiner is first given the newest state record of the topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -25,33 +26,6 @@ pub enum Start {
         /// The last topic record that the client has processed; 0: none.
         seq: u64,
     },
-}
-
-/// What a subscriber wants of a topic when it cannot, or will not, have every record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum Delivery {
-    /// Every record, or a gap and the end of the stream.
-    #[default]
-    Every,
-    /// Every record while it keeps up, the newest when it is behind.
-    Latest,
-    /// At most one group of data per interval.
-    Interval {
-        /// Nanoseconds between two groups.
-        ns: u64,
-    },
-}
-
-/// What stands for the records that were skipped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum Conflate {
-    /// The newest group of data.
-    #[default]
-    Newest,
-    /// A cut that is asked of the feed (books).
-    Cut,
 }
 
 /// How a subscriber follows a topic.
@@ -124,7 +98,7 @@ impl State {
     pub fn add_subscriber(&mut self) -> SubscriberId {
         self.subscribers_made = self.subscribers_made.wrapping_add(1);
         let id = SubscriberId::new(self.subscribers_made, self.subscribers.next_slot());
-        self.subscribers.insert(Subscriber::new(id));
+        self.subscribers.insert(Subscriber::new(id, self.bounds.owed_bytes / 2));
         id
     }
 
@@ -163,29 +137,36 @@ impl State {
                 }
             }
         }
-        subscriber.note_owed(subscriber.stream.len() - queued);
+        subscriber.note_owed((subscriber.stream.len() - queued) as u64);
         wakes.extend(subscriber.waker.take());
         let phase = cursor.phase;
-        let cursor = self.cursors.insert(cursor);
-        subscriber.cursors.insert(topic_id, cursor);
-        subscriber.pending.reserve(subscriber.cursors.len() - subscriber.pending.len());
+        let slot = self.cursors.insert(cursor);
+        subscriber.cursors.insert(topic_id, slot);
+        subscriber.pending.reserve(subscriber.cursors.len());
         topic.admit(phase);
+        let Some(cursor) = self.cursors.get_mut(slot) else { return Ok(seam) };
         match replayed {
-            Some(at) => subscriber.pending.push(Pending { at, cursor }),
-            None => topic.settle(Caught { subscriber: id.slot(), cursor }, phase),
+            Some(at) => subscriber.pending.push(Pending { at, cursor: slot }, cursor.is_paced()),
+            None => topic.settle(id.slot(), slot, cursor),
         }
-        if phase == Phase::Waiting && !topic.is_cut_listed {
-            topic.is_cut_listed = true;
-            self.cuts.push(topic_id);
+        if phase == Phase::Waiting {
+            self.is_cut_wanted = true;
+            if !std::mem::replace(&mut topic.is_cut_listed, true) {
+                self.cuts.push(topic_id);
+            }
         }
         Ok(seam)
     }
 
     pub fn detach(&mut self, id: SubscriberId, topic_id: TopicId) -> Option<u64> {
         let subscriber = self.subscribers.get_mut(id.slot()).filter(|subscriber| subscriber.id == id)?;
-        let slot = subscriber.cursors.remove(&topic_id)?;
-        subscriber.pending.retain(|pending| pending.cursor != slot);
-        subscriber.open = subscriber.open.filter(|open| open.cursor != slot);
+        let slot = *subscriber.cursors.get(&topic_id)?;
+        self.tell_rest(id, slot);
+        let subscriber = self.subscriber_mut(id)?;
+        subscriber.cursors.remove(&topic_id);
+        subscriber.warned = subscriber.warned.filter(|&warned| warned != topic_id);
+        subscriber.clear_check_at = 0;
+        subscriber.forget(slot);
         let cursor = self.cursors.remove(slot)?;
         self.topics.get_mut(topic_id)?.dismiss(slot, &cursor);
         (cursor.phase == Phase::Live).then_some(cursor.seq_next - 1)
@@ -202,7 +183,7 @@ impl State {
             return false;
         }
         let framed = subscriber.stream.push(update);
-        subscriber.note_owed(framed);
+        subscriber.note_owed(framed as u64);
         true
     }
 
@@ -223,9 +204,19 @@ impl State {
             return Ok(false);
         }
         subscriber.stream.push_entries(framed);
-        subscriber.note_owed(framed.len());
+        subscriber.note_owed(framed.len() as u64);
         wakes.extend(subscriber.waker.take());
         Ok(true)
+    }
+
+    /// Notes an acknowledgement; whoever waits for it may go on.
+    pub fn ack(&mut self, id: SubscriberId, stream_seq: u64, turn_ns: u64, wakes: &mut Vec<Waker>) {
+        let Some(subscriber) = self.subscriber_mut(id) else { return };
+        subscriber.stream_seq_acked = subscriber.stream_seq_acked.max(stream_seq);
+        subscriber.flight.ack(stream_seq, turn_ns);
+        if subscriber.flight.stalled_since_ns().is_some() {
+            wakes.extend(subscriber.waker.take());
+        }
     }
 
     pub fn close(&mut self, id: SubscriberId, wakes: &mut Vec<Waker>) {
@@ -245,7 +236,7 @@ impl State {
 
     /// Returns what tells the feeds that a cut is wanted, unless they were told and have not looked yet.
     pub fn feed_to_wake(&mut self) -> Option<FeedWaker> {
-        if self.is_feed_woken {
+        if !std::mem::take(&mut self.is_cut_wanted) || self.is_feed_woken {
             return None;
         }
         let wake = self.feed_waker.clone()?;

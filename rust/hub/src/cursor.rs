@@ -2,7 +2,8 @@
 
 use std::cmp::Ordering;
 
-use crate::attach::{AttachOptions, Conflate, Delivery, Start};
+use crate::attach::{AttachOptions, Start};
+use crate::delivery::Pace;
 use crate::record::{RecordKind, Stamp};
 use crate::ring::{Position, Record, Ring};
 use crate::topic::{Topic, TopicId};
@@ -30,10 +31,6 @@ pub(crate) struct Replay {
 pub(crate) struct Cursor {
     pub topic: TopicId,
     pub phase: Phase,
-    #[expect(dead_code, reason = "obeyed from the next commit on")]
-    pub delivery: Delivery,
-    #[expect(dead_code, reason = "obeyed from the next commit on")]
-    pub conflate: Conflate,
     /// `seq` of the next topic record that is due.
     pub seq_next: u64,
     /// End of the log when the cursor began to wait: a cut from there on serves it.
@@ -44,6 +41,25 @@ pub(crate) struct Cursor {
     pub since_ns: u64,
     /// Framed bytes that its topic had published then: what lies before is not owed.
     pub since_bytes: u64,
+    /// How it skips; `None`: never.
+    pub pace: Option<Box<Pace>>,
+    /// Whether it stands on a base, or did: from then on each record is given, counted as skipped, or in a gap.
+    pub is_counted: bool,
+    /// Where those look for it who publish.
+    pub rest: Rest,
+    /// Whether it stands in its topic's list of those who wait.
+    pub is_listed: bool,
+}
+
+/// What a cursor does while it has no record to take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rest {
+    /// Nothing: it has some, or has caught up.
+    Not,
+    /// It waits for a base.
+    Waits,
+    /// It waits for its interval to pass, or for a record that ends the wait.
+    Parked,
 }
 
 impl Cursor {
@@ -53,13 +69,15 @@ impl Cursor {
         Self {
             topic: id,
             phase: if options.start == Start::Cut { Phase::Waiting } else { Phase::Live },
-            delivery: options.delivery,
-            conflate: options.conflate,
             seq_next,
             waits_since: ring.end(),
             replay: None,
             since_ns: now.mono_ns,
             since_bytes: topic.bytes,
+            pace: Pace::new(options.delivery, options.conflate, now.mono_ns),
+            is_counted: options.start != Start::Cut,
+            rest: Rest::Not,
+            is_listed: false,
         }
     }
 
@@ -71,6 +89,19 @@ impl Cursor {
     /// Returns the replay if the cursor has come to its end.
     pub fn end_replay(&mut self) -> Option<Replay> {
         self.replay.take_if(|replay| self.seq_next > replay.seq_last)
+    }
+
+    /// Whether it may skip records now.
+    pub fn is_paced(&self) -> bool {
+        self.pace.is_some() && self.replay.is_none()
+    }
+
+    /// Moves to `seq` without giving what lies before it, and counts that.
+    pub fn skip_to(&mut self, seq: u64, now_ns: u64) {
+        if let Some(pace) = self.pace.as_mut().filter(|_| self.is_counted) {
+            pace.skip(seq.saturating_sub(self.seq_next), now_ns);
+        }
+        self.seq_next = self.seq_next.max(seq);
     }
 
     /// Whether the record is for this cursor. Position records describe what the cursor has already passed.
@@ -86,18 +117,29 @@ impl Cursor {
         }
     }
 
+    /// Notes that a record was given at this time of the taker.
+    pub fn given(&mut self, record: &Record, turn_ns: u64) {
+        if let Some(pace) = &mut self.pace
+            && !matches!(record.kind, RecordKind::State | RecordKind::Gap | RecordKind::Position)
+        {
+            pace.given(turn_ns);
+        }
+    }
+
     /// Moves past the record. Returns whether it ended the wait for a base.
     pub fn pass(&mut self, record: &Record) -> bool {
         match record.kind {
-            RecordKind::Data | RecordKind::State | RecordKind::Gap => self.seq_next = record.seq + 1,
+            RecordKind::State | RecordKind::Gap => self.seq_next = record.seq + 1,
+            RecordKind::Data if self.phase == Phase::Live => self.seq_next = record.seq + 1,
             RecordKind::Snapshot if !record.more => self.seq_next = record.seq + 1,
             RecordKind::Cut if !record.more && self.phase == Phase::Waiting => self.seq_next = record.seq + 1,
-            RecordKind::Snapshot | RecordKind::Cut | RecordKind::Position => return false,
+            RecordKind::Data | RecordKind::Snapshot | RecordKind::Cut | RecordKind::Position => return false,
         }
         let is_base = matches!(record.kind, RecordKind::Snapshot | RecordKind::Cut);
         let is_served = is_base && self.phase == Phase::Waiting;
         if is_served {
             self.phase = Phase::Live;
+            self.is_counted = true;
         }
         is_served
     }

@@ -1,5 +1,6 @@
 //! How the hub, which knows no message, has records made that concern one subscriber only.
 
+use crate::delivery::DeliveryChange;
 use crate::record::Stamp;
 use crate::topic::{TopicKey, TopicName};
 
@@ -35,6 +36,9 @@ pub struct ResumePosition {
 pub trait StreamEncoder: Send + Sync {
     /// Writes a `Gap` of scope DELIVERY.
     fn gap(&self, gap: &DeliveryGap<'_>, out: &mut Vec<u8>);
+
+    /// Writes a `DeliveryChange`.
+    fn delivery_change(&self, change: &DeliveryChange<'_>, out: &mut Vec<u8>);
 
     /// Writes a `Draining` with the positions to resume from.
     fn draining(&self, positions: &[ResumePosition], now: Stamp, out: &mut Vec<u8>);

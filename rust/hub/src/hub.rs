@@ -3,14 +3,14 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
-use crate::attach::{AttachError, AttachOptions, Seam, Start, Status};
+use crate::attach::{AttachError, AttachOptions, Seam, Status};
 use crate::encoder::{ResumePosition, StreamEncoder};
 use crate::log::{LogBatch, LogPosition, LogRead};
 use crate::record::{Batch, PublishError, Stamp};
 use crate::state::{HubBounds, State};
 use crate::stats::{HubStats, SubscriberStats};
 use crate::subscriber::{PushError, SubscriberId};
-use crate::take::Taken;
+use crate::take::{Taken, Turn};
 use crate::topic::{TopicId, TopicKey, TopicName};
 
 /// The bus. Share it as `Arc<Hub>`; every method may be called from any thread.
@@ -21,6 +21,17 @@ pub struct Hub {
 /// A panic under the lock is a fault of ours that the border reports; the other topics go on.
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Tells the feeds, outside the lock, that a cut is wanted.
+fn wake_feed(mut state: MutexGuard<'_, State>) {
+    if state.is_cut_wanted {
+        let waker = state.feed_to_wake();
+        drop(state);
+        if let Some(wake) = waker {
+            wake();
+        }
+    }
 }
 
 impl Hub {
@@ -113,8 +124,7 @@ impl Hub {
     ) -> Result<Seam, AttachError> {
         let (result, feed_waker) = self.waking(|state, wakes| {
             let result = state.attach(subscriber, topic, options, status, wakes);
-            let is_cut_wanted = result.is_ok() && options.start == Start::Cut;
-            (result, is_cut_wanted.then(|| state.feed_to_wake()).flatten())
+            (result, state.feed_to_wake())
         });
         if let Some(wake) = feed_waker {
             wake();
@@ -173,7 +183,8 @@ impl Hub {
     }
 
     /// Appends to `out` what waits for the subscriber, as entries of field 4 of the response: at most `bytes_max`
-    /// bytes, but at least one record. With nothing waiting, `waker` is parked under the same lock.
+    /// bytes, but at least one record. With nothing waiting, `waker` is parked under the same lock. The response has no
+    /// number, so acknowledgements do not bound it, and intervals are measured by the time of the hub.
     pub fn take(
         &self,
         subscriber: SubscriberId,
@@ -181,14 +192,37 @@ impl Hub {
         out: &mut Vec<u8>,
         waker: Option<&Waker>,
     ) -> Taken {
-        lock(&self.state).take(subscriber, bytes_max, out, waker)
+        let mut state = lock(&self.state);
+        let turn = Turn { stream_seq: 0, bytes_max, mono_ns: state.now.mono_ns };
+        let taken = state.take(subscriber, turn, out, waker);
+        wake_feed(state);
+        taken
     }
 
-    /// Notes the newest `stream_seq` that the client has processed.
-    pub fn ack(&self, subscriber: SubscriberId, stream_seq: u64) {
-        if let Some(subscriber) = lock(&self.state).subscriber_mut(subscriber) {
-            subscriber.stream_seq_acked = subscriber.stream_seq_acked.max(stream_seq);
-        }
+    /// Takes as [`Hub::take`] for the response of that number at that time.
+    pub fn take_turn(
+        &self,
+        subscriber: SubscriberId,
+        turn: Turn,
+        out: &mut Vec<u8>,
+        waker: Option<&Waker>,
+    ) -> Taken {
+        let mut state = lock(&self.state);
+        let taken = state.take(subscriber, turn, out, waker);
+        wake_feed(state);
+        taken
+    }
+
+    /// Notes the newest `stream_seq` that the client has processed, at a time of the clock of [`Turn::mono_ns`]. From
+    /// the first one on what is not acknowledged is bounded: by what the client handles in half a second.
+    pub fn ack(&self, subscriber: SubscriberId, stream_seq: u64, mono_ns: u64) {
+        self.waking(|state, wakes| state.ack(subscriber, stream_seq, mono_ns, wakes));
+    }
+
+    /// Returns the bounds of the hub.
+    #[must_use]
+    pub fn bounds(&self) -> HubBounds {
+        lock(&self.state).bounds
     }
 
     /// Removes a subscriber. Whoever waits for it learns that it ended.
@@ -216,7 +250,7 @@ impl Hub {
     }
 
     /// Sets what is called when a cut becomes wanted: at most once until [`Hub::cuts_wanted`] is asked, outside the
-    /// lock, on the thread of whoever attached.
+    /// lock, on the thread of whoever attached or fell behind.
     pub fn set_feed_waker(&self, wake: Box<dyn Fn() + Send + Sync>) {
         lock(&self.state).feed_waker = Some(Arc::from(wake));
     }

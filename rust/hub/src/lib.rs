@@ -12,20 +12,25 @@
 //! - In steady state nothing allocates.
 
 mod attach;
+mod conflate;
 mod cursor;
+mod delivery;
 mod encoder;
+mod flight;
 mod hub;
 mod log;
 mod publish;
 mod record;
 mod ring;
+mod slow;
 mod state;
 mod stats;
 mod subscriber;
 mod take;
 mod topic;
 
-pub use attach::{AttachError, AttachOptions, Conflate, Delivery, Notice, Seam, Start};
+pub use attach::{AttachError, AttachOptions, Notice, Seam, Start};
+pub use delivery::{Conflate, Delivery, DeliveryCause, DeliveryChange, Mode};
 pub use encoder::{DeliveryGap, ResumePosition, StreamEncoder};
 pub use hub::Hub;
 pub use log::{LogBatch, LogEntry, LogPosition, LogRead};
@@ -33,5 +38,5 @@ pub use record::{Batch, Entry, PublishError, RecordKind, Stamp};
 pub use state::HubBounds;
 pub use stats::{HubStats, SubscriberStats};
 pub use subscriber::{PushError, SubscriberId};
-pub use take::{EndReason, Taken, TakenRecords};
+pub use take::{EndReason, Taken, TakenRecords, Turn};
 pub use topic::{TopicId, TopicKey, TopicName};

@@ -2,7 +2,7 @@
 
 use std::task::Waker;
 
-use crate::cursor::{Pending, Slab};
+use crate::cursor::{Cursor, Pending, Rest, Slab};
 use crate::record::{Batch, Entry, PublishError, RecordKind, Stamp};
 use crate::ring::{Position, Record, Ring};
 use crate::state::State;
@@ -90,7 +90,7 @@ impl State {
             mark(&mut topic.caught, at, &mut self.subscribers, wakes);
         }
         if !matches!(entry.kind, RecordKind::Data | RecordKind::Position) {
-            mark(&mut topic.waiting, at, &mut self.subscribers, wakes);
+            mark_waiting(topic, at, entry.kind, &mut self.cursors, &mut self.subscribers, wakes);
         }
     }
 }
@@ -99,10 +99,39 @@ impl State {
 fn mark(list: &mut Vec<Caught>, at: Position, subscribers: &mut Slab<Subscriber>, wakes: &mut Vec<Waker>) {
     for caught in list.drain(..) {
         if let Some(subscriber) = subscribers.get_mut(caught.subscriber) {
-            subscriber.pending.push(Pending { at, cursor: caught.cursor });
+            subscriber.pending.push(Pending { at, cursor: caught.cursor }, caught.is_paced);
             wakes.extend(subscriber.waker.take());
         }
     }
+}
+
+/// Hands a notice or a base to cursors that wait for one. A parked one goes on where it was parked.
+fn mark_waiting(
+    topic: &mut Topic,
+    at: Position,
+    kind: RecordKind,
+    cursors: &mut Slab<Cursor>,
+    subscribers: &mut Slab<Subscriber>,
+    wakes: &mut Vec<Waker>,
+) {
+    topic.waiting.retain(|caught| {
+        let Some(cursor) = cursors.get_mut(caught.cursor) else { return false };
+        let at = match cursor.rest {
+            Rest::Parked if kind == RecordKind::Cut => return true,
+            Rest::Parked => cursor.pace.as_mut().and_then(|pace| pace.parked.take()).unwrap_or(at),
+            Rest::Waits => at,
+            Rest::Not => {
+                cursor.is_listed = false;
+                return false;
+            }
+        };
+        (cursor.rest, cursor.is_listed) = (Rest::Not, false);
+        if let Some(subscriber) = subscribers.get_mut(caught.subscriber) {
+            subscriber.pending.push(Pending { at, cursor: caught.cursor }, caught.is_paced);
+            wakes.extend(subscriber.waker.take());
+        }
+        false
+    });
 }
 
 impl Topic {
@@ -147,6 +176,7 @@ impl Topic {
                     self.newest.kept.clear();
                 }
             }
+            RecordKind::State | RecordKind::Gap => self.notices.push_back(at),
             RecordKind::Snapshot | RecordKind::Cut if is_first => {
                 self.cut_last = Some(at);
                 self.cuts_owed = 0;
@@ -168,6 +198,7 @@ impl Topic {
         }
         self.first = record.next;
         self.places.forget(at);
+        self.notices.pop_front_if(|notice| *notice <= at);
         if self.last == Some(at) {
             self.last = None;
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::task::Waker;
 
-use crate::cursor::{Cursor, Phase, Slab};
+use crate::cursor::{Cursor, Pending, Phase, Slab};
 use crate::encoder::{ResumePosition, StreamEncoder};
 use crate::record::Stamp;
 use crate::ring::Ring;
@@ -56,6 +56,8 @@ pub(crate) struct State {
     pub cuts: Vec<TopicId>,
     pub feed_waker: Option<FeedWaker>,
     pub is_feed_woken: bool,
+    /// Whether somebody has begun to wait for a cut of which the feeds were not told.
+    pub is_cut_wanted: bool,
     /// Emptied buffer of wakers, lent to whoever has some to signal.
     pub wakes: Vec<Waker>,
     /// Buffer for records that the encoder writes.
@@ -80,6 +82,7 @@ impl State {
             cuts: Vec::new(),
             feed_waker: None,
             is_feed_woken: false,
+            is_cut_wanted: false,
             wakes: Vec::new(),
             scratch: Vec::new(),
             stats: HubStats::default(),
@@ -100,23 +103,43 @@ impl State {
         self.subscribers.get_mut(id.slot()).filter(|subscriber| subscriber.id == id)
     }
 
-    /// Bytes that wait for a subscriber: its stream records and the records of its live cursors. Cuts do not count:
+    /// Bytes that wait for a subscriber: its stream records, the records of its live cursors that may not skip, and
+    /// what it has not acknowledged if it does. Cuts do not count:
     /// a joiner of many books would be cut off for what it has asked.
     pub fn owed_bytes(&self, subscriber: &Subscriber) -> u64 {
-        let topics = subscriber.all_pending().filter_map(|pending| {
+        let topics = self.lossless_pending(subscriber).filter_map(|pending| {
             let cursor = self.cursors.get(pending.cursor).filter(|cursor| cursor.phase == Phase::Live)?;
             let (record, _) = self.ring.get(pending.at)?;
             Some(self.topics.get(cursor.topic)?.bytes - record.topic_bytes.max(cursor.since_bytes))
         });
-        subscriber.stream.len() as u64 + topics.sum::<u64>()
+        subscriber.stream.len() as u64 + subscriber.flight.bytes() + topics.sum::<u64>()
     }
 
-    /// Age of the oldest record that waits for a subscriber; that of the whole ring if it fell out.
-    pub fn lag_ns(&self, subscriber: &Subscriber) -> u64 {
-        let Some(oldest) = subscriber.oldest() else { return 0 };
-        let published = self.ring.get(oldest.at).map_or(0, |(record, _)| record.stamp.mono_ns);
-        let since = self.cursors.get(oldest.cursor).map_or(0, |cursor| cursor.since_ns);
+    /// Cursors with records to take that must have every record.
+    fn lossless_pending<'a>(&'a self, subscriber: &'a Subscriber) -> impl Iterator<Item = Pending> + 'a {
+        let open = subscriber.open.into_iter();
+        let open = open.filter(|open| !self.cursors.get(open.cursor).is_some_and(Cursor::is_paced));
+        open.chain(subscriber.pending.lossless())
+    }
+
+    /// The oldest of them.
+    pub fn oldest_lossless(&self, subscriber: &Subscriber) -> Option<Pending> {
+        let open = subscriber.open.into_iter();
+        let open = open.filter(|open| !self.cursors.get(open.cursor).is_some_and(Cursor::is_paced));
+        open.chain(subscriber.pending.peek_lossless()).max()
+    }
+
+    /// Age of the record that a cursor has to take next; that of the whole ring if it fell out. What was published
+    /// before it was attached is no older than that.
+    pub fn age_ns(&self, pending: Pending) -> u64 {
+        let published = self.ring.get(pending.at).map_or(0, |(record, _)| record.stamp.mono_ns);
+        let since = self.cursors.get(pending.cursor).map_or(0, |cursor| cursor.since_ns);
         self.now.mono_ns.saturating_sub(published.max(since))
+    }
+
+    /// Age of the oldest record that waits for a subscriber.
+    pub fn lag_ns(&self, subscriber: &Subscriber) -> u64 {
+        subscriber.oldest().map_or(0, |oldest| self.age_ns(oldest))
     }
 
     /// Returns the last `seq` given of each topic that the subscriber has a base of.
@@ -170,6 +193,7 @@ impl State {
             records_taken: subscriber.records_taken,
             bytes_taken: subscriber.bytes_taken,
             stream_seq_acked: subscriber.stream_seq_acked,
+            unacknowledged_bytes: subscriber.flight.bytes(),
         })
     }
 }

@@ -54,4 +54,6 @@ pub struct SubscriberStats {
     pub bytes_taken: u64,
     /// Newest `stream_seq` that the client acknowledged; 0: none.
     pub stream_seq_acked: u64,
+    /// Bytes on their way to a client that acknowledges; 0 for one that does not.
+    pub unacknowledged_bytes: u64,
 }

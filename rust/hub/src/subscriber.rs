@@ -1,9 +1,11 @@
 //! Subscribers: a set of cursors, a queue of stream records, and the waker of whoever waits for them.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::task::Waker;
 
 use crate::cursor::Pending;
+use crate::flight::{Flight, Load};
 use crate::ring::{TAG, frame, framed_len};
 use crate::take::EndReason;
 use crate::topic::TopicId;
@@ -148,22 +150,96 @@ impl StreamQueue {
     }
 }
 
+/// Cursors with records to take, in the order of publication.
+#[derive(Debug, Default)]
+pub(crate) struct PendingQueue {
+    /// Those that must have every record: only they are owed something.
+    lossless: BinaryHeap<Pending>,
+    /// Those that may skip.
+    paced: BinaryHeap<Pending>,
+}
+
+impl PendingQueue {
+    /// Makes room for `cursors` in all.
+    pub fn reserve(&mut self, cursors: usize) {
+        self.lossless.reserve(cursors - self.lossless.len());
+        self.paced.reserve(cursors - self.paced.len());
+    }
+
+    pub fn push(&mut self, pending: Pending, is_paced: bool) {
+        if is_paced { &mut self.paced } else { &mut self.lossless }.push(pending);
+    }
+
+    /// Takes the oldest.
+    pub fn pop(&mut self) -> Option<Pending> {
+        if self.paced.peek() > self.lossless.peek() { self.paced.pop() } else { self.lossless.pop() }
+    }
+
+    /// Exchanges `pending` for an older one, if there is any.
+    pub fn exchange(&mut self, pending: &mut Pending, is_paced: bool) {
+        let (own, other) = if is_paced {
+            (&mut self.paced, &mut self.lossless)
+        } else {
+            (&mut self.lossless, &mut self.paced)
+        };
+        if other.peek().is_some_and(|oldest| oldest.at < pending.at && own.peek() < Some(oldest)) {
+            own.push(*pending);
+            *pending = other.pop().unwrap_or(*pending);
+        } else if let Some(mut oldest) = own.peek_mut()
+            && oldest.at < pending.at
+        {
+            std::mem::swap(&mut *oldest, pending);
+        }
+    }
+
+    /// Returns the oldest.
+    pub fn peek(&self) -> Option<Pending> {
+        self.lossless.peek().max(self.paced.peek()).copied()
+    }
+
+    /// Returns the oldest that must have every record.
+    pub fn peek_lossless(&self) -> Option<Pending> {
+        self.lossless.peek().copied()
+    }
+
+    /// Returns those that must have every record, in no order.
+    pub fn lossless(&self) -> impl Iterator<Item = Pending> {
+        self.lossless.iter().copied()
+    }
+
+    /// Returns all, in no order.
+    pub fn all(&self) -> impl Iterator<Item = Pending> {
+        self.lossless.iter().chain(&self.paced).copied()
+    }
+
+    fn forget(&mut self, cursor: u32) {
+        self.lossless.retain(|pending| pending.cursor != cursor);
+        self.paced.retain(|pending| pending.cursor != cursor);
+    }
+}
+
 /// One subscriber.
 #[derive(Debug)]
 pub(crate) struct Subscriber {
     pub id: SubscriberId,
     /// Its cursors, by topic.
     pub cursors: BTreeMap<TopicId, u32>,
-    /// Cursors with records to take, in the order of publication.
-    pub pending: BinaryHeap<Pending>,
+    pub pending: PendingQueue,
+    /// When the intervals of parked cursors have passed, nanoseconds of the taker's clock; some went on meanwhile.
+    pub timers: BinaryHeap<Reverse<(u64, u32)>>,
     /// The cursor whose group was cut off by the bound of the last take.
     pub open: Option<Pending>,
     pub stream: StreamQueue,
     pub waker: Option<Waker>,
     /// Why it ends once its stream records are taken.
     pub end: Option<EndReason>,
-    /// Bytes published by the whole hub before which it cannot owe more than the bound.
+    /// Bytes published by the whole hub before which it cannot owe more than the next bound.
     pub owed_check_at: u64,
+    /// Bytes taken before which it cannot owe less than what takes a warning back.
+    pub clear_check_at: u64,
+    /// The topic with which it was warned; `None`: it is not.
+    pub warned: Option<TopicId>,
+    pub flight: Flight,
     /// Newest watermark told; it never goes back.
     pub watermark_wall_ns: i64,
     pub records_taken: u64,
@@ -172,16 +248,21 @@ pub(crate) struct Subscriber {
 }
 
 impl Subscriber {
-    pub fn new(id: SubscriberId) -> Self {
+    /// Makes a subscriber; whoever acknowledges may have so many bytes on their way.
+    pub fn new(id: SubscriberId, flight_bytes_max: u64) -> Self {
         Self {
             id,
             cursors: BTreeMap::new(),
-            pending: BinaryHeap::new(),
+            pending: PendingQueue::default(),
+            timers: BinaryHeap::new(),
             open: None,
             stream: StreamQueue::default(),
             waker: None,
             end: None,
             owed_check_at: 0,
+            clear_check_at: 0,
+            warned: None,
+            flight: Flight::new(flight_bytes_max),
             watermark_wall_ns: 0,
             records_taken: 0,
             bytes_taken: 0,
@@ -189,18 +270,35 @@ impl Subscriber {
         }
     }
 
-    /// Notes bytes that it owes beside what the hub publishes.
-    pub fn note_owed(&mut self, bytes: usize) {
-        self.owed_check_at = self.owed_check_at.saturating_sub(bytes as u64);
+    /// Notes bytes that it is owed beside what the hub publishes.
+    pub fn note_owed(&mut self, bytes: u64) {
+        self.owed_check_at = self.owed_check_at.saturating_sub(bytes);
     }
 
-    /// Returns the cursor with the oldest record to take.
-    pub fn oldest(&self) -> Option<Pending> {
-        self.open.into_iter().chain(self.pending.peek().copied()).max()
+    /// Forgets a cursor.
+    pub fn forget(&mut self, cursor: u32) {
+        self.pending.forget(cursor);
+        self.timers.retain(|Reverse((_, timer))| *timer != cursor);
+        self.open = self.open.filter(|open| open.cursor != cursor);
+    }
+
+    /// Returns what may be given now; `None`: nothing, before something is acknowledged.
+    pub fn room(&mut self, turn_ns: u64) -> Option<Load> {
+        let has_some = !self.stream.is_empty() || self.oldest().is_some();
+        if has_some {
+            return self.flight.room(turn_ns);
+        }
+        self.flight.rest();
+        Some(Load::ALL)
     }
 
     /// Returns all cursors with records to take, in no order.
     pub fn all_pending(&self) -> impl Iterator<Item = Pending> {
-        self.open.into_iter().chain(self.pending.iter().copied())
+        self.open.into_iter().chain(self.pending.all())
+    }
+
+    /// Returns the cursor with the oldest record to take.
+    pub fn oldest(&self) -> Option<Pending> {
+        self.open.into_iter().chain(self.pending.peek()).max()
     }
 }

@@ -1,13 +1,28 @@
 //! Taking: what waits for one subscriber is joined, in the order of publication, up to a bound of bytes.
 
+use std::cmp::Reverse;
 use std::task::Waker;
 
-use crate::cursor::{Cursor, Pending, Slab};
-use crate::encoder::{DeliveryGap, ResumePosition};
+use crate::conflate::{Sight, Step};
+use crate::cursor::{Cursor, Pending, Rest, Slab};
+use crate::encoder::{ResumePosition, StreamEncoder};
+use crate::flight::Load;
+use crate::record::Stamp;
 use crate::ring::Ring;
 use crate::state::State;
 use crate::subscriber::{Subscriber, SubscriberId};
-use crate::topic::{Caught, Topics};
+use crate::topic::{TopicId, Topics};
+
+/// One turn of whoever takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Turn {
+    /// Number of the response that is to be filled, for acknowledgements; 0: it has none, and nothing bounds it.
+    pub stream_seq: u64,
+    /// Bytes to take at most, but at least one record is given.
+    pub bytes_max: usize,
+    /// Time of whoever takes, nanoseconds of a monotonic clock: intervals and acknowledgements are measured by it.
+    pub mono_ns: u64,
+}
 
 /// What a take gave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,24 +66,34 @@ pub enum Taken {
     Empty {
         /// As in [`TakenRecords`].
         watermark_wall_ns: i64,
+        /// When to take again although no waker was signalled, nanoseconds of the clock of [`Turn::mono_ns`]: an
+        /// interval has passed by then, or a bound of time. `None`: whenever the waker is signalled.
+        wake_at_mono_ns: Option<u64>,
     },
     /// The stream is over.
     Ended(EndReason),
 }
 
-/// The buffer that is filled, and its bound.
-struct Window<'a> {
+/// The buffer that is filled, and its bounds.
+pub(crate) struct Window<'a> {
     out: &'a mut Vec<u8>,
     bytes_max: usize,
+    records_max: u64,
     bytes: usize,
     records: u32,
     published_mono_ns: Option<u64>,
 }
 
-impl Window<'_> {
+impl<'a> Window<'a> {
+    fn new(out: &'a mut Vec<u8>, bytes_max: usize, room: Load) -> Self {
+        let bytes_max = bytes_max.min(usize::try_from(room.bytes).unwrap_or(usize::MAX));
+        Self { out, bytes_max, records_max: room.records, bytes: 0, records: 0, published_mono_ns: None }
+    }
+
     /// Whether a record fits; the first one always does.
     fn admits(&self, framed: &[u8]) -> bool {
-        self.records == 0 || self.bytes + framed.len() <= self.bytes_max
+        self.records == 0
+            || (self.bytes + framed.len() <= self.bytes_max && u64::from(self.records) < self.records_max)
     }
 
     fn append(&mut self, framed: &[u8]) {
@@ -84,11 +109,20 @@ impl Window<'_> {
 }
 
 /// One subscriber and what its cursors point into.
-struct Walk<'a> {
-    subscriber: &'a mut Subscriber,
-    ring: &'a Ring,
-    topics: &'a mut Topics,
-    cursors: &'a mut Slab<Cursor>,
+pub(crate) struct Walk<'a> {
+    pub subscriber: &'a mut Subscriber,
+    pub ring: &'a Ring,
+    pub topics: &'a mut Topics,
+    pub cursors: &'a mut Slab<Cursor>,
+    pub encoder: &'a dyn StreamEncoder,
+    pub scratch: &'a mut Vec<u8>,
+    /// Topics of which somebody waits for a cut.
+    pub cuts: &'a mut Vec<TopicId>,
+    /// Whether one of them is new.
+    pub is_cut_wanted: bool,
+    /// Time of the hub.
+    pub now: Stamp,
+    pub sight: Sight,
 }
 
 impl Walk<'_> {
@@ -118,6 +152,18 @@ impl Walk<'_> {
     /// record is due. Returns false if the window is full.
     fn follow(&mut self, mut pending: Pending, mut in_group: bool, window: &mut Window<'_>) -> bool {
         loop {
+            let Some(cursor) = self.cursors.get(pending.cursor) else { return true };
+            let is_paced = cursor.is_paced();
+            if is_paced && (!in_group || self.ring.get(pending.at).is_none()) {
+                match self.next_paced(pending) {
+                    Step::Give(at) => pending.at = at,
+                    Step::Tell(at) => {
+                        self.put_back(Pending { at, ..pending }, false);
+                        return true;
+                    }
+                    Step::Leave => return true,
+                }
+            }
             let Some((record, framed)) = self.ring.get(pending.at) else { return true };
             let Some(cursor) = self.cursors.get_mut(pending.cursor) else { return true };
             let is_wanted = cursor.wants(record);
@@ -127,11 +173,13 @@ impl Walk<'_> {
                     return false;
                 }
                 window.append_published(framed, record.stamp.mono_ns);
+                cursor.given(record, self.sight.turn_ns);
             }
             if cursor.pass(record) {
                 self.subscriber.owed_check_at = 0;
             }
             if let Some(replay) = cursor.end_replay() {
+                cursor.since_ns = self.now.mono_ns;
                 self.subscriber.stream.push(&replay.caught_up);
             }
             in_group = is_wanted && record.more;
@@ -147,11 +195,8 @@ impl Walk<'_> {
                 self.put_back(pending, false);
                 return true;
             }
-            if let Some(mut oldest) = self.subscriber.pending.peek_mut()
-                && oldest.at < next
-            {
-                std::mem::swap(&mut *oldest, &mut pending);
-            }
+            let is_paced = cursor.is_paced();
+            self.subscriber.pending.exchange(&mut pending, is_paced);
         }
     }
 
@@ -159,38 +204,33 @@ impl Walk<'_> {
         if in_group {
             self.subscriber.open = Some(pending);
         } else {
-            self.subscriber.pending.push(pending);
+            let is_paced = self.cursors.get(pending.cursor).is_some_and(Cursor::is_paced);
+            self.subscriber.pending.push(pending, is_paced);
         }
     }
 
     /// Files a cursor that has caught up with its topic.
-    fn settle(&mut self, slot: u32) {
-        let Some(cursor) = self.cursors.get(slot) else { return };
+    pub fn settle(&mut self, slot: u32) {
+        let Some(cursor) = self.cursors.get_mut(slot) else { return };
         let Some(topic) = self.topics.get_mut(cursor.topic) else { return };
-        topic.settle(Caught { subscriber: self.subscriber.id.slot(), cursor: slot }, cursor.phase);
+        topic.settle(self.subscriber.id.slot(), slot, cursor);
     }
 }
 
 impl State {
-    pub fn take(
-        &mut self,
-        id: SubscriberId,
-        bytes_max: usize,
-        out: &mut Vec<u8>,
-        waker: Option<&Waker>,
-    ) -> Taken {
-        if self.is_slow(id) {
-            self.end_slow(id);
-        }
-        if let Some(taken) = self.fill(id, bytes_max, out) {
+    pub fn take(&mut self, id: SubscriberId, turn: Turn, out: &mut Vec<u8>, waker: Option<&Waker>) -> Taken {
+        self.judge(id, turn.mono_ns);
+        self.unpark(id, turn.mono_ns);
+        if let Some(taken) = self.fill(id, turn, out) {
             return Taken::Some(taken);
         }
         if self.is_draining
             && self.end_drained(id)
-            && let Some(taken) = self.fill(id, bytes_max, out)
+            && let Some(taken) = self.fill(id, turn, out)
         {
             return Taken::Some(taken);
         }
+        let lag_ns_max = self.bounds.lag_ns;
         let Some(subscriber) = self.subscriber_mut(id) else { return Taken::Ended(EndReason::Closed) };
         if let Some(end) = subscriber.end.take() {
             self.subscribers.remove(id.slot());
@@ -199,21 +239,68 @@ impl State {
         if let Some(waker) = waker {
             subscriber.waker = Some(waker.clone());
         }
-        Taken::Empty { watermark_wall_ns: subscriber.watermark_wall_ns }
+        let timer_ns = subscriber.timers.peek().map(|Reverse((due_ns, _))| *due_ns);
+        let stall_ns = subscriber
+            .flight
+            .stalled_since_ns()
+            .map(|since| since.saturating_add(lag_ns_max).saturating_add(1));
+        Taken::Empty {
+            watermark_wall_ns: subscriber.watermark_wall_ns,
+            wake_at_mono_ns: timer_ns.into_iter().chain(stall_ns).min(),
+        }
     }
 
-    /// Joins what waits; `None` if nothing does, or nobody is there.
-    fn fill(&mut self, id: SubscriberId, bytes_max: usize, out: &mut Vec<u8>) -> Option<TakenRecords> {
+    /// Hands the cursors whose interval has passed back to those with records to take.
+    fn unpark(&mut self, id: SubscriberId, turn_ns: u64) {
+        let Some(subscriber) = self.subscribers.get_mut(id.slot()).filter(|one| one.id == id) else { return };
+        while let Some(&Reverse((due_ns, slot))) = subscriber.timers.peek()
+            && due_ns <= turn_ns
+        {
+            subscriber.timers.pop();
+            let Some(cursor) = self.cursors.get_mut(slot) else { continue };
+            let Some(pace) = cursor.pace.as_mut().filter(|pace| pace.timer_ns == due_ns) else { continue };
+            pace.timer_ns = 0;
+            if let Some(at) = pace.parked.take() {
+                cursor.rest = Rest::Not;
+                subscriber.pending.push(Pending { at, cursor: slot }, true);
+            }
+        }
+    }
+
+    /// Joins what waits; `None` if nothing does, nothing may be given now, or nobody is there.
+    fn fill(&mut self, id: SubscriberId, turn: Turn, out: &mut Vec<u8>) -> Option<TakenRecords> {
         let subscriber = self.subscribers.get_mut(id.slot()).filter(|subscriber| subscriber.id == id)?;
-        let mut window = Window { out, bytes_max, bytes: 0, records: 0, published_mono_ns: None };
-        let mut walk =
-            Walk { subscriber, ring: &self.ring, topics: &mut self.topics, cursors: &mut self.cursors };
+        let is_free = turn.stream_seq == 0 || subscriber.end.is_some() || self.is_draining;
+        let room = if is_free { Some(Load::ALL) } else { subscriber.room(turn.mono_ns) };
+        let mut window = Window::new(out, turn.bytes_max, room?);
+        let mut walk = Walk {
+            subscriber,
+            ring: &self.ring,
+            topics: &mut self.topics,
+            cursors: &mut self.cursors,
+            encoder: self.encoder.as_ref(),
+            scratch: &mut self.scratch,
+            cuts: &mut self.cuts,
+            is_cut_wanted: false,
+            now: self.now,
+            sight: Sight {
+                now_ns: self.now.mono_ns,
+                turn_ns: turn.mono_ns,
+                owed_bytes: self.bounds.owed_bytes,
+            },
+        };
         walk.fill(&mut window);
+        self.is_cut_wanted |= walk.is_cut_wanted;
         let Window { bytes, records, published_mono_ns, .. } = window;
-        subscriber.records_taken += u64::from(records);
-        subscriber.bytes_taken += bytes as u64;
-        self.stats.records_taken += u64::from(records);
-        self.stats.bytes_taken += bytes as u64;
+        let load = Load { bytes: bytes as u64, records: u64::from(records) };
+        subscriber.records_taken += load.records;
+        subscriber.bytes_taken += load.bytes;
+        self.stats.records_taken += load.records;
+        self.stats.bytes_taken += load.bytes;
+        if records > 0 && turn.stream_seq > 0 {
+            subscriber.flight.send(turn.stream_seq, load, turn.mono_ns);
+            subscriber.note_owed(if subscriber.flight.is_acknowledged() { load.bytes } else { 0 });
+        }
         let oldest = subscriber.oldest();
         let has_more = oldest.is_some() || !subscriber.stream.is_empty();
         let complete_until = match oldest {
@@ -230,81 +317,5 @@ impl State {
             published_mono_ns,
             has_more,
         })
-    }
-
-    /// Whether a subscriber has lost a record to the ring, or is owed too much or for too long.
-    fn is_slow(&mut self, id: SubscriberId) -> bool {
-        let Some(subscriber) = self.subscriber(id).filter(|subscriber| subscriber.end.is_none()) else {
-            return false;
-        };
-        let is_lost = subscriber.oldest().is_some_and(|oldest| oldest.at < self.ring.tail());
-        if is_lost || self.lag_ns(subscriber) > self.bounds.lag_ns {
-            return true;
-        }
-        if self.bytes < subscriber.owed_check_at {
-            return false;
-        }
-        let owed = self.owed_bytes(subscriber);
-        let Some(room) = self.bounds.owed_bytes.checked_sub(owed) else { return true };
-        // It cannot owe more than `room` beyond this before the whole hub has published as much.
-        let owed_check_at = self.bytes.saturating_add(room);
-        if let Some(subscriber) = self.subscriber_mut(id) {
-            subscriber.owed_check_at = owed_check_at;
-        }
-        false
-    }
-
-    /// Ends a slow reader: a gap for each topic of which it misses records, then the end.
-    pub fn end_slow(&mut self, id: SubscriberId) {
-        let Some(subscriber) = self.subscriber(id) else { return };
-        let positions = self.positions(subscriber);
-        let mut pending: Vec<Pending> = subscriber.all_pending().collect();
-        pending.sort_by_key(|pending| self.cursors.get(pending.cursor).map(|cursor| cursor.topic));
-        for pending in pending {
-            self.tell_gap(id, pending);
-        }
-        self.stats.slow_readers += 1;
-        self.end(id, EndReason::SlowReader { positions });
-    }
-
-    /// Queues the gap that covers what a cursor still had to take.
-    fn tell_gap(&mut self, id: SubscriberId, pending: Pending) {
-        let Some(cursor) = self.cursors.get(pending.cursor) else { return };
-        let Some(topic) = self.topics.get(cursor.topic).filter(|topic| cursor.seq_next <= topic.head) else {
-            return;
-        };
-        let (seq_first, seq_last) = (cursor.seq_next, topic.head);
-        let count = seq_last - seq_first + 1;
-        let wall_ns_first = self.ring.get(pending.at).map_or(0, |(record, _)| record.stamp.wall_ns);
-        let (topic, now) = (topic.name.as_key(), self.now);
-        self.scratch.clear();
-        self.encoder
-            .gap(&DeliveryGap { topic, seq_first, seq_last, count, wall_ns_first, now }, &mut self.scratch);
-        self.stats.records_lost += count;
-        if let Some(subscriber) = self.subscribers.get_mut(id.slot()) {
-            subscriber.stream.push(&self.scratch);
-        }
-    }
-
-    /// Ends a subscriber that has taken all, because the hub drains. Returns false if it has ended already.
-    fn end_drained(&mut self, id: SubscriberId) -> bool {
-        let Some(subscriber) = self.subscriber(id).filter(|subscriber| subscriber.end.is_none()) else {
-            return false;
-        };
-        let positions = self.positions(subscriber);
-        self.scratch.clear();
-        self.encoder.draining(&positions, self.now, &mut self.scratch);
-        if let Some(subscriber) = self.subscribers.get_mut(id.slot()) {
-            subscriber.stream.push(&self.scratch);
-        }
-        self.end(id, EndReason::Draining { positions });
-        true
-    }
-
-    fn end(&mut self, id: SubscriberId, reason: EndReason) {
-        self.detach_all(id);
-        if let Some(subscriber) = self.subscriber_mut(id) {
-            subscriber.end = Some(reason);
-        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::cursor::Phase;
+use crate::cursor::{Cursor, Phase, Rest};
 use crate::record::RecordKind;
 use crate::ring::Position;
 
@@ -62,6 +62,8 @@ pub(crate) struct Caught {
     pub subscriber: u32,
     /// Slot of the cursor.
     pub cursor: u32,
+    /// Whether the cursor may skip records.
+    pub is_paced: bool,
 }
 
 /// The newest state record. It outlives the ring: every joiner begins with it.
@@ -164,13 +166,15 @@ pub(crate) struct Topic {
     /// Where its records lie in the ring.
     pub places: Places,
     pub newest: Newest,
+    /// States and gaps in the ring.
+    pub notices: VecDeque<Position>,
     /// The newest state record.
     pub kept_state: Kept,
     /// Framed bytes published, snapshots for waiters (cuts) left out.
     pub bytes: u64,
     /// Live cursors without a pending record.
     pub caught: Vec<Caught>,
-    /// Waiting cursors without a pending record.
+    /// Cursors without a pending record that only notices and bases concern; some may have gone on meanwhile.
     pub waiting: Vec<Caught>,
     /// Cursors in all.
     pub attached: u32,
@@ -187,11 +191,32 @@ pub(crate) struct Topic {
 
 impl Topic {
     /// Files a cursor that has caught up.
-    pub fn settle(&mut self, caught: Caught, phase: Phase) {
-        match phase {
-            Phase::Live => self.caught.push(caught),
-            Phase::Waiting => self.waiting.push(caught),
+    pub fn settle(&mut self, subscriber: u32, slot: u32, cursor: &mut Cursor) {
+        match cursor.phase {
+            Phase::Live => {
+                cursor.rest = Rest::Not;
+                self.caught.push(Caught { subscriber, cursor: slot, is_paced: cursor.is_paced() });
+            }
+            Phase::Waiting => self.list(subscriber, slot, cursor, Rest::Waits),
         }
+    }
+
+    /// Lists a cursor that only notices and bases concern.
+    pub fn list(&mut self, subscriber: u32, slot: u32, cursor: &mut Cursor, rest: Rest) {
+        cursor.rest = rest;
+        if !std::mem::replace(&mut cursor.is_listed, true) {
+            self.waiting.push(Caught { subscriber, cursor: slot, is_paced: cursor.is_paced() });
+        }
+    }
+
+    /// Returns the oldest state or gap behind `at`.
+    pub fn notice_behind(&self, at: Position) -> Option<Position> {
+        self.notices.get(self.notices.partition_point(|&notice| notice <= at)).copied()
+    }
+
+    /// Returns the newest group of data if it begins behind `at`, else `at`.
+    pub fn newest_from(&self, at: Position) -> Position {
+        self.newest.at.map_or(at, |newest| newest.max(at))
     }
 
     fn new(name: TopicName) -> Self {
@@ -203,6 +228,7 @@ impl Topic {
             last: None,
             places: Places::default(),
             newest: Newest::default(),
+            notices: VecDeque::new(),
             kept_state: Kept::default(),
             bytes: 0,
             caught: Vec::new(),

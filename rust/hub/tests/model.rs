@@ -13,7 +13,8 @@ mod support;
 use std::collections::BTreeMap;
 
 use facade_hub::{
-    AttachOptions, Batch, EndReason, Hub, HubBounds, RecordKind, Start, SubscriberId, Taken, TopicId,
+    AttachOptions, Batch, DeliveryCause, EndReason, Hub, HubBounds, RecordKind, Start, SubscriberId, Taken,
+    TopicId,
 };
 use proptest::prelude::*;
 use support::{BODY_BYTES_MIN, Seen, Wire, add, at, hub};
@@ -74,6 +75,7 @@ struct ModelSubscriber {
     stream: Vec<(Wire, usize)>,
     cursors: BTreeMap<u8, ModelCursor>,
     open: Option<u8>,
+    warned: Option<u8>,
     end: Option<Vec<(u8, u64)>>,
 }
 
@@ -147,16 +149,44 @@ impl Model {
         (seam, all)
     }
 
-    fn is_slow(&self, subscriber: &ModelSubscriber) -> bool {
-        let fronts = subscriber.cursors.values().filter_map(|cursor| cursor.queue.first());
-        let is_late = fronts.clone().any(|&index| self.now - self.log[index].mono_ns > self.bounds.lag_ns);
+    /// Age of the oldest record that waits, its topic, and the bytes that wait.
+    fn waits(&self, subscriber: &ModelSubscriber) -> (u64, Option<u8>, u64) {
+        let fronts = subscriber.cursors.iter().filter_map(|(topic, c)| Some((*c.queue.first()?, *topic)));
+        let oldest = fronts.min();
+        let lag = oldest.map_or(0, |(index, _)| self.now - self.log[index].mono_ns);
         let streamed: usize = subscriber.stream.iter().map(|(_, framed)| framed).sum();
         let live = subscriber.cursors.values().filter(|cursor| !cursor.is_waiting);
         let records = live.flat_map(|cursor| &cursor.queue).map(|&index| &self.log[index]);
         let owed: usize = records.filter(|r| r.kind != RecordKind::Cut).map(|record| record.framed).sum();
-        fronts.clone().any(|&index| index < self.floor)
-            || is_late
-            || (streamed + owed) as u64 > self.bounds.owed_bytes
+        (lag, oldest.map(|(_, topic)| topic), (streamed + owed) as u64)
+    }
+
+    fn is_slow(&self, subscriber: &ModelSubscriber) -> bool {
+        let (lag, _, owed) = self.waits(subscriber);
+        let mut fronts = subscriber.cursors.values().filter_map(|cursor| cursor.queue.first());
+        fronts.any(|&index| index < self.floor) || lag > self.bounds.lag_ns || owed > self.bounds.owed_bytes
+    }
+
+    /// Warns beyond three quarters of a bound, takes it back below half of both.
+    fn warn(&mut self, id: SubscriberId) {
+        let (lag, topic, owed) = self.waits(&self.subscribers[&id]);
+        let (lag_max, owed_max) = (self.bounds.lag_ns, self.bounds.owed_bytes);
+        let subscriber = self.subscribers.get_mut(&id).unwrap();
+        let change = |topic, cause| {
+            let tag = support::cause_tag(cause);
+            (Wire { topic, seen: Seen::Change, more: false, seq: 0, tag }, framed(BODY_BYTES_MIN))
+        };
+        match (subscriber.warned, topic) {
+            (None, Some(topic)) if lag > lag_max - lag_max / 4 || owed > owed_max - owed_max / 4 => {
+                subscriber.warned = Some(topic);
+                subscriber.stream.push(change(topic, DeliveryCause::LagWarning));
+            }
+            (Some(topic), _) if lag < lag_max / 2 && owed < owed_max / 2 => {
+                subscriber.warned = None;
+                subscriber.stream.push(change(topic, DeliveryCause::LagCleared));
+            }
+            _ => {}
+        }
     }
 
     /// Replaces what a slow reader was owed by gaps.
@@ -168,7 +198,7 @@ impl Model {
             if !cursor.is_waiting {
                 positions.push((topic, cursor.seq_next - 1));
             }
-            if !cursor.queue.is_empty() && cursor.seq_next <= head {
+            if !cursor.is_waiting && cursor.seq_next <= head {
                 let wire = Wire { topic, seen: Seen::Gap, more: false, seq: cursor.seq_next, tag: head };
                 subscriber.stream.push((wire, framed(BODY_BYTES_MIN)));
             }
@@ -179,8 +209,12 @@ impl Model {
 
     /// Takes record by record. Returns what is given.
     fn take(&mut self, id: SubscriberId, bytes_max: usize) -> Vec<Wire> {
-        if self.subscribers[&id].end.is_none() && self.is_slow(&self.subscribers[&id]) {
-            self.end_slow(id);
+        if self.subscribers[&id].end.is_none() {
+            if self.is_slow(&self.subscribers[&id]) {
+                self.end_slow(id);
+            } else {
+                self.warn(id);
+            }
         }
         let (mut given, mut bytes) = (Vec::new(), 0);
         let subscriber = self.subscribers.get_mut(&id).unwrap();
@@ -200,7 +234,7 @@ impl Model {
                         RecordKind::Data | RecordKind::Position => !cursor.is_waiting,
                     };
                     if !is_wanted {
-                        if record.kind == RecordKind::Data {
+                        if record.kind == RecordKind::Data && !cursor.is_waiting {
                             cursor.seq_next = record.wire.seq + 1;
                         }
                         cursor.queue.remove(0);
@@ -282,7 +316,7 @@ impl Client {
                     assert_eq!(wire.seq, next, "a gap begins where delivery stopped");
                 }
             }
-            Seen::Draining | Seen::Pushed => {}
+            Seen::Draining | Seen::Pushed | Seen::Change => {}
         }
     }
 }
@@ -421,6 +455,7 @@ impl World {
     fn detach(&mut self, id: SubscriberId, topic: u8) {
         let subscriber = self.model.subscribers.get_mut(&id).unwrap();
         let cursor = subscriber.cursors.remove(&topic);
+        subscriber.warned = subscriber.warned.filter(|&warned| warned != topic);
         if subscriber.open == Some(topic) {
             subscriber.open = None;
             self.clients.get_mut(&id).unwrap().0.group = None;
@@ -478,7 +513,7 @@ impl World {
                 assert!(taken.watermark_wall_ns <= at(complete_until).wall_ns, "what waits is not covered");
                 client.watermark_ns = u64::try_from(taken.watermark_wall_ns - at(0).wall_ns).unwrap_or(0);
             }
-            Taken::Empty { watermark_wall_ns } => {
+            Taken::Empty { watermark_wall_ns, .. } => {
                 assert_eq!(watermark_wall_ns, at(self.model.now).wall_ns);
                 for (topic, expected) in &client.expected {
                     let head = self.model.topics[usize::from(*topic)].head;

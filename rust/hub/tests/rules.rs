@@ -302,8 +302,8 @@ fn acknowledgements_and_figures_are_kept_per_subscriber() {
     take(&hub, reader);
     publish(&hub, ids[0], RecordKind::Data, 1, 5);
     hub.advance(at(12));
-    hub.ack(reader, 7);
-    hub.ack(reader, 3);
+    hub.ack(reader, 7, 0);
+    hub.ack(reader, 3, 0);
     let stats = hub.subscriber_stats(reader).unwrap();
     assert_eq!((stats.topics, stats.owed_bytes, stats.lag_ns, stats.stream_seq_acked), (1, 21, 7, 7));
     assert_eq!((hub.stats().owed_bytes_max, hub.stats().lag_ns_max), (21, 7));

@@ -6,7 +6,7 @@ use std::task::{Wake, Waker};
 use facade_edge::Doorbell;
 use facade_hub::{
     AttachError, AttachOptions, Conflate, Delivery, EndReason, Hub, HubBounds, Notice, Seam, Stamp, Start,
-    SubscriberId, Taken, TopicId, TopicKey,
+    SubscriberId, Taken, TopicId, TopicKey, Turn,
 };
 use facade_model::{GapCause, GapScope, GapState};
 use facade_wire as wire;
@@ -414,30 +414,41 @@ impl PyHub {
 
     /// Take what waits, joined as entries of field 4 of `HotSubscribeResponse`.
     ///
-    /// Return (entries, watermark in ns UTC, end): `end` is None while the stream goes on, else `slow_reader`,
-    /// `draining` or `closed`. With nothing waiting, `ready_fd` rings when something does.
+    /// `stream_seq`: number of the response that is filled, for acknowledgements; 0: none, nothing bounds it.
+    /// `monotonic_ns`: the time, for intervals and acknowledgements.
+    ///
+    /// Return (entries, watermark in ns UTC, end, wake_at_ns): `end` is None while the stream goes on, else
+    /// `slow_reader`, `draining` or `closed`. With nothing waiting, `ready_fd` rings when something does; take again at
+    /// `wake_at_ns` (monotonic; None: no need) although it did not.
+    #[pyo3(signature = (subscriber, bytes_max, *, monotonic_ns, stream_seq = 0))]
     fn take<'py>(
         &self,
         py: Python<'py>,
         subscriber: u64,
         bytes_max: usize,
-    ) -> (Bound<'py, PyBytes>, i64, Option<&'static str>) {
+        monotonic_ns: u64,
+        stream_seq: u64,
+    ) -> (Bound<'py, PyBytes>, i64, Option<&'static str>, Option<u64>) {
         let waker = Waker::from(Arc::new(ReadyWaker { ready: Arc::clone(&self.ready), subscriber }));
         let mut out = Vec::new();
-        let taken = self.hub.take(SubscriberId::from_raw(subscriber), bytes_max, &mut out, Some(&waker));
-        let (watermark, end) = match taken {
-            Taken::Some(records) => (records.watermark_wall_ns, None),
-            Taken::Empty { watermark_wall_ns } => (watermark_wall_ns, None),
-            Taken::Ended(EndReason::SlowReader { .. }) => (0, Some("slow_reader")),
-            Taken::Ended(EndReason::Draining { .. }) => (0, Some("draining")),
-            Taken::Ended(_) => (0, Some("closed")),
+        let turn = Turn { stream_seq, bytes_max, mono_ns: monotonic_ns };
+        let taken = self.hub.take_turn(SubscriberId::from_raw(subscriber), turn, &mut out, Some(&waker));
+        let (watermark, end, wake_at_ns) = match taken {
+            Taken::Some(records) => (records.watermark_wall_ns, None, None),
+            Taken::Empty { watermark_wall_ns, wake_at_mono_ns } => (watermark_wall_ns, None, wake_at_mono_ns),
+            Taken::Ended(EndReason::SlowReader { .. }) => (0, Some("slow_reader"), None),
+            Taken::Ended(EndReason::Draining { .. }) => (0, Some("draining"), None),
+            Taken::Ended(_) => (0, Some("closed"), None),
         };
-        (PyBytes::new(py, &out), watermark, end)
+        (PyBytes::new(py, &out), watermark, end, wake_at_ns)
     }
 
-    /// Note the newest `stream_seq` that the client has processed.
-    fn ack(&self, subscriber: u64, stream_seq: u64) {
-        self.hub.ack(SubscriberId::from_raw(subscriber), stream_seq);
+    /// Note the newest `stream_seq` that the client has processed, at a monotonic time.
+    ///
+    /// From the first one on what is not acknowledged is bounded: by what the client handles in half a second.
+    #[pyo3(signature = (subscriber, stream_seq, *, monotonic_ns))]
+    fn ack(&self, subscriber: u64, stream_seq: u64, monotonic_ns: u64) {
+        self.hub.ack(SubscriberId::from_raw(subscriber), stream_seq, monotonic_ns);
     }
 
     /// Remove a subscriber.

@@ -1,6 +1,8 @@
 //! Records for one subscriber: what the hub has encoded, because it knows no message.
 
-use facade_hub::{DeliveryGap, ResumePosition, Stamp, StreamEncoder, TopicKey};
+use facade_hub::{
+    DeliveryCause, DeliveryChange, DeliveryGap, Mode, ResumePosition, Stamp, StreamEncoder, TopicKey,
+};
 use facade_model::{Channel, GapCause, GapScope, GapState, Integrity, UpdateFlags};
 use facade_wire as wire;
 use facade_wire::{DeliveryMode, Header, SubscriptionPhase, SubscriptionStatus};
@@ -30,6 +32,17 @@ impl StreamEncoder for Encoder {
         wire::gap(out, &stream_header(self.epoch, gap.now.wall_ns, &gap.topic), &record);
     }
 
+    fn delivery_change(&self, change: &DeliveryChange<'_>, out: &mut Vec<u8>) {
+        let record = wire::DeliveryChange {
+            mode_old: mode(change.mode_old),
+            mode_new: mode(change.mode_new),
+            cause: cause(change.cause),
+            skipped: change.skipped,
+            lag_ms: u32::try_from(change.lag_ns / 1_000_000).unwrap_or(u32::MAX),
+        };
+        wire::delivery_change(out, &stream_header(self.epoch, change.now.wall_ns, &change.topic), &record);
+    }
+
     fn draining(&self, positions: &[ResumePosition], now: Stamp, out: &mut Vec<u8>) {
         let positions: Vec<wire::Position<'_>> = positions
             .iter()
@@ -47,6 +60,26 @@ impl StreamEncoder for Encoder {
             .collect();
         let draining = wire::Draining { positions: &positions, ts_deadline: 0 };
         wire::draining(out, self.epoch, now.wall_ns, &draining);
+    }
+}
+
+const fn mode(mode: Mode) -> DeliveryMode {
+    match mode {
+        Mode::Every => DeliveryMode::Every,
+        Mode::Latest => DeliveryMode::Latest,
+        Mode::Interval => DeliveryMode::Interval,
+        _ => DeliveryMode::Unspecified,
+    }
+}
+
+const fn cause(cause: DeliveryCause) -> wire::DeliveryCause {
+    match cause {
+        DeliveryCause::LagWarning => wire::DeliveryCause::LagWarning,
+        DeliveryCause::LagCleared => wire::DeliveryCause::LagCleared,
+        DeliveryCause::Behind => wire::DeliveryCause::Behind,
+        DeliveryCause::Bytes => wire::DeliveryCause::Bytes,
+        DeliveryCause::KeepsUp => wire::DeliveryCause::KeepsUp,
+        _ => wire::DeliveryCause::Unspecified,
     }
 }
 

@@ -168,6 +168,8 @@ pub struct SubscriptionStatus<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum DeliveryCause {
+    /// Nothing changed: the count of what an INTERVAL left out.
+    Unspecified = 0,
     /// The client falls behind; the mode is kept.
     LagWarning = 1,
     /// The client keeps up again; the mode is kept.

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use facade_book::{Book, merge_changes};
 use facade_feed::{Clock, Feed, FeedConfig, ManualClock};
-use facade_hub::{DeliveryGap, Hub, HubBounds, ResumePosition, Stamp, StreamEncoder};
+use facade_hub::{DeliveryChange, DeliveryGap, Hub, HubBounds, ResumePosition, Stamp, StreamEncoder};
 use facade_model::LevelChange;
 use facade_venues::{Decoded, Event, Product};
 
@@ -22,6 +22,7 @@ const INSTRUMENTS: &[u8] = br#"{"symbols":[{"symbol":"BTCUSDT","status":"TRADING
 struct NoRecords;
 
 impl StreamEncoder for NoRecords {
+    fn delivery_change(&self, _: &DeliveryChange<'_>, _: &mut Vec<u8>) {}
     fn gap(&self, _: &DeliveryGap<'_>, _: &mut Vec<u8>) {}
     fn draining(&self, _: &[ResumePosition], _: Stamp, _: &mut Vec<u8>) {}
 }

@@ -20,8 +20,8 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use facade_edge::{Call, Edge, Options};
 use facade_hub::{
-    AttachOptions, Batch, DeliveryGap, Hub, HubBounds, RecordKind, ResumePosition, Stamp, StreamEncoder,
-    SubscriberId, TopicId, TopicKey,
+    AttachOptions, Batch, DeliveryChange, DeliveryGap, Hub, HubBounds, RecordKind, ResumePosition, Stamp,
+    StreamEncoder, SubscriberId, TopicId, TopicKey,
 };
 use h2::client::SendRequest;
 use h2::{RecvStream, SendStream};
@@ -41,6 +41,10 @@ struct Marks;
 impl StreamEncoder for Marks {
     fn gap(&self, gap: &DeliveryGap<'_>, out: &mut Vec<u8>) {
         out.extend_from_slice(format!("gap {}-{}", gap.seq_first, gap.seq_last).as_bytes());
+    }
+
+    fn delivery_change(&self, change: &DeliveryChange<'_>, out: &mut Vec<u8>) {
+        out.extend_from_slice(format!("change {:?} {}", change.cause, change.skipped).as_bytes());
     }
 
     fn draining(&self, _: &[ResumePosition], _: Stamp, out: &mut Vec<u8>) {

@@ -8,7 +8,8 @@
 )]
 
 use facade_hub::{
-    Batch, DeliveryGap, Hub, HubBounds, RecordKind, ResumePosition, Stamp, StreamEncoder, TopicId, TopicKey,
+    Batch, DeliveryCause, DeliveryChange, DeliveryGap, Hub, HubBounds, RecordKind, ResumePosition, Stamp,
+    StreamEncoder, TopicId, TopicKey,
 };
 
 /// Kinds of records as a client tells them apart.
@@ -24,9 +25,10 @@ pub enum Seen {
     Draining,
     Pushed,
     VenueGap,
+    Change,
 }
 
-const SEEN: [Seen; 10] = [
+const SEEN: [Seen; 11] = [
     Seen::Data,
     Seen::State,
     Seen::Snapshot,
@@ -37,6 +39,7 @@ const SEEN: [Seen; 10] = [
     Seen::Draining,
     Seen::Pushed,
     Seen::VenueGap,
+    Seen::Change,
 ];
 
 impl From<RecordKind> for Seen {
@@ -105,6 +108,18 @@ impl Wire {
     }
 }
 
+/// The number that stands for a cause in the tag of a change; its `seq` is the count of skipped records.
+pub fn cause_tag(cause: DeliveryCause) -> u64 {
+    match cause {
+        DeliveryCause::LagWarning => 1,
+        DeliveryCause::LagCleared => 2,
+        DeliveryCause::Behind => 3,
+        DeliveryCause::Bytes => 4,
+        DeliveryCause::KeepsUp => 5,
+        _ => 6,
+    }
+}
+
 /// Writes gaps and draining records as [`Wire`].
 pub struct WireEncoder;
 
@@ -113,6 +128,12 @@ impl StreamEncoder for WireEncoder {
         assert_eq!(gap.count, gap.seq_last - gap.seq_first + 1);
         let topic = gap.topic.symbol.parse().unwrap();
         Wire { topic, seen: Seen::Gap, more: false, seq: gap.seq_first, tag: gap.seq_last }.write(0, out);
+    }
+
+    fn delivery_change(&self, change: &DeliveryChange<'_>, out: &mut Vec<u8>) {
+        let topic = change.topic.symbol.parse().unwrap();
+        let tag = cause_tag(change.cause);
+        Wire { topic, seen: Seen::Change, more: false, seq: change.skipped, tag }.write(0, out);
     }
 
     fn draining(&self, positions: &[ResumePosition], _now: Stamp, out: &mut Vec<u8>) {
