@@ -51,6 +51,7 @@ impl Feed {
             entry.held.extend_from_slice(machine.changes().1);
         } else if outcome == Outcome::Applied {
             self.publish_delta(stream, &message, times, last);
+            self.quote_changed(stream);
         } else {
             if outcome == Outcome::Crossed {
                 self.withhold(stream, GapCause::Crossed, last.map(|last| last + 1));
@@ -180,6 +181,7 @@ impl Feed {
             let reason = if phase == StreamPhase::Live { reason } else { StateReason::VenueStatus };
             self.set_state(stream, Channel::BookL2, phase, reason, "");
         }
+        self.quote_changed(stream);
         self.publish_checkpoint(stream, times);
     }
 

@@ -99,7 +99,9 @@ impl Feed {
         let origin = Origin { venue, symbol: &instrument.symbol, usual: *usual };
         if self.publisher.top(origin, topic, &event.top, times, event.sequence).is_err() {
             self.set_state(stream, Channel::TopOfBook, StreamPhase::Rejected, StateReason::NumberRange, "");
+            return;
         }
+        self.quote_top(stream, event.top, times, UpdateFlags::default());
     }
 
     pub(crate) fn on_ticker(&mut self, frame: &[u8], event: &TickerEvent, ts_recv: i64) {

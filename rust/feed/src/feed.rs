@@ -10,6 +10,7 @@ use facade_venues::{BookEvent, DecodeError, Decoded, Event, Product, Sequence};
 use crate::clock::Clock;
 use crate::command::Command;
 use crate::config::FeedConfig;
+use crate::joint::Joining;
 use crate::klines::KlineTopic;
 use crate::lifeline::{Lifeline, Socket, close_reason};
 use crate::publish::Publisher;
@@ -44,6 +45,7 @@ pub struct Feed {
     pub(crate) group: Vec<(usize, Channel)>,
     /// Whether a stream may have bars to publish.
     pub(crate) has_klines_due: bool,
+    pub(crate) joining: Joining,
 }
 
 impl Feed {
@@ -70,6 +72,7 @@ impl Feed {
             texts: Vec::new(),
             group: Vec::new(),
             has_klines_due: false,
+            joining: Joining::default(),
         }
     }
 
@@ -241,6 +244,7 @@ impl Feed {
     pub(crate) fn begin(&mut self) {
         self.publisher.begin(self.clock.wall_ns(), self.clock.monotonic_ns());
         self.publisher.has_more = false;
+        self.update_joints();
     }
 
     pub(crate) fn end(&mut self) {
@@ -252,6 +256,7 @@ impl Feed {
             }
             self.commands.push(Command::Close { code: 1011, reason: "internal fault" });
         }
+        self.tell_joints();
     }
 
     fn on_decoded(&mut self, frame: &[u8], decoded: &Decoded, ts_recv: i64) {
@@ -349,6 +354,7 @@ impl Feed {
         let stream = self.streams.len();
         self.streams.push(Stream::new(instrument));
         self.by_venue_symbol.insert(venue_symbol.as_bytes().into(), stream);
+        self.forget_joints();
         Some(stream)
     }
 

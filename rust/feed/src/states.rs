@@ -257,6 +257,10 @@ impl Feed {
             self.publisher.state(origin, topic, &detail, integrity);
             self.stats.states += 1;
         }
+        if channel == Channel::TopOfBook && phase != StreamPhase::Live {
+            entry.part.top = None; // what was told before is no news after
+        }
+        self.quote_changed(stream);
     }
 }
 

@@ -7,6 +7,7 @@ use facade_wire::Exponents;
 use crate::chain::{ChainRule, SnapshotSource};
 use crate::config::FeedConfig;
 use crate::depth::DepthTopic;
+use crate::joint::Part;
 use crate::klines::KlineTopic;
 use crate::machine::BookMachine;
 use crate::publish::Times;
@@ -48,6 +49,8 @@ pub struct Stream {
     pub klines_times: Times,
     /// Whether its klines may have bars to publish.
     pub is_klines_due: bool,
+    /// Its part in consolidated prices.
+    pub part: Part,
     /// Topics made of its book.
     pub depths: Vec<DepthTopic>,
     /// Its book, once asked for.
@@ -79,6 +82,7 @@ impl Stream {
             klines: Vec::new(),
             klines_times: Times::default(),
             is_klines_due: false,
+            part: Part::default(),
             depths: Vec::new(),
             machine: None,
             resync: Resync::default(),

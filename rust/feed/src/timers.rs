@@ -36,6 +36,7 @@ impl Feed {
             self.tick_open();
         }
         self.end();
+        self.tick_joints();
     }
 
     /// Does what is due on an open connection.

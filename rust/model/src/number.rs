@@ -1,5 +1,6 @@
 //! Exact decimal numbers as venues print them: a 64-bit mantissa and a power of ten.
 
+use std::cmp::Ordering;
 use std::fmt;
 
 /// Powers of ten that fit a 64-bit mantissa: `POW10[n]` is 10 to the n.
@@ -143,6 +144,27 @@ impl Decimal {
         }
     }
 
+    /// Compares two values, whatever their exponents.
+    #[must_use]
+    pub fn compare(self, other: Self) -> Ordering {
+        let exponent = self.exponent.min(other.exponent);
+        match (self.widened(exponent), other.widened(exponent)) {
+            (Some(left), Some(right)) => left.cmp(&right),
+            // only the coarser one can be too wide, so it is the one further from zero
+            (None, _) => self.mantissa.cmp(&0),
+            (_, None) => 0.cmp(&other.mantissa),
+        }
+    }
+
+    /// Returns the mantissa at a finer exponent; `None` if not even 128 bits hold it.
+    fn widened(self, exponent: i8) -> Option<i128> {
+        let shift = u32::from(self.exponent.abs_diff(exponent));
+        if self.mantissa == 0 {
+            return Some(0);
+        }
+        i128::from(self.mantissa).checked_mul(10_i128.checked_pow(shift)?)
+    }
+
     /// Returns the same value without trailing zeros behind the point (the canonical form).
     #[must_use]
     pub fn canonical(mut self) -> Self {
@@ -270,6 +292,19 @@ mod tests {
             assert_eq!(Decimal::parse(text.as_bytes()), Err(NumberError::Range), "{text}");
         }
         assert_eq!(Decimal::parse("1".repeat(4_301).as_bytes()), Err(NumberError::Range));
+    }
+
+    #[test]
+    fn values_compare_whatever_their_digits() {
+        let value = |text: &str| Decimal::parse(text.as_bytes()).unwrap();
+        let rising =
+            ["-1e30", "-2", "-1e-30", "0", "1e-30", "0.9", "1", "1.00000001", "9223372036854775807", "1e30"];
+        for (at, left) in rising.iter().enumerate() {
+            for (other, right) in rising.iter().enumerate() {
+                assert_eq!(value(left).compare(value(right)), at.cmp(&other), "{left} and {right}");
+            }
+        }
+        assert_eq!(Decimal::new(10, -1).compare(Decimal::new(1, 0)), Ordering::Equal);
     }
 
     proptest! {

@@ -11,6 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 
 use crate::clock::PyClock;
+use crate::consolidated::PyConsolidator;
 use crate::hub::{PyCuts, PyHub};
 use crate::instruments::{describe, find_product};
 
@@ -30,6 +31,7 @@ type Commands<'py> = PyResult<Option<Vec<Bound<'py, PyTuple>>>>;
 ///     is_replay: Timers off; every topic that shows up is followed.
 ///     report_every: Make a book report after every this many updates; 0: never.
 ///     klines: Variants of klines that a replay makes of all trades.
+///     consolidator: Who joins its best prices with those of other venues.
 ///
 /// Raises:
 ///     ValueError: An unknown product, figure or variant.
@@ -42,7 +44,7 @@ pub(crate) struct PyFeed {
 #[pymethods]
 impl PyFeed {
     #[new]
-    #[pyo3(signature = (*, venue, product, hub, clock, epoch, seed = 0, figures = None, is_replay = false, report_every = 0, klines = None))]
+    #[pyo3(signature = (*, venue, product, hub, clock, epoch, seed = 0, figures = None, is_replay = false, report_every = 0, klines = None, consolidator = None))]
     #[expect(clippy::too_many_arguments, reason = "keyword-only in Python")]
     fn py_new(
         venue: &str,
@@ -55,6 +57,7 @@ impl PyFeed {
         is_replay: bool,
         report_every: u64,
         klines: Option<Vec<String>>,
+        consolidator: Option<&PyConsolidator>,
     ) -> PyResult<Self> {
         let product = find_product(venue, product)?;
         let mut config = FeedConfig { is_replay, report_every, ..FeedConfig::new(product, epoch, seed) };
@@ -66,7 +69,10 @@ impl PyFeed {
                 return Err(PyValueError::new_err(format!("unknown figure {name:?}")));
             }
         }
-        let feed = Feed::new(config, hub.shared(), Box::new(clock.0.clone()));
+        let mut feed = Feed::new(config, hub.shared(), Box::new(clock.0.clone()));
+        if let Some(consolidator) = consolidator {
+            feed.join(consolidator.shared());
+        }
         Ok(Self { feed: Mutex::new(feed), failpoint: Mutex::new(false) })
     }
 

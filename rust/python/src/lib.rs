@@ -4,6 +4,7 @@
 #![allow(clippy::needless_pass_by_value, reason = "arguments arrive owned from Python")]
 
 mod clock;
+mod consolidated;
 mod edge;
 mod feed;
 mod hub;
@@ -16,6 +17,8 @@ mod records;
 mod _core {
     #[pymodule_export]
     use crate::clock::PyClock;
+    #[pymodule_export]
+    use crate::consolidated::PyConsolidator;
     #[pymodule_export]
     use crate::edge::{PyCall, PyEdge};
     #[pymodule_export]
