@@ -1,7 +1,8 @@
-"""Serve as ``datafacade`` does, with a failpoint: SIGUSR2 lets the next frame of one feed panic (row H01).
+"""Serve as ``datafacade`` does, with failpoints of which the product knows nothing.
 
-``DATAFACADE_FAILPOINT`` names the feed as ``kraken/spot``. The product knows nothing of it: the factory's
-Feed is wrapped from outside.
+SIGUSR2 lets the next frame of one feed panic (row H01): ``DATAFACADE_FAILPOINT`` names it as ``kraken/spot``,
+and the factory's Feed is wrapped from outside. SIGUSR1 blocks the event loop for
+``DATAFACADE_FAILPOINT_BLOCK_S`` seconds (2), as a plugin that forgot to await would (row E19).
 """
 
 from __future__ import annotations
@@ -9,12 +10,14 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from typing import Any, Final
 
 from datafacade.app import build
 from datafacade.cli import main
 
 VARIABLE: Final = "DATAFACADE_FAILPOINT"
+BLOCK_VARIABLE: Final = "DATAFACADE_FAILPOINT_BLOCK_S"
 
 
 def watch(name: str) -> None:
@@ -31,6 +34,13 @@ def watch(name: str) -> None:
     signal.signal(signal.SIGUSR2, lambda *_: feeds[name].arm_failpoint())
 
 
+def block_on_signal(seconds: float) -> None:
+    """Hold the event loop up for so long on SIGUSR1: signals are handled on its thread."""
+    signal.signal(signal.SIGUSR1, lambda *_: time.sleep(seconds))
+
+
 if __name__ == "__main__":
-    watch(os.environ[VARIABLE])
+    if VARIABLE in os.environ:
+        watch(os.environ[VARIABLE])
+    block_on_signal(float(os.environ.get(BLOCK_VARIABLE, "2")))
     sys.exit(main.main())

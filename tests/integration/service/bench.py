@@ -170,18 +170,20 @@ class Reader:
         return bool(states) and states[-1].stream_state.state == types_pb2.STATE_LIVE
 
 
-async def spawn(folder: Path, *, port: int = 0, edge: str = "rust") -> asyncio.subprocess.Process:
-    """Run the service in a process of its own; its first line of output is its address."""
+async def spawn(
+    folder: Path, *, port: int = 0, edge: str = "rust", prelude: str = ""
+) -> asyncio.subprocess.Process:
+    """Run the service in a process of its own, after ``prelude``; its first line of output is its address."""
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",
-        RUN,
+        prelude + RUN,
         str(folder),
         str(port),
         edge,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env={"PYTHONPATH": str(ROOT / "python"), "PATH": ""},
+        env={"PYTHONPATH": f"{ROOT / 'python'}:{ROOT}", "PATH": ""},
     )
 
 

@@ -21,12 +21,13 @@ from datafacade.config import load_config
 from datafacade.sim.proxy import Proxy, Route
 from datafacade.sim.settings import SimulatorSettings
 from datafacade.sim.simulator import Simulator
-from datafacade.v1 import types_pb2
+from datafacade.v1 import health_pb2, types_pb2
 from tests.integration.service.bench import Bench, Reader, simulated, spawn
 from tests.integration.service.peer import frame, raw_venue
 
 BOOK = 2
 SCALE = 0.2
+BLOCKING = "from tests.chaos.harness.failpoint import block_on_signal\nblock_on_signal(2)\n"
 SLACK_S = 0.5  # of a busy machine, beside each deadline
 
 
@@ -42,8 +43,8 @@ def redirect(folder: Path, ports: dict[str, int]) -> None:
 
 @contextlib.asynccontextmanager
 async def spawned(folder: Path) -> AsyncIterator[tuple[asyncio.subprocess.Process, grpc.aio.Channel]]:
-    """Run the service in a process of its own."""
-    process = await spawn(folder)
+    """Run the service in a process of its own; SIGUSR1 blocks its event loop."""
+    process = await spawn(folder, prelude=BLOCKING)
     try:
         assert process.stdout is not None
         address = (await asyncio.wait_for(process.stdout.readline(), 10)).decode().strip()
@@ -248,3 +249,60 @@ async def test_a_service_that_is_cancelled_during_a_dial_ends_at_once(tmp_path: 
             running.cancel()
             await asyncio.wait([running])
             assert time.monotonic() - started <= 1.0
+
+
+@contextlib.asynccontextmanager
+async def beside_simulator(
+    folder: Path, *, scale: float
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, Reader, Bench]]:
+    """Run the service with both books LIVE, in a process that can be stopped or blocked."""
+    settings = SimulatorSettings(seed=9, products=("kraken/spot", "binance/spot"), bases=("BTC",))
+    async with Simulator(settings) as simulator:
+        simulated(simulator, folder, scale=scale)
+        async with spawned(folder) as (process, channel):
+            bench = Bench(simulator=simulator, address="", channel=channel)
+            reader = await both_live(bench, "kraken")
+            yield process, reader, bench
+
+
+@pytest.mark.proves("ROW-H06")
+async def test_after_a_pause_of_the_process_every_topic_tells_its_state_before_data(tmp_path: Path) -> None:
+    async with beside_simulator(tmp_path / "config", scale=SCALE) as (process, reader, _):
+        process.send_signal(signal.SIGSTOP)
+        await asyncio.sleep(2.0)  # 10 s of the service's own time: the fault itself
+        resumed_at = time.time_ns()
+        process.send_signal(signal.SIGCONT)
+
+        def first(venue: str) -> Any:  # noqa: ANN401  an Update or None
+            later = (u for u in reader.updates if u.venue == venue and u.seq and u.ts_publish >= resumed_at)
+            return next(later, None)
+
+        await reader.until(lambda: first("kraken") and first("binance"))
+        for venue in ("kraken", "binance"):
+            told = first(venue)
+            assert told.HasField("stream_state"), venue
+            assert told.stream_state.state == types_pb2.STATE_STALE
+            assert told.ts_publish - resumed_at <= (0.1 + SLACK_S) * 1e9
+        await reader.until(lambda: reader.is_live("kraken") and reader.is_live("binance"), seconds=20)
+
+
+@pytest.mark.proves("ROW-E19")
+async def test_a_blocked_event_loop_loses_nothing_and_is_warned_of(tmp_path: Path) -> None:
+    async with beside_simulator(tmp_path / "config", scale=1) as (process, reader, bench):
+        process.send_signal(signal.SIGUSR1)
+        started = time.monotonic()
+        health = await bench.stub.Health(
+            health_pb2.HealthRequest()
+        )  # Python answers it: the loop must be free
+        assert time.monotonic() - started >= 1.5, "the loop was not blocked"
+        known = len(reader.updates)
+        await reader.until(lambda: len(reader.updates) >= known + 50)
+        health = await bench.stub.Health(health_pb2.HealthRequest())
+        assert "LOOP_PAUSED" in health.warnings
+        assert {row.connection for venue in health.venues for row in venue.connections} == {1}
+        for venue in ("kraken", "binance"):
+            data = [u for u in reader.payloads("book_delta", venue) if u.flags & 2 == 0]
+            assert [u.seq for u in data] == sorted({u.seq for u in data})
+            assert not reader.payloads("gap", venue)
+            numbers = {u.seq for u in reader.updates if u.venue == venue and u.seq}
+            assert numbers == set(range(min(numbers), max(numbers) + 1))
