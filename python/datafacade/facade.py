@@ -8,6 +8,7 @@ from typing import Final
 
 from datafacade.clock import Clock
 from datafacade.config import Config
+from datafacade.errors import InvalidRequest, NotSupported
 from datafacade.hot.book import Books
 from datafacade.hot.health import venue_health
 from datafacade.hot.journal import Journal
@@ -15,9 +16,10 @@ from datafacade.hot.listing import list_instruments
 from datafacade.hot.ports import Hub
 from datafacade.hot.reader import HubReader
 from datafacade.hot.tier import STARTS, HotTier
+from datafacade.store.answer import coverage_response
 from datafacade.store.keeper import Keeper
 from datafacade.types import CONSOLIDATED, Channel, Topic
-from datafacade.v1 import book_pb2, health_pb2, hot_pb2, reference_pb2
+from datafacade.v1 import book_pb2, coverage_pb2, health_pb2, hot_pb2, reference_pb2
 
 VERSION: Final = "0.1.0"
 
@@ -186,6 +188,39 @@ class DataFacade:
             page_token=page_token,
         )
 
+    async def coverage(
+        self,
+        venue: str,
+        symbol: str,
+        channel: Channel,
+        variant: str = "",
+        *,
+        ts_start: int = 0,
+        ts_end: int = 0,
+    ) -> coverage_pb2.CoverageResponse:
+        """Return what is known of one topic in an interval, and what is missing.
+
+        Args:
+            venue: As ``kraken``.
+            symbol: Any known spelling.
+            channel: Of the topic.
+            variant: Kline interval or book depth; empty: the channel's default.
+            ts_start: First instant, ns UTC; 0: the oldest that is known.
+            ts_end: First instant behind the interval, ns UTC; 0, or what lies ahead: now.
+
+        Raises:
+            InvalidRequest, UnknownSymbol, VenueFailed.
+            NotSupported: The service keeps nothing on disk.
+        """
+        if self.keeper is None:
+            raise NotSupported("Coverage without a data directory", operation="Coverage")
+        topic = self._topic(venue, symbol, channel, variant)
+        if ts_end and ts_start >= ts_end:
+            raise InvalidRequest("ts_end", f"expected a time above ts_start {ts_start}, received {ts_end}")
+        if ts_start >= self.clock.wall_ns():
+            raise InvalidRequest("ts_start", f"expected a time in the past, received {ts_start}")
+        return coverage_response(topic, await self.keeper.coverage(topic, ts_start=ts_start, ts_end=ts_end))
+
     # In process, without a server
 
     async def subscribe_trades(self, venue: str, symbol: str) -> AsyncIterator[hot_pb2.Update]:
@@ -212,11 +247,7 @@ class DataFacade:
         Raises:
             InvalidRequest, UnknownSymbol, NotSupported, QuotaExceeded, VenueFailed.
         """
-        is_joint = channel is Channel.CONSOLIDATED_TOP
-        canonical = self.tier.resolve_spot(symbol) if is_joint else self.tier.resolve(venue, symbol)["symbol"]
-        topic = Topic(
-            CONSOLIDATED if is_joint else venue, canonical, channel, self.tier.variant(channel, variant)
-        )
+        topic = self._topic(venue, symbol, channel, variant)
         self.tier.follow(topic)
         try:
             async with self.reader.subscriber() as subscriber:
@@ -236,6 +267,13 @@ class DataFacade:
                         yield update
         finally:
             self.tier.leave(topic)
+
+    def _topic(self, venue: str, symbol: str, channel: Channel, variant: str) -> Topic:
+        is_joint = channel is Channel.CONSOLIDATED_TOP
+        canonical = self.tier.resolve_spot(symbol) if is_joint else self.tier.resolve(venue, symbol)["symbol"]
+        return Topic(
+            CONSOLIDATED if is_joint else venue, canonical, channel, self.tier.variant(channel, variant)
+        )
 
 
 def _whole(

@@ -25,7 +25,8 @@ from datafacade.hot.tier import HotTier, VenueLine
 from datafacade.observe.latency import FailureRatio, Latency
 from datafacade.store.datadir import DataDir
 from datafacade.store.keeper import Keeper
-from datafacade.types import FeedKey
+from datafacade.store.ledger import Ledger
+from datafacade.types import FeedKey, Topic
 from datafacade.venues.catalog import VENUES
 from datafacade.venues.dial import dial, tls_context
 from datafacade.venues.keepalive import KeepaliveFigures
@@ -98,7 +99,12 @@ def _keeper(data: DataDir, config: Config, *, hub: Hub, clock: Clock) -> Keeper:
         )
     except OSError as error:
         raise DataDirUnusable(str(data.journal), str(error.strerror)) from error
-    return Keeper(journal)
+
+    def seq_last(topic: Topic, epoch: int) -> int:
+        return max((last for held, _, last in journal.ranges(*topic) if held == epoch), default=0)
+
+    ledger = Ledger.open(data.ledger, epoch=data.epoch, now_ns=clock.wall_ns(), seq_last=seq_last)
+    return Keeper(journal, ledger, clock=clock, coverage_days=config.service.data.coverage_days)
 
 
 class _Builder:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import typer
 
-from datafacade.cli import book, demo, health, instruments, record, replay, serve, version, watch
+from datafacade.cli import book, coverage, demo, health, instruments, record, replay, serve, version, watch
 from datafacade.cli.failure import FAILED, INTERRUPTED, failure_of
 from datafacade.cli.output import fail
 
@@ -19,6 +19,7 @@ VERBS: tuple[Callable[..., None], ...] = (
     demo.demo,
     book.book,
     health.health,
+    coverage.coverage,
     instruments.instruments,
     record.record,
     replay.replay,

@@ -12,7 +12,7 @@ from datafacade.client.book import Book
 from datafacade.client.client import TARGET, Client
 from datafacade.client.events import Event
 from datafacade.client.topic import Channel
-from datafacade.v1 import health_pb2, reference_pb2
+from datafacade.v1 import coverage_pb2, health_pb2, reference_pb2
 
 T = TypeVar("T")
 
@@ -89,6 +89,16 @@ class BlockingClient:
     def venue_health(self, venue: str) -> health_pb2.VenueHealth:
         """Return how one venue is, as `Client.venue_health`."""
         return self._wait(self._client.venue_health(venue))
+
+    def coverage(
+        self,
+        venue: str,
+        symbol: str,
+        channel: str = Channel.TRADES,
+        **options: Any,  # noqa: ANN401  those of Client.coverage
+    ) -> coverage_pb2.CoverageResponse:
+        """Return what is known of a topic's past, as `Client.coverage`."""
+        return self._wait(self._client.coverage(venue, symbol, channel, **options))
 
     def list_instruments(
         self, venues: str | Iterable[str] = (), *, symbols: str | Iterable[str] = ()

@@ -19,8 +19,8 @@ from datafacade.client.following import Callback, Deliver, Following, deliver_bo
 from datafacade.client.items import Wish
 from datafacade.client.stamp import Received
 from datafacade.client.subscription import Subscription, words
-from datafacade.client.topic import Channel, Position
-from datafacade.v1 import book_pb2, health_pb2, hot_pb2, reference_pb2
+from datafacade.client.topic import Channel, Position, channel_number, channel_of
+from datafacade.v1 import book_pb2, coverage_pb2, health_pb2, hot_pb2, reference_pb2
 from datafacade.v1.service_pb2_grpc import DataFacadeServiceStub
 
 if TYPE_CHECKING:
@@ -252,6 +252,40 @@ class Client:
         """
         answer = await self.health(venue)
         return answer.venues[0]
+
+    async def coverage(
+        self,
+        venue: str,
+        symbol: str,
+        channel: str = Channel.TRADES,
+        *,
+        variant: str = "",
+        ts_start: int = 0,
+        ts_end: int = 0,
+    ) -> coverage_pb2.CoverageResponse:
+        """Return what is known of a topic's past and what is missing, in the contract's own words.
+
+        Args:
+            venue: As ``kraken``.
+            symbol: Any known spelling.
+            channel: As in `subscribe`.
+            variant: Kline interval or book depth; empty: the channel's default.
+            ts_start: First instant, ns since 1970 UTC; 0: the oldest that is known.
+            ts_end: First instant behind the interval, ns since 1970 UTC; 0: now.
+
+        Raises:
+            ClientError: The service is not there, knows no such symbol, or keeps nothing on disk.
+            ValueError: There is no such channel.
+        """
+        request = coverage_pb2.CoverageRequest(
+            venue=venue,
+            symbol=symbol,
+            channel=channel_number(channel_of(channel)),
+            variant=variant,
+            ts_start=ts_start,
+            ts_end=ts_end,
+        )
+        return await self._ask(self._service.Coverage, request)
 
     async def list_instruments(
         self, venues: str | Iterable[str] = (), *, symbols: str | Iterable[str] = ()

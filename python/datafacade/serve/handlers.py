@@ -14,6 +14,7 @@ from datafacade.errors import Draining, FacadeError, InvalidRequest, NotSupporte
 from datafacade.facade import DataFacade
 from datafacade.serve.status import Refusal, refuse, refuse_internal
 from datafacade.serve.subscriptions import Subscriptions
+from datafacade.types import Channel
 from datafacade.v1 import (
     book_pb2,
     cache_pb2,
@@ -55,10 +56,10 @@ class Handlers:
             "ReconciledPrice": price_pb2.ReconciledPriceRequest,
             "CacheStats": cache_pb2.CacheStatsRequest,
             "SourceAttribution": cache_pb2.SourceAttributionRequest,
-            "Coverage": coverage_pb2.CoverageRequest,
         }
         self._methods: dict[str, Callable[[bytes], Awaitable[Answer]]] = {
             "L2Book": self._l2_book,
+            "Coverage": self._coverage,
             "Health": self._health,
             "ListInstruments": self._list_instruments,
         }
@@ -113,6 +114,26 @@ class Handlers:
                 raise InvalidRequest(name, "expected a name, received nothing")
         answer = await self._facade.l2_book(
             asked.venue, asked.symbol, depth=asked.depth, allow_unverified=asked.allow_unverified
+        )
+        return Answer(answer.SerializeToString(), lineage_pb2.CACHE_TIER_LIVE)
+
+    async def _coverage(self, request: bytes) -> Answer:
+        asked = parse(coverage_pb2.CoverageRequest, request)
+        refuse_past(asked.ts_as_of, asked.snapshot_id)
+        for name, value in (("venue", asked.venue), ("symbol", asked.symbol)):
+            if not value:
+                raise InvalidRequest(name, "expected a name, received nothing")
+        try:
+            channel = Channel(asked.channel)
+        except ValueError:
+            raise InvalidRequest("channel", f"expected a channel, received {asked.channel}") from None
+        answer = await self._facade.coverage(
+            asked.venue,
+            asked.symbol,
+            channel,
+            asked.variant,
+            ts_start=asked.ts_start,
+            ts_end=asked.ts_end,
         )
         return Answer(answer.SerializeToString(), lineage_pb2.CACHE_TIER_LIVE)
 

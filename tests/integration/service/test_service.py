@@ -16,7 +16,6 @@ from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-unty
 from datafacade.v1 import (
     book_pb2,
     cache_pb2,
-    coverage_pb2,
     health_pb2,
     hot_pb2,
     lineage_pb2,
@@ -346,7 +345,6 @@ async def test_a_book_that_cannot_be_is_refused(
         ("ReconciledPrice", price_pb2.ReconciledPriceRequest()),
         ("CacheStats", cache_pb2.CacheStatsRequest()),
         ("SourceAttribution", cache_pb2.SourceAttributionRequest()),
-        ("Coverage", coverage_pb2.CoverageRequest()),
     ],
 )
 async def test_methods_of_later_releases_say_so(bench: Bench, method: str, request_: object) -> None:
