@@ -12,10 +12,14 @@ __all__ = [
     "Feed",
     "Hub",
     "Journal",
+    "KlineTable",
     "PositionAhead",
     "PositionLost",
     "decode_instruments",
+    "fill_kline_columns",
+    "kline_columns",
     "parse_variant",
+    "roll_up_kline_columns",
 ]
 
 # ("send", text), ("fetch", request_id, path, weight), ("close", code, reason) or ("connect", delay_ns)
@@ -245,9 +249,7 @@ class Journal:
     def stop(self) -> None: ...
     def flush(self) -> bool: ...
     def take_notices(self) -> tuple[bytes, bool]: ...
-    def ranges(
-        self, venue: str, symbol: str, channel: int, variant: str
-    ) -> list[tuple[int, int, int]]: ...
+    def ranges(self, venue: str, symbol: str, channel: int, variant: str) -> list[tuple[int, int, int]]: ...
     def read(
         self,
         venue: str,
@@ -312,3 +314,20 @@ class Edge:
     def is_idle(self) -> bool: ...
     def stop(self) -> None: ...
     def stats(self) -> dict[str, int]: ...
+
+@final
+class KlineTable:
+    """A table of klines that lends itself over the Arrow C stream interface."""
+
+    def __arrow_c_stream__(self, requested_schema: Any | None = None) -> Any: ...
+    def __len__(self) -> int: ...
+
+def kline_columns(
+    trades: Any, *, variant: str, price_digits: int, quantity_digits: int
+) -> KlineTable | None: ...
+def roll_up_kline_columns(
+    klines: Any, *, variant: str, price_digits: int, quantity_digits: int
+) -> KlineTable: ...
+def fill_kline_columns(
+    klines: Any, *, variant: str, method: str, ts_end: int | None, price_digits: int, quantity_digits: int
+) -> KlineTable: ...

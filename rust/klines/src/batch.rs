@@ -45,9 +45,13 @@ impl Row {
     /// even; `None` where nothing was traded, or beyond 128 bits.
     #[must_use]
     pub fn vwap(&self, digits: u32) -> Option<i128> {
-        let scaled = self.quote_volume.checked_mul(10_i128.checked_pow(digits)?)?;
-        let (whole, rest) =
-            (scaled.checked_div_euclid(self.volume)?, scaled.checked_rem_euclid(self.volume)?);
+        let mut whole = self.quote_volume.checked_div_euclid(self.volume)?;
+        let mut rest = self.quote_volume.checked_rem_euclid(self.volume)?;
+        for _ in 0..digits {
+            let tenfold = rest.checked_mul(10)?;
+            whole = whole.checked_mul(10)?.checked_add(tenfold / self.volume)?;
+            rest = tenfold % self.volume;
+        }
         let half = self.volume - rest;
         Some(whole + i128::from(rest > half || (rest == half && whole % 2 != 0)))
     }

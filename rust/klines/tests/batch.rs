@@ -172,6 +172,12 @@ proptest! {
 }
 
 #[test]
+fn the_mean_of_a_row_needs_no_more_bits_than_its_sums() {
+    let row = Row { volume: 1 << 90, quote_volume: 3 << 120, ..Row::default() };
+    assert_eq!(row.vwap(12), Some((3 << 30) * 10_i128.pow(12)));
+}
+
+#[test]
 fn a_straight_line_leads_over_empty_intervals() {
     let bar = |minute: i64, open, close| Row {
         ts_open: minute * 60 * S,

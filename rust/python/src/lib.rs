@@ -3,6 +3,7 @@
 #![allow(clippy::doc_markdown, reason = "these are Python docstrings")]
 #![allow(clippy::needless_pass_by_value, reason = "arguments arrive owned from Python")]
 
+mod arrow;
 mod clock;
 mod consolidated;
 mod edge;
@@ -10,6 +11,7 @@ mod feed;
 mod hub;
 mod instruments;
 mod journal;
+mod klines;
 mod records;
 
 /// The Rust core of datafacade.
@@ -29,4 +31,6 @@ mod _core {
     use crate::instruments::decode_instruments;
     #[pymodule_export]
     use crate::journal::PyJournal;
+    #[pymodule_export]
+    use crate::klines::{PyKlineTable, fill_kline_columns, kline_columns, roll_up_kline_columns};
 }

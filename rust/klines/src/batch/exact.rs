@@ -30,11 +30,11 @@ pub fn mantissa_of_text(text: &str, digits: u32) -> Option<i64> {
     Decimal::parse(text.as_bytes()).ok()?.rescale(exponent)
 }
 
-/// Returns the mantissa at `-digits_to` of one at `-digits_from`; `None`: digits would be lost, or 64 bits overflow.
+/// Returns the mantissa at `-digits` of a sum; `None`: digits would be lost, or 64 bits overflow.
 #[must_use]
-pub fn mantissa_of_sum(mantissa: i128, digits_from: i8, digits_to: u32) -> Option<i64> {
-    let exponent = i8::try_from(-i64::from(digits_to)).ok()?;
-    i64::try_from(Sum::new(mantissa, digits_from.checked_neg()?).rescale(exponent)?).ok()
+pub fn mantissa_of_sum(sum: Sum, digits: u32) -> Option<i64> {
+    let exponent = i8::try_from(-i64::from(digits)).ok()?;
+    i64::try_from(sum.rescale(exponent)?).ok()
 }
 
 #[cfg(test)]
@@ -52,8 +52,8 @@ mod tests {
         assert_eq!(mantissa_of_float(-0.0, 3), Some(0));
         assert_eq!(mantissa_of_text("1.001", 2), None);
         assert_eq!(mantissa_of_text("nan", 2), None);
-        assert_eq!(mantissa_of_sum(1_005, 3, 2), None);
-        assert_eq!(mantissa_of_sum(1_005, 3, 4), Some(10_050));
+        assert_eq!(mantissa_of_sum(Sum::new(1_005, -3), 2), None);
+        assert_eq!(mantissa_of_sum(Sum::new(1_005, -3), 4), Some(10_050));
     }
 
     proptest! {

@@ -1,0 +1,1 @@
+"""Filters and transforms over tables: pure functions, no network."""
