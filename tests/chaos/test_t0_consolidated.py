@@ -97,7 +97,8 @@ class Joined:
 
     def take(self) -> list[hot_pb2.Update]:
         news: list[hot_pb2.Update] = []
-        while (taken := self.hub.take(self.subscriber, TAKE_BYTES))[0]:
+        now = self.clock.monotonic_ns()
+        while (taken := self.hub.take(self.subscriber, TAKE_BYTES, monotonic_ns=now))[0]:
             news += hot_pb2.HotSubscribeResponse.FromString(taken[0]).updates
         self.told += news
         return news

@@ -90,7 +90,7 @@ def published(path: Path, name: str) -> str:
             url = json.loads(record.payload)["url"]
         clock.set(record.ts_recv, record.ts_recv - reader.created_ns)
         play(feed, record, url)
-        digest.update(hub.take(subscriber, TAKE_BYTES)[0])
+        digest.update(hub.take(subscriber, TAKE_BYTES, monotonic_ns=clock.monotonic_ns())[0])
     return digest.hexdigest()
 
 

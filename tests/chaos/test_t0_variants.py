@@ -64,7 +64,8 @@ class Reader:
     def read(self) -> None:
         """Read what was told, as a client that keeps up."""
         self.line.do(self.line.feed.serve_cuts(self.line.hub.cuts_wanted()))
-        while (taken := self.line.hub.take(self.subscriber, TAKE_BYTES))[0]:
+        now = self.line.clock.monotonic_ns()
+        while (taken := self.line.hub.take(self.subscriber, TAKE_BYTES, monotonic_ns=now))[0]:
             self.unread += hot_pb2.HotSubscribeResponse.FromString(taken[0]).updates
 
     def take(self, kind: str = "") -> list[hot_pb2.Update]:

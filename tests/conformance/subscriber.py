@@ -225,7 +225,8 @@ class Subscriber:
 
     def _drain(self) -> set[str]:
         published: set[str] = set()
-        while entries := self._hub.take(self._subscriber, TAKE_BYTES)[0]:
+        now = self._clock.monotonic_ns()
+        while entries := self._hub.take(self._subscriber, TAKE_BYTES, monotonic_ns=now)[0]:
             for update in hot_pb2.HotSubscribeResponse.FromString(entries).updates:
                 if update.seq == 0:
                     continue  # the status of the subscription

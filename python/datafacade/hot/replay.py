@@ -271,7 +271,8 @@ class Replay:
 
     def _drain(self, line: Line) -> None:
         while True:
-            entries, _, _ = line.hub.take(line.subscriber, TAKE_BYTES)
+            now = self._clock.monotonic_ns()
+            entries, *_ = line.hub.take(line.subscriber, TAKE_BYTES, monotonic_ns=now)
             if not entries:
                 return
             for update in hot_pb2.HotSubscribeResponse.FromString(entries).updates:

@@ -194,7 +194,8 @@ class Line:
         """Take what the hub holds for the subscriber."""
         news: list[Told] = []
         while True:
-            entries, watermark, _ = self.hub.take(self._subscriber, TAKE_BYTES)
+            now = self.clock.monotonic_ns()
+            entries, watermark, *_ = self.hub.take(self._subscriber, TAKE_BYTES, monotonic_ns=now)
             if not entries:
                 return news
             self._responses += 1

@@ -132,10 +132,12 @@ def test_four_threads_that_call_every_method_stall_nothing_and_break_nothing() -
         acts = [
             fetch, edge.cancelled, edge.closed, edge.stats, edge.addresses, edge.fd, lambda: edge.is_idle,
             lambda: edge.set_health("venue/kraken", True), lambda: ask.future(b"x", timeout=0.02), hub.stats,
-            lambda: hub.push(subscriber, b"\\x0a\\x01v"), lambda: hub.take(subscriber, 65536), hub.ready,
+            lambda: hub.push(subscriber, b"\\x0a\\x01v"), hub.ready,
+            lambda: hub.take(subscriber, 65536, monotonic_ns=time.monotonic_ns()),
             lambda: hub.positions(subscriber), lambda: hub.head(*topic), lambda: hub.subscribers(*topic),
             lambda: hub.attach(subscriber, *topic, start="cut", **told), hub.cuts_wanted,
-            lambda: hub.detach(subscriber, *topic, **told), lambda: hub.ack(subscriber, 1),
+            lambda: hub.detach(subscriber, *topic, **told),
+            lambda: hub.ack(subscriber, 1, monotonic_ns=time.monotonic_ns()),
             lambda: hub.advance(time.time_ns(), time.monotonic_ns()), lambda: hub.close(hub.subscriber()),
         ]
         while time.monotonic() < until:
