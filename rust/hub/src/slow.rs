@@ -70,6 +70,7 @@ impl State {
     fn warn(&mut self, id: SubscriberId, topic: Option<TopicId>, cause: DeliveryCause, lag_ns: u64) {
         let Some(subscriber) = self.subscribers.get_mut(id.slot()) else { return };
         (subscriber.owed_check_at, subscriber.clear_check_at) = (0, 0);
+        subscriber.is_warning_alone = subscriber.stream.is_empty() && subscriber.open.is_none();
         let told = std::mem::replace(&mut subscriber.warned, topic).or(topic);
         if let Some(topic) = told.and_then(|topic| self.topics.get(topic)) {
             let news = News { mode_old: Mode::Every, mode_new: Mode::Every, cause, skipped: 0, lag_ns };

@@ -239,6 +239,8 @@ pub(crate) struct Subscriber {
     pub clear_check_at: u64,
     /// The topic with which it was warned; `None`: it is not.
     pub warned: Option<TopicId>,
+    /// Whether the queue holds that warning alone: it goes although the window is full.
+    pub is_warning_alone: bool,
     pub flight: Flight,
     /// Newest watermark told; it never goes back.
     pub watermark_wall_ns: i64,
@@ -262,6 +264,7 @@ impl Subscriber {
             owed_check_at: 0,
             clear_check_at: 0,
             warned: None,
+            is_warning_alone: false,
             flight: Flight::new(flight_bytes_max),
             watermark_wall_ns: 0,
             records_taken: 0,
@@ -285,8 +288,10 @@ impl Subscriber {
     /// Returns what may be given now; `None`: nothing, before something is acknowledged.
     pub fn room(&mut self, turn_ns: u64) -> Option<Load> {
         let has_some = !self.stream.is_empty() || self.oldest().is_some();
+        let is_warning = std::mem::take(&mut self.is_warning_alone);
         if has_some {
-            return self.flight.room(turn_ns);
+            let warning = Load { bytes: u64::MAX, records: 1 };
+            return self.flight.room(turn_ns).or_else(|| is_warning.then_some(warning));
         }
         self.flight.rest();
         Some(Load::ALL)

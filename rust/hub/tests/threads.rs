@@ -15,7 +15,10 @@ use std::task::{Wake, Waker};
 use std::thread::Thread;
 use std::time::Duration;
 
-use facade_hub::{AttachOptions, Batch, Hub, HubBounds, RecordKind, Start, SubscriberId, Taken, TopicId};
+use facade_hub::{
+    AttachOptions, Batch, Conflate, Delivery, Hub, HubBounds, RecordKind, Start, SubscriberId, Taken,
+    TopicId, Turn,
+};
 use support::{Seen, Wire, add, at, hub};
 
 const TOPICS: u8 = 6;
@@ -53,7 +56,7 @@ fn publish(hub: &Hub, ids: &[TopicId], share: u8) {
                 add(&mut batch, id, topic, RecordKind::Cut, true, seq, 0, 100);
                 add(&mut batch, id, topic, RecordKind::Cut, false, seq, 0, 100);
             }
-            hub.publish(&batch, at(seq)).unwrap();
+            hub.publish(&batch, at(seq * 100_000)).unwrap();
         }
     }
 }
@@ -114,6 +117,77 @@ fn churn(hub: &Hub, ids: &[TopicId], is_over: &AtomicBool) {
     }
 }
 
+/// Follows every topic with the right to skip, acknowledges, pauses now and then, and is given the present in the end.
+fn skim(hub: &Hub, ids: &[TopicId], delivery: Delivery) {
+    let reader = hub.subscriber();
+    for (topic, &id) in (0..TOPICS).zip(ids) {
+        let (start, conflate) = match topic % 2 {
+            0 => (Start::Cut, Conflate::Cut),
+            _ => (Start::Next, Conflate::Newest),
+        };
+        hub.attach(reader, id, AttachOptions { start, delivery, conflate }, &mut |_, _, _| {}).unwrap();
+    }
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut last = [0; TOPICS as usize];
+    let (mut out, mut stream_seq) = (Vec::new(), 0);
+    while last.iter().any(|&last| last != RECORDS) {
+        out.clear();
+        let mono_ns = stream_seq * 1_000;
+        let turn = Turn { stream_seq: stream_seq + 1, bytes_max: 4 << 10, mono_ns };
+        match hub.take_turn(reader, turn, &mut out, Some(&waker)) {
+            Taken::Some(_) => {
+                stream_seq += 1;
+                hub.ack(reader, stream_seq, mono_ns);
+                if stream_seq.is_multiple_of(100) {
+                    std::thread::yield_now();
+                }
+            }
+            Taken::Empty { wake_at_mono_ns, .. } => {
+                // Timers ring at once here.
+                stream_seq += u64::from(wake_at_mono_ns.is_some()) * 1_000_000;
+                std::thread::park_timeout(Duration::from_millis(u64::from(wake_at_mono_ns.is_none())));
+            }
+            Taken::Ended(reason) => panic!("{reason:?}"),
+        }
+        for (wire, _) in Wire::read_all(&out) {
+            let last = &mut last[usize::from(wire.topic)];
+            match wire.seen {
+                Seen::Cut if wire.more => {}
+                Seen::Cut => {
+                    assert!(wire.seq >= *last, "{wire:?} behind {last}");
+                    *last = wire.seq;
+                }
+                Seen::Data => {
+                    assert!(wire.seq > *last, "{wire:?} behind {last}");
+                    let is_book = wire.topic % 2 == 0;
+                    assert!(!is_book || wire.seq == *last + 1, "a book has no hole: {wire:?} behind {last}");
+                    *last = wire.seq;
+                }
+                _ => {}
+            }
+        }
+    }
+    hub.close(reader);
+}
+
+/// Serves the cuts that are wanted once all was published.
+fn serve(hub: &Hub, ids: &[TopicId], is_over: &AtomicBool) {
+    let (mut batch, mut wanted) = (Batch::default(), Vec::new());
+    while !is_over.load(Ordering::Relaxed) {
+        wanted.clear();
+        hub.cuts_wanted(&mut wanted);
+        batch.clear();
+        for (topic, id) in (0..TOPICS).zip(ids) {
+            if wanted.contains(id) && hub.head(*id) == RECORDS {
+                add(&mut batch, *id, topic, RecordKind::Cut, true, RECORDS, 0, 100);
+                add(&mut batch, *id, topic, RecordKind::Cut, false, RECORDS, 0, 100);
+            }
+        }
+        hub.publish(&batch, at(RECORDS * 100_000)).unwrap();
+        std::thread::yield_now();
+    }
+}
+
 #[test]
 fn threads_lose_nothing_and_nobody_is_left_asleep() {
     let bounds = HubBounds { owed_bytes: u64::MAX, ..HubBounds::default() };
@@ -130,7 +204,11 @@ fn threads_lose_nothing_and_nobody_is_left_asleep() {
         for share in 0..PUBLISHERS {
             scope.spawn(move || publish(hub, ids, share));
         }
-        let judged: Vec<_> = readers.into_iter().map(std::thread::ScopedJoinHandle::join).collect();
+        let lates = [Delivery::Latest, Delivery::Interval { ns: 10_000 }];
+        let skimmers = lates.map(|delivery| scope.spawn(move || skim(hub, ids, delivery)));
+        scope.spawn(move || serve(hub, ids, is_over));
+        let judged: Vec<_> =
+            readers.into_iter().chain(skimmers).map(std::thread::ScopedJoinHandle::join).collect();
         is_over.store(true, Ordering::Relaxed);
         churner.join().unwrap();
         assert!(judged.iter().all(Result::is_ok), "{judged:?}");
