@@ -37,7 +37,7 @@ class _CoverageStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Coverag
     COVERAGE_STATE_GAP: _CoverageState.ValueType  # 3
     """Events are missing; `gaps` says which."""
     COVERAGE_STATE_NOT_COVERED: _CoverageState.ValueType  # 4
-    """Nobody listened."""
+    """The venue was down, or nobody listened."""
 
 class CoverageState(_CoverageState, metaclass=_CoverageStateEnumTypeWrapper):
     """What is known about one span."""
@@ -51,7 +51,7 @@ COVERAGE_STATE_UNPROVEN: CoverageState.ValueType  # 2
 COVERAGE_STATE_GAP: CoverageState.ValueType  # 3
 """Events are missing; `gaps` says which."""
 COVERAGE_STATE_NOT_COVERED: CoverageState.ValueType  # 4
-"""Nobody listened."""
+"""The venue was down, or nobody listened."""
 Global___CoverageState: _TypeAlias = CoverageState  # noqa: Y015
 
 @_typing.final
@@ -77,9 +77,13 @@ class CoverageSpan(_message.Message):
     epoch: _builtins.int
     """Start of the publisher, unix seconds; 0: nobody listened."""
     seq_first: _builtins.int
-    """First `seq` in it, from 1; 0: it holds no record. 64 bit: BigInt or string in JavaScript."""
+    """First `seq` of the span before the interval or a gap cut it, from 1; 0: it holds no record.
+    64 bit: BigInt or string in JavaScript.
+    """
     seq_last: _builtins.int
-    """Last `seq` in it, from 1; 0: it holds no record. 64 bit: BigInt or string in JavaScript."""
+    """Last `seq` of the span before the interval or a gap cut it, from 1; 0: it holds no record.
+    64 bit: BigInt or string in JavaScript.
+    """
     venue_sequence_first: _builtins.int
     """The venue's first number in it, any value; absent: none. 64 bit: BigInt or string in JavaScript."""
     venue_sequence_last: _builtins.int
@@ -138,7 +142,9 @@ class CoverageRequest(_message.Message):
     64 bit: BigInt or string in JavaScript.
     """
     ts_end: _builtins.int
-    """First instant behind the interval, ns since 1970 UTC; 0: now. 64 bit: BigInt or string in JavaScript."""
+    """First instant behind the interval, ns since 1970 UTC, at most now; 0: now.
+    64 bit: BigInt or string in JavaScript.
+    """
     ts_as_of: _builtins.int
     """Answer as of this time, ns since 1970 UTC, not in the future; 0: now.
     64 bit: BigInt or string in JavaScript.
