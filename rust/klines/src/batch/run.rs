@@ -1,6 +1,6 @@
 //! One run of trades that belong to one bar.
 
-use super::{Row, Sides, Trades};
+use super::{Bits, Row, Sides, Trades};
 use crate::KlineError;
 
 /// Trades that are summed in 64 bits at once, where their numbers allow it.
@@ -16,7 +16,7 @@ struct Sums {
 
 /// Makes the bar of a run, which is not empty, without its times.
 pub fn bar(run: &Trades<'_>) -> Result<Row, KlineError> {
-    let (mut low, mut high, mut sums) = (i64::MAX, i64::MIN, Sums::default());
+    let (mut low, mut high, mut bits, mut sums) = (i64::MAX, i64::MIN, 0, Sums::default());
     for (px, qty) in run.px.chunks(BLOCK).zip(run.qty.chunks(BLOCK)) {
         let (block_low, block_high) = extremes(px);
         low = low.min(block_low);
@@ -25,6 +25,7 @@ pub fn bar(run: &Trades<'_>) -> Result<Row, KlineError> {
         if quantity_bits < 0 {
             return Err(KlineError::NegativeQuantity);
         }
+        bits |= quantity_bits;
         let px_bits = block_low.unsigned_abs() | block_high.unsigned_abs();
         let wide = (u64::BITS - px_bits.leading_zeros()) + (u64::BITS - quantity_bits.leading_zeros());
         let block = if wide + BLOCK_BITS < u64::BITS { sum_short(px, qty) } else { sum_wide(px, qty)? };
@@ -32,6 +33,7 @@ pub fn bar(run: &Trades<'_>) -> Result<Row, KlineError> {
         sums.quote_volume =
             sums.quote_volume.checked_add(block.quote_volume).ok_or(KlineError::NumberRange)?;
     }
+    let is_short = bits.leading_zeros() > run.qty.len().ilog2() + 1; // their sum fits 63 bits
     let (buy_volume, sell_volume) = match run.sides {
         Sides::Unknown => (0, 0),
         Sides::Signs(signs) => (
@@ -39,7 +41,8 @@ pub fn bar(run: &Trades<'_>) -> Result<Row, KlineError> {
             sum_where(run.qty, signs.iter().map(|&sign| sign < 0)),
         ),
         Sides::Buys(is_buy) => {
-            let bought = sum_where(run.qty, is_buy.iter());
+            let bought =
+                if is_short { sum_short_where(run.qty, is_buy) } else { sum_where(run.qty, is_buy.iter()) };
             (bought, sums.volume - bought)
         }
     };
@@ -85,16 +88,19 @@ fn sum_wide(px: &[i64], qty: &[i64]) -> Result<Sums, KlineError> {
 }
 
 /// Sums the quantities that are chosen.
-fn sum_where(qty: &[i64], mut is_chosen: impl Iterator<Item = bool>) -> i128 {
-    let mut sum = 0;
-    for qty in qty.chunks(BLOCK) {
-        let (mut low, mut high) = (0_u64, 0_u64); // halves of 32 bits: 512 of them fit
-        for (&qty, is_chosen) in qty.iter().zip(&mut is_chosen) {
-            let chosen = qty.cast_unsigned() & u64::from(is_chosen).wrapping_neg();
-            low += chosen & 0xffff_ffff;
-            high += chosen >> 32;
+fn sum_where(qty: &[i64], is_chosen: impl Iterator<Item = bool>) -> i128 {
+    let chosen = qty.iter().zip(is_chosen).filter(|(_, is_chosen)| *is_chosen);
+    chosen.map(|(&qty, _)| i128::from(qty)).sum()
+}
+
+/// Sums the quantities that are chosen, where their sum is known to fit 63 bits.
+fn sum_short_where(qty: &[i64], is_chosen: Bits<'_>) -> i128 {
+    let mut sum = 0_i64;
+    for (qty, mut word) in qty.chunks(64).zip(is_chosen.words()) {
+        for &qty in qty {
+            sum = sum.wrapping_add(qty & (word & 1).cast_signed().wrapping_neg());
+            word >>= 1;
         }
-        sum += i128::from(low) + (i128::from(high) << 32);
     }
-    sum
+    i128::from(sum)
 }

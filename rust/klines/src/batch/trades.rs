@@ -22,10 +22,21 @@ impl<'a> Bits<'a> {
     }
 
     pub(super) fn iter(self) -> impl Iterator<Item = bool> + use<'a> {
-        let start = self.bytes.get(self.offset / 8..).unwrap_or_default();
-        let skipped = self.offset % 8;
-        let bits = start.iter().flat_map(|&byte| (0..8).map(move |bit| byte >> bit & 1 == 1));
-        bits.skip(skipped).take(self.length)
+        let bits = self.words().flat_map(|word| (0..64).map(move |bit| word >> bit & 1 == 1));
+        bits.take(self.length)
+    }
+
+    /// Gives 64 bits at a time, the first lowest; what is behind the last bit means nothing.
+    pub(super) fn words(self) -> impl Iterator<Item = u64> + use<'a> {
+        let shift = self.offset % 8;
+        (self.offset / 8..self.bytes.len()).step_by(8).map(move |at| {
+            let next = |from: usize| self.bytes.get(from).copied().unwrap_or_default();
+            let low = match self.bytes.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()) {
+                Some(bytes) => u64::from_le_bytes(bytes),
+                None => (0..8).fold(0, |word, byte| word | u64::from(next(at + byte)) << (8 * byte)),
+            };
+            if shift == 0 { low } else { low >> shift | u64::from(next(at + 8)) << (64 - shift) }
+        })
     }
 
     fn split_at(self, row: usize) -> (Self, Self) {
@@ -129,8 +140,9 @@ pub fn bars_from_trades(
     price_exponent: i8,
     quantity_exponent: i8,
 ) -> Result<Vec<Row>, KlineError> {
-    if let Some(row) = trades.ts.windows(2).position(|pair| pair.first() > pair.last()) {
-        return Err(KlineError::Unsorted { row: row + 1 });
+    if !trades.ts.is_sorted() {
+        let row = trades.ts.windows(2).position(|pair| pair.first() > pair.last());
+        return Err(KlineError::Unsorted { row: row.map_or(0, |row| row + 1) });
     }
     match kind {
         BarKind::Time { interval_ns } => of_time(Grid::new(interval_ns), *trades),
