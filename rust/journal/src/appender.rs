@@ -45,6 +45,8 @@ struct Last {
     is_open: bool,
     /// Whether something is missing: what follows stands in a stripe of its own, from the next group on.
     is_broken: bool,
+    /// How often the log had lost records when it was written.
+    losses: u64,
 }
 
 /// A record that is encoded and not written yet: what readers learn of it once it is.
@@ -76,6 +78,8 @@ pub(crate) struct Appender {
     lasts: HashMap<TopicId, Last>,
     groups_open: usize,
     is_break_due: bool,
+    /// How often the log lost records.
+    losses: u64,
     encoded: Vec<u8>,
     notes: Vec<Note>,
     scratch: Vec<u8>,
@@ -97,6 +101,7 @@ impl Appender {
             lasts: HashMap::new(),
             groups_open: 0,
             is_break_due: false,
+            losses: 0,
             encoded: Vec::new(),
             notes: Vec::new(),
             scratch: Vec::new(),
@@ -176,15 +181,17 @@ impl Appender {
     /// Decides whether a record is kept: it is, unless it does not join up with what is held of its topic.
     fn is_next(&mut self, entry: &LogEntry) -> bool {
         let last = self.lasts.entry(entry.topic).or_default();
-        let Last { seq, is_open, is_broken } = *last;
+        let Last { seq, is_open, is_broken, losses } = *last;
+        // The parts of a snapshot share one seq: behind a loss its second part would pass for the first.
+        let is_doubtful = losses != self.losses && entry.kind == RecordKind::Snapshot;
         let expected = if is_open && entry.kind == RecordKind::Snapshot { seq } else { seq + 1 };
         let is_kept = if is_broken {
             // A fresh start needs a whole group, and a stripe in which no other group is half-way.
             !is_open && self.groups_open == 0
         } else {
             entry.seq == expected
-        };
-        *last = Last { seq: entry.seq, is_open: entry.more, is_broken: !is_kept };
+        } && !is_doubtful;
+        *last = Last { seq: entry.seq, is_open: entry.more, is_broken: !is_kept, losses: self.losses };
         self.groups_open -= usize::from(is_open && !is_broken);
         self.groups_open += usize::from(is_kept && entry.more);
         self.is_break_due |= is_kept && is_broken;
@@ -197,7 +204,8 @@ impl Appender {
 
     /// Notes a record that is not kept because a write failed.
     fn skip(&mut self, entry: &LogEntry) {
-        self.lasts.insert(entry.topic, Last { seq: entry.seq, is_open: entry.more, is_broken: true });
+        let last = Last { seq: entry.seq, is_open: entry.more, is_broken: true, losses: self.losses };
+        self.lasts.insert(entry.topic, last);
         lock(&self.shelf).stats.records_lost += 1;
     }
 
@@ -208,6 +216,7 @@ impl Appender {
         }
         self.groups_open = 0;
         self.is_break_due = true;
+        self.losses += 1;
     }
 
     /// Gives up the segment as far as it is not written.

@@ -153,6 +153,24 @@ proptest! {
 }
 
 #[test]
+fn a_snapshot_that_lost_its_first_part_is_not_given_out() {
+    let mut script = Script::new(1);
+    script.group(0, RecordKind::State, 1, 5);
+    script.group(0, RecordKind::Snapshot, 3, 5);
+    script.group(0, RecordKind::Data, 1, 5);
+    script.group(0, RecordKind::Data, 1, 5);
+    for lost in [0..1, 1..2, 1..3, 0..2] {
+        let dir = tempfile::tempdir().unwrap();
+        let source = script.source(&[1]).lose(lost.start, lost.len());
+        let journal = write(dir.path(), EPOCH, bounds(1 << 20), source);
+        for range in &check_ranges(&journal, &script.model, 1, 300)[0] {
+            assert!(!(range.seq_oldest..=range.seq_last).contains(&2), "{lost:?} {range:?}");
+        }
+        assert_eq!(journal.ranges(&name(0).as_key()).last().unwrap().seq_last, 4, "{lost:?}");
+    }
+}
+
+#[test]
 fn the_oldest_segments_leave_when_bytes_run_out() {
     let dir = tempfile::tempdir().unwrap();
     let script = large_script();
