@@ -180,17 +180,15 @@ impl Feed {
     pub(crate) fn lose_connection(&mut self, stream: usize, reason: StateReason, message: &str) {
         let Some(entry) = self.streams.get_mut(stream) else { return };
         entry.resync = Resync::default();
-        let was_live = entry.is_book_live();
         if let Some(machine) = &mut entry.machine {
             let next = machine.last().map(|last| last + 1);
             machine.start_over();
-            if let Some(topic) = entry.topic_mut(Channel::BookL2).filter(|_| was_live) {
+            if let Some(topic) = entry.topic_mut(Channel::BookL2).filter(|topic| topic.is_whole()) {
                 topic.open_gap(GapCause::Disconnect, next);
             }
         }
         let next_id = entry.trade_id_last.map(|id| id + 1);
-        if let Some(topic) = entry.topic_mut(Channel::Trades).filter(|topic| topic.phase == StreamPhase::Live)
-        {
+        if let Some(topic) = entry.topic_mut(Channel::Trades).filter(|topic| topic.is_whole()) {
             topic.open_gap(GapCause::Disconnect, next_id);
             let ts_first = topic.gap.map_or(0, |gap| gap.ts_first);
             self.kline_gap(stream, ts_first, i64::MAX);

@@ -97,6 +97,12 @@ impl Topic {
         Times { event: self.ts_event_last, recv: self.ts_recv_last }
     }
 
+    /// Whether its reader holds what it told for whole: what a lost connection takes is a hole then.
+    #[must_use]
+    pub const fn is_whole(&self) -> bool {
+        matches!(self.phase, StreamPhase::Live | StreamPhase::Stale | StreamPhase::Halted)
+    }
+
     /// Notes a hole; the oldest cause and beginning stand.
     pub fn open_gap(&mut self, cause: GapCause, venue_sequence_first: Option<u64>) {
         let ts_first = if self.ts_event_last == 0 { self.ts_recv_last } else { self.ts_event_last };
