@@ -146,7 +146,10 @@ impl State {
         topic.admit(phase);
         let Some(cursor) = self.cursors.get_mut(slot) else { return Ok(seam) };
         match replayed {
-            Some(at) => subscriber.pending.push(Pending { at, cursor: slot }, cursor.is_paced()),
+            Some(at) => {
+                let is_paced = cursor.is_paced();
+                subscriber.pending.push(Pending { at, cursor: slot, is_paced });
+            }
             None => topic.settle(id.slot(), slot, cursor),
         }
         if phase == Phase::Waiting {

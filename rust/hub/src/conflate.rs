@@ -35,7 +35,7 @@ enum Choice {
 impl Walk<'_> {
     /// Finds the next record of a cursor that may skip; never called inside a group.
     pub(crate) fn next_paced(&mut self, pending: Pending) -> Step {
-        let Pending { mut at, cursor: slot } = pending;
+        let Pending { mut at, cursor: slot, .. } = pending;
         loop {
             let Some(cursor) = self.cursors.get_mut(slot) else { return Step::Leave };
             let Some(topic) = self.topics.get_mut(cursor.topic) else { return Step::Leave };

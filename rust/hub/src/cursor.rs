@@ -152,6 +152,8 @@ pub(crate) struct Pending {
     pub at: Position,
     /// Slot of the cursor.
     pub cursor: u32,
+    /// Whether it may skip records.
+    pub is_paced: bool,
 }
 
 impl Ord for Pending {

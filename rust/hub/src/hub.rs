@@ -24,13 +24,12 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 }
 
 /// Tells the feeds, outside the lock, that a cut is wanted.
+#[cold]
 fn wake_feed(mut state: MutexGuard<'_, State>) {
-    if state.is_cut_wanted {
-        let waker = state.feed_to_wake();
-        drop(state);
-        if let Some(wake) = waker {
-            wake();
-        }
+    let waker = state.feed_to_wake();
+    drop(state);
+    if let Some(wake) = waker {
+        wake();
     }
 }
 
@@ -195,7 +194,9 @@ impl Hub {
         let mut state = lock(&self.state);
         let turn = Turn { stream_seq: 0, bytes_max, mono_ns: state.now.mono_ns };
         let taken = state.take(subscriber, turn, out, waker);
-        wake_feed(state);
+        if state.is_cut_wanted {
+            wake_feed(state);
+        }
         taken
     }
 
@@ -209,7 +210,9 @@ impl Hub {
     ) -> Taken {
         let mut state = lock(&self.state);
         let taken = state.take(subscriber, turn, out, waker);
-        wake_feed(state);
+        if state.is_cut_wanted {
+            wake_feed(state);
+        }
         taken
     }
 

@@ -97,9 +97,9 @@ impl State {
 
 /// Hands a new record to cursors that had none to take.
 fn mark(list: &mut Vec<Caught>, at: Position, subscribers: &mut Slab<Subscriber>, wakes: &mut Vec<Waker>) {
-    for caught in list.drain(..) {
-        if let Some(subscriber) = subscribers.get_mut(caught.subscriber) {
-            subscriber.pending.push(Pending { at, cursor: caught.cursor }, caught.is_paced);
+    for Caught { subscriber, cursor, is_paced } in list.drain(..) {
+        if let Some(subscriber) = subscribers.get_mut(subscriber) {
+            subscriber.pending.push(Pending { at, cursor, is_paced });
             wakes.extend(subscriber.waker.take());
         }
     }
@@ -127,7 +127,8 @@ fn mark_waiting(
         };
         (cursor.rest, cursor.is_listed) = (Rest::Not, false);
         if let Some(subscriber) = subscribers.get_mut(caught.subscriber) {
-            subscriber.pending.push(Pending { at, cursor: caught.cursor }, caught.is_paced);
+            let Caught { cursor, is_paced, .. } = *caught;
+            subscriber.pending.push(Pending { at, cursor, is_paced });
             wakes.extend(subscriber.waker.take());
         }
         false

@@ -28,9 +28,15 @@ impl State {
             return;
         };
         let lag_max = self.bounds.lag_ns;
+        let is_fresh = self.now.mono_ns.saturating_sub(subscriber.rested_ns) < cleared_below(lag_max);
+        let is_held = subscriber.oldest().is_none_or(|oldest| oldest.at >= self.ring.tail());
+        let is_calm = subscriber.warned.is_none() && subscriber.flight.stalled_since_ns().is_none();
+        if is_fresh && is_held && is_calm && self.bytes < subscriber.owed_check_at {
+            return; // the usual case, without a look at cursors and records
+        }
         let is_stalled =
             subscriber.flight.stalled_since_ns().is_some_and(|since| turn_ns.saturating_sub(since) > lag_max);
-        let oldest = self.oldest_lossless(subscriber);
+        let oldest = subscriber.oldest_lossless();
         let is_lost = oldest.is_some_and(|oldest| oldest.at < self.ring.tail());
         let lag_ns = oldest.map_or(0, |oldest| self.age_ns(oldest));
         let is_warned = subscriber.warned.is_some();

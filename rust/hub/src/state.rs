@@ -107,26 +107,12 @@ impl State {
     /// what it has not acknowledged if it does. Cuts do not count:
     /// a joiner of many books would be cut off for what it has asked.
     pub fn owed_bytes(&self, subscriber: &Subscriber) -> u64 {
-        let topics = self.lossless_pending(subscriber).filter_map(|pending| {
+        let topics = subscriber.lossless().filter_map(|pending| {
             let cursor = self.cursors.get(pending.cursor).filter(|cursor| cursor.phase == Phase::Live)?;
             let (record, _) = self.ring.get(pending.at)?;
             Some(self.topics.get(cursor.topic)?.bytes - record.topic_bytes.max(cursor.since_bytes))
         });
         subscriber.stream.len() as u64 + subscriber.flight.bytes() + topics.sum::<u64>()
-    }
-
-    /// Cursors with records to take that must have every record.
-    fn lossless_pending<'a>(&'a self, subscriber: &'a Subscriber) -> impl Iterator<Item = Pending> + 'a {
-        let open = subscriber.open.into_iter();
-        let open = open.filter(|open| !self.cursors.get(open.cursor).is_some_and(Cursor::is_paced));
-        open.chain(subscriber.pending.lossless())
-    }
-
-    /// The oldest of them.
-    pub fn oldest_lossless(&self, subscriber: &Subscriber) -> Option<Pending> {
-        let open = subscriber.open.into_iter();
-        let open = open.filter(|open| !self.cursors.get(open.cursor).is_some_and(Cursor::is_paced));
-        open.chain(subscriber.pending.peek_lossless()).max()
     }
 
     /// Age of the record that a cursor has to take next; that of the whole ring if it fell out. What was published

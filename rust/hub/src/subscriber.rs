@@ -4,8 +4,9 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::task::Waker;
 
-use crate::cursor::Pending;
+use crate::cursor::{Cursor, Pending, Rest, Slab};
 use crate::flight::{Flight, Load};
+use crate::record::Stamp;
 use crate::ring::{TAG, frame, framed_len};
 use crate::take::EndReason;
 use crate::topic::TopicId;
@@ -160,14 +161,18 @@ pub(crate) struct PendingQueue {
 }
 
 impl PendingQueue {
+    pub fn is_empty(&self) -> bool {
+        self.lossless.is_empty() && self.paced.is_empty()
+    }
+
     /// Makes room for `cursors` in all.
     pub fn reserve(&mut self, cursors: usize) {
         self.lossless.reserve(cursors - self.lossless.len());
         self.paced.reserve(cursors - self.paced.len());
     }
 
-    pub fn push(&mut self, pending: Pending, is_paced: bool) {
-        if is_paced { &mut self.paced } else { &mut self.lossless }.push(pending);
+    pub fn push(&mut self, pending: Pending) {
+        if pending.is_paced { &mut self.paced } else { &mut self.lossless }.push(pending);
     }
 
     /// Takes the oldest.
@@ -176,8 +181,8 @@ impl PendingQueue {
     }
 
     /// Exchanges `pending` for an older one, if there is any.
-    pub fn exchange(&mut self, pending: &mut Pending, is_paced: bool) {
-        let (own, other) = if is_paced {
+    pub fn exchange(&mut self, pending: &mut Pending) {
+        let (own, other) = if pending.is_paced {
             (&mut self.paced, &mut self.lossless)
         } else {
             (&mut self.lossless, &mut self.paced)
@@ -242,6 +247,8 @@ pub(crate) struct Subscriber {
     /// Whether the queue holds that warning alone: it goes although the window is full.
     pub is_warning_alone: bool,
     pub flight: Flight,
+    /// When it last had taken all, nanoseconds of the hub's monotonic time: nothing that waits has waited longer.
+    pub rested_ns: u64,
     /// Newest watermark told; it never goes back.
     pub watermark_wall_ns: i64,
     pub records_taken: u64,
@@ -266,6 +273,7 @@ impl Subscriber {
             warned: None,
             is_warning_alone: false,
             flight: Flight::new(flight_bytes_max),
+            rested_ns: 0,
             watermark_wall_ns: 0,
             records_taken: 0,
             bytes_taken: 0,
@@ -285,21 +293,59 @@ impl Subscriber {
         self.open = self.open.filter(|open| open.cursor != cursor);
     }
 
+    /// Whether there is anything to take.
+    pub fn has_records(&self) -> bool {
+        !self.stream.is_empty() || self.open.is_some() || !self.pending.is_empty()
+    }
+
+    /// Notes that it has taken all that was published until now.
+    pub fn rest(&mut self, now: Stamp) {
+        self.flight.rest();
+        self.rested_ns = now.mono_ns;
+        self.complete_until(now.wall_ns);
+    }
+
+    /// Notes that it has taken all that was published before this wall time; that never goes back.
+    pub fn complete_until(&mut self, wall_ns: i64) {
+        self.watermark_wall_ns = self.watermark_wall_ns.max(wall_ns);
+    }
+
+    /// Hands the cursors whose interval has passed back to those with records to take.
+    pub fn unpark(&mut self, cursors: &mut Slab<Cursor>, turn_ns: u64) {
+        while let Some(&Reverse((due_ns, slot))) = self.timers.peek()
+            && due_ns <= turn_ns
+        {
+            self.timers.pop();
+            let Some(cursor) = cursors.get_mut(slot) else { continue };
+            let Some(pace) = cursor.pace.as_mut().filter(|pace| pace.timer_ns == due_ns) else { continue };
+            pace.timer_ns = 0;
+            if let Some(at) = pace.parked.take() {
+                cursor.rest = Rest::Not;
+                self.pending.push(Pending { at, cursor: slot, is_paced: true });
+            }
+        }
+    }
+
     /// Returns what may be given now; `None`: nothing, before something is acknowledged.
     pub fn room(&mut self, turn_ns: u64) -> Option<Load> {
-        let has_some = !self.stream.is_empty() || self.oldest().is_some();
         let is_warning = std::mem::take(&mut self.is_warning_alone);
-        if has_some {
-            let warning = Load { bytes: u64::MAX, records: 1 };
-            return self.flight.room(turn_ns).or_else(|| is_warning.then_some(warning));
-        }
-        self.flight.rest();
-        Some(Load::ALL)
+        let warning = Load { bytes: u64::MAX, records: 1 };
+        self.flight.room(turn_ns).or_else(|| is_warning.then_some(warning))
     }
 
     /// Returns all cursors with records to take, in no order.
     pub fn all_pending(&self) -> impl Iterator<Item = Pending> {
         self.open.into_iter().chain(self.pending.all())
+    }
+
+    /// Returns the cursors with records to take that must have every record, in no order.
+    pub fn lossless(&self) -> impl Iterator<Item = Pending> {
+        self.open.into_iter().filter(|open| !open.is_paced).chain(self.pending.lossless())
+    }
+
+    /// Returns the one with the oldest record.
+    pub fn oldest_lossless(&self) -> Option<Pending> {
+        self.open.into_iter().filter(|open| !open.is_paced).chain(self.pending.peek_lossless()).max()
     }
 
     /// Returns the cursor with the oldest record to take.

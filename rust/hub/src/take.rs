@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::task::Waker;
 
 use crate::conflate::{Sight, Step};
-use crate::cursor::{Cursor, Pending, Rest, Slab};
+use crate::cursor::{Cursor, Pending, Slab};
 use crate::encoder::{ResumePosition, StreamEncoder};
 use crate::flight::Load;
 use crate::record::Stamp;
@@ -152,9 +152,7 @@ impl Walk<'_> {
     /// record is due. Returns false if the window is full.
     fn follow(&mut self, mut pending: Pending, mut in_group: bool, window: &mut Window<'_>) -> bool {
         loop {
-            let Some(cursor) = self.cursors.get(pending.cursor) else { return true };
-            let is_paced = cursor.is_paced();
-            if is_paced && (!in_group || self.ring.get(pending.at).is_none()) {
+            if pending.is_paced && (!in_group || self.ring.get(pending.at).is_none()) {
                 match self.next_paced(pending) {
                     Step::Give(at) => pending.at = at,
                     Step::Tell(at) => {
@@ -180,6 +178,7 @@ impl Walk<'_> {
             }
             if let Some(replay) = cursor.end_replay() {
                 cursor.since_ns = self.now.mono_ns;
+                pending.is_paced = cursor.is_paced();
                 self.subscriber.stream.push(&replay.caught_up);
             }
             in_group = is_wanted && record.more;
@@ -195,8 +194,7 @@ impl Walk<'_> {
                 self.put_back(pending, false);
                 return true;
             }
-            let is_paced = cursor.is_paced();
-            self.subscriber.pending.exchange(&mut pending, is_paced);
+            self.subscriber.pending.exchange(&mut pending);
         }
     }
 
@@ -204,8 +202,7 @@ impl Walk<'_> {
         if in_group {
             self.subscriber.open = Some(pending);
         } else {
-            let is_paced = self.cursors.get(pending.cursor).is_some_and(Cursor::is_paced);
-            self.subscriber.pending.push(pending, is_paced);
+            self.subscriber.pending.push(pending);
         }
     }
 
@@ -219,10 +216,16 @@ impl Walk<'_> {
 
 impl State {
     pub fn take(&mut self, id: SubscriberId, turn: Turn, out: &mut Vec<u8>, waker: Option<&Waker>) -> Taken {
-        self.judge(id, turn.mono_ns);
-        self.unpark(id, turn.mono_ns);
-        if let Some(taken) = self.fill(id, turn, out) {
-            return Taken::Some(taken);
+        let subscriber = self.subscribers.get_mut(id.slot()).filter(|subscriber| subscriber.id == id);
+        let Some(subscriber) = subscriber else { return Taken::Ended(EndReason::Closed) };
+        subscriber.unpark(&mut self.cursors, turn.mono_ns);
+        if subscriber.has_records() || subscriber.warned.is_some() {
+            self.judge(id, turn.mono_ns);
+            if let Some(taken) = self.fill(id, turn, out) {
+                return Taken::Some(taken);
+            }
+        } else {
+            subscriber.rest(self.now);
         }
         if self.is_draining
             && self.end_drained(id)
@@ -247,23 +250,6 @@ impl State {
         Taken::Empty {
             watermark_wall_ns: subscriber.watermark_wall_ns,
             wake_at_mono_ns: timer_ns.into_iter().chain(stall_ns).min(),
-        }
-    }
-
-    /// Hands the cursors whose interval has passed back to those with records to take.
-    fn unpark(&mut self, id: SubscriberId, turn_ns: u64) {
-        let Some(subscriber) = self.subscribers.get_mut(id.slot()).filter(|one| one.id == id) else { return };
-        while let Some(&Reverse((due_ns, slot))) = subscriber.timers.peek()
-            && due_ns <= turn_ns
-        {
-            subscriber.timers.pop();
-            let Some(cursor) = self.cursors.get_mut(slot) else { continue };
-            let Some(pace) = cursor.pace.as_mut().filter(|pace| pace.timer_ns == due_ns) else { continue };
-            pace.timer_ns = 0;
-            if let Some(at) = pace.parked.take() {
-                cursor.rest = Rest::Not;
-                subscriber.pending.push(Pending { at, cursor: slot }, true);
-            }
         }
     }
 
@@ -301,14 +287,12 @@ impl State {
             subscriber.flight.send(turn.stream_seq, load, turn.mono_ns);
             subscriber.note_owed(if subscriber.flight.is_acknowledged() { load.bytes } else { 0 });
         }
-        let oldest = subscriber.oldest();
-        let has_more = oldest.is_some() || !subscriber.stream.is_empty();
-        let complete_until = match oldest {
-            Some(oldest) => self.ring.get(oldest.at).map_or(i64::MIN, |(record, _)| record.stamp.wall_ns),
-            None if has_more => i64::MIN,
-            None => self.now.wall_ns,
-        };
-        subscriber.watermark_wall_ns = subscriber.watermark_wall_ns.max(complete_until);
+        let has_more = subscriber.has_records();
+        match subscriber.oldest().and_then(|oldest| self.ring.get(oldest.at)) {
+            Some((record, _)) => subscriber.complete_until(record.stamp.wall_ns),
+            None if has_more => {}
+            None => subscriber.rest(self.now),
+        }
         let watermark_wall_ns = subscriber.watermark_wall_ns;
         (records > 0).then_some(TakenRecords {
             bytes,
