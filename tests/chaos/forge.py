@@ -10,10 +10,11 @@ from typing import Any, Final
 
 from datafacade.check.book import NaiveBook, plain, whole
 from datafacade.check.control import Entry
+from datafacade.check.names import Topic
 from datafacade.check.probe import ProbeRecord
 from datafacade.check.story import Story
 from datafacade.check.truth import Truth, read_truth
-from datafacade.v1 import hot_pb2, stream_pb2, types_pb2
+from datafacade.v1 import hot_pb2, market_pb2, stream_pb2, types_pb2
 
 MS: Final = 1_000_000
 START_MONO: Final = 1_000_000_000_000
@@ -25,6 +26,7 @@ PRICE_EXPONENT: Final = -2
 QUANTITY_EXPONENT: Final = -5
 BOOK: Final = types_pb2.CHANNEL_BOOK_L2
 TRADES: Final = types_pb2.CHANNEL_TRADES
+KLINES: Final = types_pb2.CHANNEL_KLINES
 SPELLINGS: Final = {"binance": ("spot", "BTCUSDT", "BTC-USDT"), "kraken": ("spot", "BTC/USD", "BTC-USD")}
 
 
@@ -40,6 +42,13 @@ class Forgery:
     seqs: dict[tuple[str, int], int] = field(default_factory=dict)
     number: int = 1_000  # the venue's own
     trade_id: int = 50
+    faults: int = 0
+    traded: list[int] = field(default_factory=list)  # wall times
+
+    epoch: int = EPOCH
+    begun: list[int] = field(default_factory=list)  # how many updates stood before each further call
+    states: dict[str, int] = field(default_factory=dict)  # by topic, as Health shows them
+    is_skipping: bool = False  # subscriptions of books are LATEST
 
     def __post_init__(self) -> None:
         """Lay out a book of sixty levels a side."""
@@ -73,18 +82,15 @@ class Forgery:
     def fault(self, venue: str, verb: str, number: int | None, **options: object) -> None:
         product, spelling, _ = SPELLINGS[venue]
         times = {"t_mono_ns": START_MONO + self.now, "t_wall_ns": START_WALL + self.now}
-        armed = {"type": "fault", "phase": "armed", "fault": verb, "id": 1, "options": options, **times}
+        self.faults += 1
+        one = {"type": "fault", "fault": verb, "verb": verb, "id": self.faults, **times}
+        asked = {"venue": f"{venue}/{product}", "symbol": spelling, "options": options}
         about = {"product": f"{venue}/{product}", "conn": 1, "symbol": spelling, "channel": "book"}
-        applied = {
-            "type": "fault",
-            "phase": "applied",
-            "fault": verb,
-            "id": 1,
-            "sequence": number,
-            **about,
-            **times,
-        }
-        self.truth += [armed, applied]
+        self.truth += [
+            {**one, "phase": "armed", **asked},
+            {**one, "phase": "applied", "sequence": number, **about},
+            {**one, "phase": "ended", **asked, "applied": 1},
+        ]
 
     def digests(self) -> dict[str, str]:
         book = self.mirror()
@@ -112,7 +118,7 @@ class Forgery:
             venue=venue,
             symbol=SPELLINGS[venue][2],
             channel=channel,
-            epoch=EPOCH,
+            epoch=self.epoch,
             seq=self.seqs[key],
             ts_event=START_WALL + self.now - 10_000,
             ts_recv=START_WALL + self.now + TRAVEL_NS,
@@ -123,17 +129,25 @@ class Forgery:
         self.updates.append((START_MONO + self.now + 2 * TRAVEL_NS, update))
         return update
 
-    def accepted(self, venue: str, channel: types_pb2.Channel.ValueType) -> None:
+    def accepted(
+        self,
+        venue: str,
+        channel: types_pb2.Channel.ValueType,
+        phase: stream_pb2.SubscriptionPhase.ValueType = stream_pb2.SUBSCRIPTION_PHASE_ACCEPTED,
+    ) -> None:
         update = self.update(venue, channel, takes_seq=False)
         update.seq = 0
         status = update.subscription_status
-        status.phase = stream_pb2.SUBSCRIPTION_PHASE_ACCEPTED
+        status.phase = phase
         status.seq_next = self.seqs[venue, channel] + 1
+        if self.is_skipping and channel == BOOK:
+            status.delivery = types_pb2.DELIVERY_MODE_LATEST
 
     def state(
         self, venue: str, channel: types_pb2.Channel.ValueType, state: types_pb2.State.ValueType
     ) -> None:
         self.update(venue, channel).stream_state.state = state
+        self.states[str(Topic(venue, SPELLINGS[venue][2], channel))] = state
 
     def snapshot(self, venue: str) -> hot_pb2.Update:
         update = self.update(venue, BOOK)
@@ -209,16 +223,43 @@ class Forgery:
             update.venue_sequence_previous, update.venue_sequence = previous, self.number
         return update
 
-    def trade(self, venue: str, *, is_told: bool = True) -> hot_pb2.Update | None:
+    def trade(self, venue: str, *, is_sent: bool = True, is_told: bool = True) -> hot_pb2.Update | None:
         """Let one trade happen."""
         self.now += STEP_NS // 10
         self.trade_id += 1
         about = {"id": self.trade_id, "price": "100", "quantity": "1"}
-        self.frame(venue, "update", None, channel="trade", trades=[about])
-        if not is_told:
+        self.market(venue, self.trade_id)
+        if not is_sent:
             return None
+        self.frame(venue, "update", None, channel="trade", trades=[about])
+        return self.tell_trade(venue, self.trade_id) if is_told else None
+
+    def market(self, venue: str, number: int) -> None:
+        """Write down a trade of the market, told or not."""
+        product, spelling, _ = SPELLINGS[venue]
+        times = {"t_mono_ns": START_MONO + self.now, "t_wall_ns": START_WALL + self.now}
+        row = [number, "100", "1", "buy", START_WALL + self.now]
+        about = {"venue": venue, "product": product, "symbol": spelling, "rows": [row]}
+        self.truth.append({"type": "trades", **times, **about})
+        self.traded.append(START_WALL + self.now)
+
+    def tell_trade(self, venue: str, number: int) -> hot_pb2.Update:
+        """Repeat a trade as the product does."""
         update = self.update(venue, TRADES)
-        update.trade.trade_id, update.trade.price, update.trade.quantity = self.trade_id, 10_000, 100_000
+        trade = update.trade
+        trade.trade_id, trade.price, trade.quantity, trade.side = number, 10_000, 100_000, types_pb2.SIDE_BUY
+        return update
+
+    def kline(self, venue: str, *, since_wall_ns: int) -> hot_pb2.Update:
+        """Tell a final and complete bar of all trades of the market since then."""
+        update = self.update(venue, KLINES)
+        bar, count = update.kline, sum(at >= since_wall_ns for at in self.traded)
+        bar.ts_open, bar.ts_close = since_wall_ns, START_WALL + self.now + 1
+        bar.open = bar.high = bar.low = bar.close = 10_000
+        bar.volume = bar.taker_buy_volume = str(count)
+        bar.quote_volume, bar.trade_count = str(100 * count), count
+        bar.state = market_pb2.KLINE_STATE_FINAL
+        bar.completeness = market_pb2.COMPLETENESS_COMPLETE
         return update
 
     def heal(self, venue: str, first: int, since_ns: int) -> None:
@@ -231,9 +272,64 @@ class Forgery:
         self.snapshot(venue)
         self.state(venue, BOOK, types_pb2.STATE_LIVE)
 
-    def resources(self, phase: str, *, threads: int = 8, fds: int = 30, pid: int = 4_711) -> None:
+    # Crashes
+
+    def crash(self) -> None:
+        """Kill the service and start it again: a later epoch, in which each topic counts from 1."""
+        self.control.append({"t_mono_ns": START_MONO + self.now, "action": "kill"})
+        self.now += 20 * STEP_NS
+        self.epoch += 100
+        self.begun.append(len(self.updates))
+        self.resources("control", pid=4_712)
+
+    def resume(self, venue: str, channel: types_pb2.Channel.ValueType) -> None:
+        """Go on behind the end of the old epoch as the service does it."""
+        self.accepted(venue, channel, stream_pb2.SUBSCRIPTION_PHASE_RESUMED)
+        gap = self.update(venue, channel, takes_seq=False)
+        gap.seq, gap.epoch = 0, self.epoch - 100
+        gap.gap.scope = stream_pb2.GAP_SCOPE_DELIVERY
+        gap.gap.cause = stream_pb2.GAP_CAUSE_SERVER_RESTART
+        self.seqs[venue, channel] = 0
+
+    def come_back(self, venue: str) -> None:
+        """Be LIVE in the new epoch."""
+        for channel in (BOOK, TRADES):
+            self.resume(venue, channel)
+            self.state(venue, channel, types_pb2.STATE_SYNCING)
+        self.now += STEP_NS
+        self.frame(venue, "snapshot", self.number, channel="book", **self.digests())
+        self.snapshot(venue)
+        self.state(venue, BOOK, types_pb2.STATE_LIVE)
+        self.state(venue, TRADES, types_pb2.STATE_LIVE)
+
+    def cut(self, venue: str) -> hot_pb2.Update:
+        """Give the book as it is now to one who waits; it stands for the records that were left out."""
+        update = self.snapshot(venue)
+        self.seqs[venue, BOOK] -= 1
+        update.seq = self.seqs[venue, BOOK]
+        update.flags = types_pb2.UPDATE_FLAG_CUT
+        return update
+
+    def counted(self, venue: str, skipped: int, cause: stream_pb2.DeliveryCause.ValueType) -> hot_pb2.Update:
+        """Tell how many records were left out."""
+        update = self.update(venue, BOOK, takes_seq=False)
+        update.seq = 0
+        update.delivery_change.skipped, update.delivery_change.cause = skipped, cause
+        return update
+
+    # What the harness would write
+
+    def resources(
+        self, phase: str, *, threads: int = 8, fds: int = 30, pid: int = 4_711, mib: int = 100
+    ) -> None:
         entry = {"action": "resources", "phase": phase, "threads": threads, "fds": fds, "pid": pid}
-        self.control.append({"t_mono_ns": START_MONO + self.now, **entry})
+        self.control.append({"t_mono_ns": START_MONO + self.now, "bytes": mib << 20, **entry})
+
+    def health(self) -> None:
+        """Ask for Health two seconds after the last step."""
+        self.now += 20 * STEP_NS
+        times = {"t_mono_ns": START_MONO + self.now, "since_mono_ns": START_MONO + self.now - MS}
+        self.control.append({"action": "health", "states": dict(self.states), **times})
 
     # The logs as the checker reads them
 
@@ -243,7 +339,10 @@ class Forgery:
     def read_story(self) -> Story:
         """Return the story of one response per record."""
         records = []
-        for number, (t_mono_ns, update) in enumerate(self.updates, 1):
+        for at, (t_mono_ns, update) in enumerate(self.updates):
+            if at in self.begun:
+                records.append(ProbeRecord(t_mono_ns, "o", b""))
+            number = at + 1 - max((begun for begun in self.begun if begun <= at), default=0)
             response = hot_pb2.HotSubscribeResponse(
                 stream_seq=number, ts_send=update.ts_publish, ts_watermark=update.ts_publish, updates=[update]
             )
@@ -271,6 +370,7 @@ def clean(venue: str, steps: int = 30, seed: int = 1) -> Forgery:
     for _ in range(steps):
         run.change(venue)
     run.trade(venue)
+    run.health()
     run.resources("after", threads=8, fds=31)
     run.now += STEP_NS
     run.resources("after")

@@ -13,7 +13,7 @@ from datafacade.check import Verdict, judge
 from datafacade.check.book import NaiveBook, plain, whole
 from datafacade.check.probe import ProbeFile, ProbeReader
 from datafacade.v1 import stream_pb2, types_pb2
-from tests.chaos.forge import BOOK, STEP_NS, TRADES, Forgery, clean
+from tests.chaos.forge import BOOK, MS, START_WALL, STEP_NS, TRADES, Forgery, clean
 
 VENUES = ("binance", "kraken")
 
@@ -34,7 +34,7 @@ def pick(run: Forgery, payload: str, nth: int = -1) -> Message:
 @pytest.mark.parametrize("seed", range(5))
 def test_clean_run_passes_and_nothing_is_vacuous(venue: str, seed: int) -> None:
     found = verdicts(clean(venue, seed=seed))
-    assert list(found) == ["I1", "I2", "I3", "I4", "I5", "I8", "I10"]
+    assert list(found) == [f"I{number}" for number in range(1, 11)]
     assert not [str(verdict) for verdict in found.values() if not verdict.holds]
     assert not [name for name, verdict in found.items() if verdict.is_vacuous]
 
@@ -165,6 +165,207 @@ def another_process(run: Forgery) -> None:
     run.resources("later", pid=4_712)
 
 
+def restart(run: Forgery) -> None:
+    """Let the service be killed and come back, honestly."""
+    run.crash()
+    run.trade("binance", is_sent=False)  # nobody was there
+    run.come_back("binance")
+    run.change("binance")
+    run.trade("binance")
+    run.change("binance")
+
+
+def lost_trade_after_a_restart(run: Forgery) -> None:
+    restart(run)
+    run.trade("binance", is_told=False)
+    run.trade("binance")
+
+
+def lost_trade_before_a_restart(run: Forgery) -> None:
+    run.trade("binance", is_told=False)
+    run.trade("binance")
+    restart(run)
+
+
+def lost_at_the_end(run: Forgery) -> None:
+    run.trade("binance", is_told=False)
+    run.now += 30 * STEP_NS
+    run.state("binance", TRADES, types_pb2.STATE_LIVE)
+    trades = run.updates[-1][1]
+    run.update("binance", TRADES, takes_seq=False).heartbeat.state = types_pb2.STATE_LIVE
+    trades.ts_publish -= 40 * STEP_NS
+
+
+def gap_filled_with_nothing(run: Forgery) -> None:
+    since = run.now
+    run.trade("binance", is_told=False)
+    run.now += STEP_NS
+    number = run.trade_id
+    gap = run.gap("binance", TRADES, number, number, since)
+    gap.gap.state = stream_pb2.GAP_STATE_OPEN
+    run.trade("binance")
+    closed = run.gap("binance", TRADES, number, number, since)
+    closed.gap.gap_id, closed.gap.state, closed.gap.filled = gap.gap.gap_id, stream_pb2.GAP_STATE_FILLED, 1
+
+
+def trade_told_again_after_a_restart(run: Forgery) -> None:
+    restart(run)
+    run.tell_trade("binance", run.trade_id)
+
+
+def record_replayed_twice(run: Forgery) -> None:
+    run.trade("binance")
+    twin = run.update("binance", TRADES, takes_seq=False)
+    twin.stream_state.state = types_pb2.STATE_LIVE
+
+
+def epoch_without_a_word(run: Forgery) -> None:
+    run.trade("binance")
+    run.epoch += 1
+    run.trade("binance")
+
+
+def new_epoch_begins_in_the_middle(run: Forgery) -> None:
+    run.crash()
+    run.resume("binance", TRADES)
+    run.seqs["binance", TRADES] = 3
+    run.state("binance", TRADES, types_pb2.STATE_LIVE)
+
+
+def caught_up_too_early(run: Forgery) -> None:
+    run.begun.append(len(run.updates))
+    run.accepted("binance", TRADES, stream_pb2.SUBSCRIPTION_PHASE_RESUMED)
+    run.accepted("binance", TRADES, stream_pb2.SUBSCRIPTION_PHASE_CAUGHT_UP)
+    run.updates[-1][1].subscription_status.seq_next += 1
+
+
+def resumed_a_record_too_late(run: Forgery) -> None:
+    run.begun.append(len(run.updates))
+    run.accepted("binance", TRADES, stream_pb2.SUBSCRIPTION_PHASE_RESUMED)
+    run.seqs["binance", TRADES] += 1
+    run.trade("binance")
+
+
+def position_refused(run: Forgery) -> None:
+    run.accepted("binance", TRADES, stream_pb2.SUBSCRIPTION_PHASE_REJECTED)
+    run.updates[-1][1].subscription_status.code = 3
+
+
+def trades_swapped(run: Forgery) -> None:
+    run.trade_id += 1
+    run.trade("binance")
+    run.tell_trade("binance", run.trade_id - 1)
+
+
+def skipping(run: Forgery, *, counted: int) -> None:
+    """Let a LATEST client fall behind by three changes, and count them."""
+    run.is_skipping = True
+    run.accepted("binance", BOOK)
+    run.cut("binance")
+    run.change("binance")
+    for _ in range(3):
+        run.change("binance")
+        run.updates.pop()
+    run.counted("binance", counted, stream_pb2.DELIVERY_CAUSE_BEHIND)
+    run.cut("binance")
+    run.change("binance")
+    run.counted("binance", 0, stream_pb2.DELIVERY_CAUSE_KEEPS_UP)
+
+
+def skipped_more_than_counted(run: Forgery) -> None:
+    skipping(run, counted=2)
+
+
+def skipped_and_never_counted(run: Forgery) -> None:
+    skipping(run, counted=0)
+    del run.updates[-1]
+    run.now += 60 * STEP_NS
+    run.change("binance")
+
+
+def change_behind_a_hole(run: Forgery) -> None:
+    run.is_skipping = True
+    run.accepted("binance", BOOK)
+    run.cut("binance")
+    run.change("binance")
+    run.updates.pop()
+    run.counted("binance", 1, stream_pb2.DELIVERY_CAUSE_BEHIND)
+    run.change("binance")
+
+
+def trade_of_another_price(run: Forgery) -> None:
+    trade = run.trade("binance")
+    assert trade is not None
+    trade.trade.price += 1
+
+
+def kline_of(run: Forgery, *, is_told: bool = True) -> Message:
+    """Let three trades happen and tell their bar."""
+    run.now += STEP_NS
+    since = START_WALL + run.now
+    run.trade("binance")
+    run.trade("binance", is_told=is_told)
+    if not is_told:
+        run.gap("binance", TRADES, run.trade_id, run.trade_id, run.now - STEP_NS)
+    run.trade("binance")
+    return run.kline("binance", since_wall_ns=since)
+
+
+def kline_complete_without_a_trade(run: Forgery) -> None:
+    bar = kline_of(run, is_told=False).kline  # type: ignore[attr-defined]
+    bar.trade_count, bar.volume, bar.taker_buy_volume, bar.quote_volume = 2, "2", "2", "200"
+
+
+def kline_with_a_wrong_high(run: Forgery) -> None:
+    kline_of(run).kline.high += 1  # type: ignore[attr-defined]
+
+
+def stale_without_a_fault(run: Forgery) -> None:
+    run.now += 400 * STEP_NS  # long after the only fault
+    run.state("binance", TRADES, types_pb2.STATE_STALE)
+
+
+def touched_by_a_fault_elsewhere(run: Forgery) -> None:
+    run.now += 400 * STEP_NS
+    run.fault("kraken", "rst", None)
+    run.state("binance", TRADES, types_pb2.STATE_DOWN)
+
+
+def held_up_by_a_fault_elsewhere(run: Forgery) -> None:
+    run.now += 400 * STEP_NS
+    for _ in range(120):
+        run.trade("binance")
+    run.fault("kraken", "mute", None)
+    for record in run.truth:
+        if record.get("phase") == "ended":
+            record["t_wall_ns"] += 400 * STEP_NS
+    for _ in range(120):
+        run.trade("binance")
+        at, update = run.updates[-1]
+        run.updates[-1] = (at + 600 * MS, update)
+
+
+def grown_memory(run: Forgery) -> None:
+    run.resources("during", mib=300)
+
+
+def health_that_stays_green(run: Forgery) -> None:
+    run.fault("binance", "rst", None)
+    run.state("binance", TRADES, types_pb2.STATE_DOWN)
+    run.states = dict.fromkeys(run.states, types_pb2.STATE_LIVE)
+    run.health()
+
+
+def health_that_stays_red(run: Forgery) -> None:
+    run.fault("binance", "rst", None)
+    run.state("binance", TRADES, types_pb2.STATE_DOWN)
+    red = dict(run.states)
+    run.now += STEP_NS
+    run.state("binance", TRADES, types_pb2.STATE_LIVE)
+    run.states = red
+    run.health()
+
+
 LIES: list[tuple[Callable[[Forgery], None], str]] = [
     (lost_trade, "I1"),
     (lost_trade_that_nobody_was_sent, "I1"),
@@ -185,6 +386,30 @@ LIES: list[tuple[Callable[[Forgery], None], str]] = [
     (kept_threads, "I8"),
     (kept_descriptors, "I8"),
     (another_process, "I10"),
+    (lost_trade_after_a_restart, "I1"),
+    (lost_trade_before_a_restart, "I1"),
+    (lost_at_the_end, "I1"),
+    (gap_filled_with_nothing, "I1"),
+    (trade_told_again_after_a_restart, "I2"),
+    (record_replayed_twice, "I2"),
+    (epoch_without_a_word, "I3"),
+    (new_epoch_begins_in_the_middle, "I3"),
+    (caught_up_too_early, "I3"),
+    (resumed_a_record_too_late, "I3"),
+    (position_refused, "I3"),
+    (trades_swapped, "I3"),
+    (skipped_more_than_counted, "I3"),
+    (skipped_and_never_counted, "I3"),
+    (change_behind_a_hole, "I3"),
+    (trade_of_another_price, "I4"),
+    (kline_complete_without_a_trade, "I4"),
+    (kline_with_a_wrong_high, "I4"),
+    (stale_without_a_fault, "I6"),
+    (touched_by_a_fault_elsewhere, "I6"),
+    (held_up_by_a_fault_elsewhere, "I6"),
+    (grown_memory, "I7"),
+    (health_that_stays_green, "I9"),
+    (health_that_stays_red, "I9"),
 ]
 
 
@@ -197,6 +422,54 @@ def test_each_lie_breaks_its_invariant(lie: Callable[[Forgery], None], invariant
     assert invariant in broken(run)
     assert found[invariant].evidence
     assert invariant in str(found[invariant])
+
+
+def backfill(run: Forgery) -> None:
+    """Miss a trade, say so, and give it later."""
+    since = run.now
+    run.trade("binance", is_told=False)
+    run.now += STEP_NS
+    number = run.trade_id
+    gap = run.gap("binance", TRADES, number, number, since)
+    gap.gap.state = stream_pb2.GAP_STATE_OPEN
+    run.trade("binance")
+    run.tell_trade("binance", number).flags = types_pb2.UPDATE_FLAG_BACKFILLED
+    closed = run.gap("binance", TRADES, number, number, since)
+    closed.gap.gap_id, closed.gap.state, closed.gap.filled = gap.gap.gap_id, stream_pb2.GAP_STATE_FILLED, 1
+    run.trade("binance")
+
+
+def resume_in_the_same_epoch(run: Forgery) -> None:
+    run.begun.append(len(run.updates))
+    run.accepted("binance", TRADES, stream_pb2.SUBSCRIPTION_PHASE_RESUMED)
+    run.accepted("binance", TRADES, stream_pb2.SUBSCRIPTION_PHASE_CAUGHT_UP)
+    run.trade("binance")
+
+
+def kline_told_honestly(run: Forgery) -> None:
+    kline_of(run)
+
+
+def incomplete_kline(run: Forgery) -> None:
+    bar = kline_of(run, is_told=False).kline  # type: ignore[attr-defined]
+    bar.trade_count, bar.completeness = 2, 2
+
+
+def touched_by_its_own_fault(run: Forgery) -> None:
+    run.now += 400 * STEP_NS
+    run.fault("binance", "rst", None)
+    run.state("binance", TRADES, types_pb2.STATE_DOWN)
+
+
+TRUTHS = [restart, backfill, resume_in_the_same_epoch, kline_told_honestly, incomplete_kline]
+TRUTHS += [touched_by_its_own_fault, lambda run: skipping(run, counted=3)]
+
+
+@pytest.mark.parametrize("truth", TRUTHS, ids=lambda part: part.__name__)
+def test_what_is_told_honestly_breaks_nothing(truth: Callable[[Forgery], None]) -> None:
+    run = clean("binance")
+    truth(run)
+    assert not [str(verdict) for verdict in verdicts(run).values() if not verdict.holds]
 
 
 def test_wrong_quantity_is_caught_without_venue_numbers_too() -> None:

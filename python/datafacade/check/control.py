@@ -1,7 +1,9 @@
 """The harness writes down what it did and what it saw of the process: JSON lines, one writer.
 
-Each line has ``t_mono_ns`` and ``action``. ``resources`` carries ``phase`` (``control`` or a name), ``pid``,
-``threads`` and ``fds``; ``kill`` and ``restart`` mean that another pid is due; the rest is for people.
+Each line has ``t_mono_ns`` and ``action``. ``resources`` carries ``phase`` (``control``, ``during`` or a
+name), ``pid``, ``threads``, ``fds`` and ``bytes``; ``kill`` and ``restart`` mean that another pid is due;
+``health`` carries ``since_mono_ns`` (when it was asked) and ``states``, the number of the state by topic; the
+rest is for people.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 BOOK: Final = 2
 TRADES: Final = 1
+KLINES: Final = 4
 CHANNEL_NAMES: Final = {1: "trades", 2: "book", 3: "top", 4: "klines", 5: "ticker"}
 BOOK_CHANNELS: Final = frozenset({"depth", "depth@100ms", "books", "l2_data", "level2_50", "book"})
 TRADE_CHANNELS: Final = frozenset({"trade", "trades", "market_trades", "match"})
@@ -21,10 +22,17 @@ class Topic(NamedTuple):
     venue: str
     symbol: str
     channel: int
+    variant: str = ""
+
+    @property
+    def is_whole_book(self) -> bool:
+        """Whether it is a book as the venue sends it, and no window of it."""
+        return self.channel == BOOK and not self.variant
 
     def __str__(self) -> str:
-        """Return ``venue:symbol:channel``."""
-        return f"{self.venue}:{self.symbol}:{CHANNEL_NAMES.get(self.channel, self.channel)}"
+        """Return ``venue:symbol:channel``, and the variant if it has one."""
+        words = [self.venue, self.symbol, str(CHANNEL_NAMES.get(self.channel, self.channel)), self.variant]
+        return ":".join(word for word in words if word)
 
 
 def venue_of(venue: str, product: str) -> str:

@@ -1,4 +1,4 @@
-"""I8 and I10: what a fault took is given back, and nobody was replaced in silence."""
+"""I7, I8 and I10: memory is bounded, what a fault took is given back, and nobody was replaced in silence."""
 
 from __future__ import annotations
 
@@ -11,7 +11,32 @@ from datafacade.check.verdict import Verdict
 
 PATIENCE_NS: Final = 5_000_000_000
 CONTROL: Final = "control"
+DURING: Final = "during"  # faults are on: only its memory is bounded
 NEW_PID: Final = frozenset({"kill", "restart"})
+MIB: Final = 1 << 20
+GROWTH_BYTES: Final = 128 * MIB  # M: the rings' own bound of 64 MiB, and as much again
+CAP_BYTES: Final = 512 * MIB
+
+
+def bounded_memory(entries: Sequence[Entry]) -> Verdict:
+    """I7: resident memory stays below the control sample and M, and below the cap."""
+    verdict = Verdict("I7", "resident memory stays within the control count and its bound, and below 512 MiB")
+    control: Entry | None = None
+    for entry in entries:
+        if entry["action"] in NEW_PID:
+            control = None
+        if entry["action"] != "resources" or "bytes" not in entry:
+            continue
+        if entry["phase"] == CONTROL:
+            control = entry
+        allowed = CAP_BYTES
+        if control is not None:
+            allowed = min(CAP_BYTES, control["bytes"] + control.get("growth_bytes", GROWTH_BYTES))
+        verdict.compared += 1
+        if entry["bytes"] > allowed:
+            what = f"{entry['bytes'] // MIB} MiB resident, {allowed // MIB} MiB allowed"
+            verdict.add(entry["phase"], entry["t_mono_ns"], what)
+    return verdict
 
 
 def gives_back(entries: Sequence[Entry]) -> Verdict:
@@ -26,7 +51,7 @@ def gives_back(entries: Sequence[Entry]) -> Verdict:
             continue
         if entry["phase"] == CONTROL:
             control = entry
-        elif control is not None:
+        elif control is not None and entry["phase"] != DURING:
             samples[entry["phase"]].append({**entry, "allowed": control})
     for phase, taken in samples.items():
         verdict.compared += 1

@@ -16,6 +16,7 @@ from datafacade.v1 import book_pb2, hot_pb2, types_pb2
 
 MORE: Final = types_pb2.UPDATE_FLAG_MORE
 CUT: Final = types_pb2.UPDATE_FLAG_CUT
+FALLBACK: Final = types_pb2.UPDATE_FLAG_REST_FALLBACK
 POSITIONS: Final = frozenset({"checkpoint", "heartbeat"})
 STREAM: Final = frozenset({"subscription_status", "delivery_change", "draining"})
 
@@ -27,6 +28,12 @@ class Told:
     t_mono_ns: int
     update: hot_pb2.Update
     kind: str  # name of the payload
+    call: int = 0  # number of the call in its file
+
+    @property
+    def is_fallback(self) -> bool:
+        """Whether it is a snapshot that stands in for a stream that is down."""
+        return bool(self.update.flags & FALLBACK)
 
     @property
     def is_cut(self) -> bool:
@@ -48,21 +55,25 @@ class Response:
     ts_send: int
     ts_watermark: int
     updates: int
+    call: int = 0
 
 
 @dataclass(slots=True)
 class Story:
-    """All that one call told."""
+    """All that one client was told, in one call or in several that follow each other."""
 
     responses: list[Response] = field(default_factory=list)
     topics: dict[Topic, list[Told]] = field(default_factory=dict)
     order: list[Told] = field(default_factory=list)
     ends: list[tuple[int, bytes]] = field(default_factory=list)
+    calls: int = 0  # that were begun behind the first
 
     def add(self, records: Iterable[ProbeRecord]) -> list[Told]:
         """Take records of a probe file; return the updates in them."""
         news: list[Told] = []
         for record in records:
+            if record.kind == "o":
+                self.calls += 1
             if record.kind == "e":
                 self.ends.append((record.t_mono_ns, record.payload))
             if record.kind != "r":
@@ -74,12 +85,13 @@ class Story:
                 response.ts_send,
                 response.ts_watermark,
                 len(response.updates),
+                self.calls,
             )
             self.responses.append(head)
             for update in response.updates:
-                told = Told(record.t_mono_ns, update, update.WhichOneof("payload") or "")
+                told = Told(record.t_mono_ns, update, update.WhichOneof("payload") or "", self.calls)
                 news.append(told)
-                topic = Topic(update.venue, update.symbol, update.channel)
+                topic = Topic(update.venue, update.symbol, update.channel, update.variant)
                 self.topics.setdefault(topic, []).append(told)
         self.order += news
         return news

@@ -7,13 +7,19 @@ from dataclasses import dataclass, field
 EVIDENCE_MAX = 20
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Evidence:
     """One observation that breaks an invariant."""
 
     topic: str  # venue:symbol:channel, or what else it is about
     t_mono_ns: int  # CLOCK_MONOTONIC of the probe, 0: none
     what: str
+    client: str = ""  # that was told it, where there are several
+
+    def __str__(self) -> str:
+        """Return one line."""
+        who = f"{self.client} client, " if self.client else ""
+        return f"{who}{self.topic} at {self.t_mono_ns}: {self.what}"
 
 
 @dataclass(slots=True)
@@ -42,9 +48,17 @@ class Verdict:
         if len(self.evidence) < EVIDENCE_MAX:
             self.evidence.append(Evidence(topic, t_mono_ns, what))
 
+    def join(self, other: Verdict, client: str) -> None:
+        """Add what the same invariant was for another client."""
+        self.compared += other.compared
+        self.broken += other.broken
+        for item in other.evidence:
+            item.client = client
+        self.evidence += other.evidence
+
     def __str__(self) -> str:
         """Return one line, and one more for each piece of evidence."""
         word = "holds" if self.holds else f"BROKEN {self.broken} times"
         lines = [f"{self.invariant} {word} over {self.compared} comparisons: {self.claim}"]
-        lines += [f"  {item.topic} at {item.t_mono_ns}: {item.what}" for item in self.evidence]
+        lines += [f"  {item}" for item in self.evidence]
         return "\n".join(lines)

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from datafacade.check.book import NaiveBook
-from datafacade.check.names import BOOK, Topic
+from datafacade.check.names import Topic
 from datafacade.check.story import Story, Told, follow, is_state
 from datafacade.check.truth import Applied, Sent, Truth
+from datafacade.check.values import right_klines, right_trades
 from datafacade.check.verdict import Verdict
 from datafacade.v1 import types_pb2
 
@@ -19,6 +20,10 @@ LOST_NS: Final = 100_000_000  # what was sent so shortly before a connection bro
 TOP_LEVELS: Final = 50
 CHAINED: Final = frozenset({"binance", "binance-usdm", "binance-coinm", "okx", "coinbase"})
 UNNOTICEABLE: Final = frozenset({"suppress_delete"})  # where no checksum is; unless the book crosses
+UNCOUNTED: Final = {  # what is missing, and no number and no checksum says so at once (docs/integrity.md)
+    "coinbase": frozenset({"mute"}),
+    "kraken": frozenset({"mute", "drop", "reorder"}),
+}
 FOREVER: Final = 1 << 63
 DATA: Final = ("book_delta", "book_snapshot")
 
@@ -27,14 +32,16 @@ def equals_truth(truth: Truth, story: Story) -> Verdict:
     """I4: wherever the simulator hashed its book, the client's LIVE book of that moment has the same hash."""
     verdict = Verdict("I4", "a LIVE book equals the simulator's, top 50 and whole")
     for topic, told in story.topics.items():
-        if topic.channel != BOOK:
+        if not topic.is_whole_book:
             continue
-        frames = truth.of(topic)
+        frames, doubtful = truth.of(topic), _doubtful(truth, topic, told)
         if topic.venue in CHAINED:
-            _by_number(verdict, topic, frames, told, _doubtful(truth, topic, told))
+            _by_number(verdict, topic, frames, told, doubtful)
         else:
-            _by_order(verdict, topic, [frame for frame in frames if frame.top50], told)
+            _by_order(verdict, topic, [frame for frame in frames if frame.top50], told, doubtful)
         _checkpoints(verdict, topic, told)
+    right_trades(verdict, truth, story)
+    right_klines(verdict, truth, story)
     return verdict
 
 
@@ -66,9 +73,13 @@ def _doubtful(truth: Truth, topic: Topic, told: Sequence[Told]) -> list[tuple[in
     """
     stretches = []
     whole = [t_wall_ns for snapshot, t_wall_ns in truth.snapshots if snapshot == topic]
-    books = [one.update.ts_recv for one in told if one.kind == "book_snapshot" and not one.is_cut]
+    books = [
+        one.update.ts_recv
+        for one in told
+        if one.kind == "book_snapshot" and not one.is_cut and not one.is_fallback
+    ]
     for fault in truth.applied:
-        if fault.topic == topic and fault.verb in UNNOTICEABLE:
+        if fault.topic == topic and fault.verb in UNNOTICEABLE | UNCOUNTED.get(topic.venue, frozenset()):
             fresh = min((at for at in whole if at > fault.t_wall_ns), default=FOREVER)
             stretches.append((fault.t_wall_ns, min((at for at in books if at >= fresh), default=FOREVER)))
     return stretches
@@ -131,25 +142,36 @@ class _State:
     """A LIVE book of a topic without numbers."""
 
     ts_recv: int
+    ts_sent: int  # when its frame left the venue at the latest
     t_mono_ns: int
     top50: str
     segment: int  # counts the times the book was whole anew
 
 
-def _by_order(verdict: Verdict, topic: Topic, frames: Sequence[Sent], told: Sequence[Told]) -> None:
+def _by_order(
+    verdict: Verdict,
+    topic: Topic,
+    frames: Sequence[Sent],
+    told: Sequence[Told],
+    doubtful: Sequence[tuple[int, int]],
+) -> None:
     """Without numbers: in a LIVE stretch the truth's hashes stand among the client's, in order."""
+    frames = [
+        frame for frame in frames if not any(since <= frame.t_wall_ns < until for since, until in doubtful)
+    ]
     stretches: dict[int, list[_State]] = defaultdict(list)
     segment = 0
     for data, book in _live_books(told):
         segment += data.kind == "book_snapshot"
-        state = _State(data.update.ts_recv, data.t_mono_ns, book.sha256(TOP_LEVELS), segment)
+        sent = data.update.ts_event or data.update.ts_recv - LOST_NS
+        state = _State(data.update.ts_recv, sent, data.t_mono_ns, book.sha256(TOP_LEVELS), segment)
         stretches[segment].append(state)
     for states in stretches.values():
         _in_order(verdict, topic, frames, states)
 
 
 def _in_order(verdict: Verdict, topic: Topic, frames: Sequence[Sent], states: Sequence[_State]) -> None:
-    begin, end = states[0].ts_recv, states[-1].ts_recv - LOST_NS
+    begin, end = states[0].ts_recv, min(states[-1].ts_sent, states[-1].ts_recv - LOST_NS)
     place = 0
     for frame in frames:
         if frame.fault is not None or not begin < frame.t_wall_ns < end:
@@ -178,7 +200,7 @@ def never_wrong(truth: Truth, story: Story) -> Verdict:
     """I5: from the frame that shows the damage until a fresh snapshot, nothing is published as LIVE."""
     verdict = Verdict("I5", "no LIVE record stands between truth-wrong and truth-right")
     for topic, told in story.topics.items():
-        if topic.channel != BOOK:
+        if not topic.is_whole_book:
             continue
         for wrong in _wrongs(truth, topic):
             _between(verdict, topic, wrong, told)
@@ -195,7 +217,7 @@ def _between(verdict: Verdict, topic: Topic, wrong: Wrong, told: Sequence[Told])
         return  # nobody followed it yet: there was no book to break
     verdict.compared += 1
     for one in told:
-        if one.kind == "book_snapshot" and one.update.ts_recv > wrong.since_wall_ns:
+        if one.kind == "book_snapshot" and not one.is_fallback and one.update.ts_recv > wrong.since_wall_ns:
             return
         if one.kind == "book_delta" and _is_behind(topic, wrong, one):
             what = f"a change was published although {wrong.verb} had broken the book"
@@ -219,7 +241,7 @@ def _wrongs(truth: Truth, topic: Topic) -> list[Wrong]:
     wrongs = []
     frames = truth.of(topic)
     for fault in truth.applied:
-        if fault.topic is None or fault.topic.channel != BOOK or not _hits(fault, topic):
+        if fault.topic is None or not fault.topic.is_whole_book or not _hits(fault, topic):
             continue
         shown = _shown(fault, topic)
         if shown is None:

@@ -1,0 +1,176 @@
+"""Trades and klines hold the numbers that the market made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final
+
+from datafacade.check.book import plain, whole
+from datafacade.check.names import KLINES, TRADES, Topic
+from datafacade.check.story import Story, Told
+from datafacade.check.truth import Row, Truth
+from datafacade.check.verdict import Verdict
+from datafacade.v1 import market_pb2, types_pb2
+
+MERGED: Final = frozenset({"okx"})  # one row may stand for several fills
+STAMP_NS: Final = 1_000_000  # the coarsest unit of a venue's times
+BAD_TICK: Final = types_pb2.UPDATE_FLAG_BAD_TICK
+BAD_TS: Final = types_pb2.UPDATE_FLAG_BAD_TS
+SIDES: Final = {"buy": types_pb2.SIDE_BUY, "sell": types_pb2.SIDE_SELL}
+FINAL: Final = market_pb2.KLINE_STATE_FINAL
+COMPLETE: Final = market_pb2.COMPLETENESS_COMPLETE
+
+
+def odd_trades(truth: Truth, topic: Topic) -> set[int]:
+    """Return the trades of which the venue told other numbers than the true ones."""
+    return {
+        number
+        for fault in truth.applied
+        if fault.verb == "odd_numbers" and fault.topic == topic
+        for number in fault.trade_ids
+    }
+
+
+def right_trades(verdict: Verdict, truth: Truth, story: Story) -> None:
+    """Compare price, quantity and side of each trade with the market's."""
+    for topic, told in story.topics.items():
+        if topic.channel != TRADES:
+            continue
+        rows, odd = truth.trades.get(topic, {}), odd_trades(truth, topic)
+        for one in told:
+            number = one.update.trade.trade_id if one.kind == "trade" else 0
+            if number not in rows or number in odd:
+                continue
+            verdict.compared += 1
+            what = _differs(one, rows[number], is_merged=topic.venue in MERGED)
+            if what:
+                verdict.add(str(topic), one.t_mono_ns, f"trade {number}: {what}")
+
+
+def _differs(one: Told, row: Row, *, is_merged: bool) -> str:
+    update, trade = one.update, one.update.trade
+    price = plain(whole(trade.price, update.price_exponent))
+    quantity = plain(whole(trade.quantity, update.quantity_exponent))
+    if Decimal(price) != Decimal(row.price) and row.is_market:
+        return f"price {price}, true is {row.price}"
+    if not is_merged and Decimal(quantity) != Decimal(row.quantity):
+        return f"quantity {quantity}, true is {row.quantity}"
+    return f"side {trade.side}, true is {row.taker}" if trade.side != SIDES[row.taker] else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """What an interval holds."""
+
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal
+    volume: Decimal
+    quote_volume: Decimal
+    taker_buy_volume: Decimal
+    count: int
+
+
+def right_klines(verdict: Verdict, truth: Truth, story: Story) -> None:
+    """Compare the last word about each final and complete kline with the sums of the market's trades."""
+    for topic, told in story.topics.items():
+        if topic.channel != KLINES:
+            continue
+        source = Topic(topic.venue, topic.symbol, TRADES)
+        placed = _placed(truth, source, story.of(source))
+        for open_ns, one in _last_words(told).items():
+            _judge(verdict, topic, one, _members(placed, open_ns, one.update.kline.ts_close))
+
+
+def _last_words(told: Sequence[Told]) -> dict[int, Told]:
+    """Return the newest record of each bar by its open, if that claims to be final and complete."""
+    words = {one.update.kline.ts_open: one for one in told if one.kind == "kline"}
+    return {
+        open_ns: one
+        for open_ns, one in words.items()
+        if one.update.kline.state == FINAL and one.update.kline.completeness == COMPLETE
+        if one.update.kline.ts_close
+    }
+
+
+def _placed(truth: Truth, source: Topic, told: Sequence[Told]) -> dict[int, tuple[int, Row | None]]:
+    """Return when each trade counts, and what it is; None: its numbers were odd, and nobody could know."""
+    seen = {one.update.trade.trade_id: one.update for one in told if one.kind == "trade"}
+    odd = odd_trades(truth, source)
+    placed: dict[int, tuple[int, Row | None]] = {}
+    for number, row in truth.trades.get(source, {}).items():
+        update = seen.get(number)
+        flags = update.flags if update is not None else 0
+        if not row.is_market or flags & BAD_TICK:
+            continue
+        at = update.ts_recv if update is not None and flags & BAD_TS else row.ts_event
+        placed[number] = (at, None if number in odd and not flags & BAD_TS else row)
+    return placed
+
+
+def _members(
+    placed: Mapping[int, tuple[int, Row | None]], open_ns: int, close_ns: int
+) -> list[tuple[int, int, Row | None]]:
+    found = [
+        (at - at % STAMP_NS, number, row) for number, (at, row) in placed.items() if open_ns <= at < close_ns
+    ]
+    return sorted(found, key=lambda member: member[:2])
+
+
+def _judge(verdict: Verdict, topic: Topic, one: Told, members: Sequence[tuple[int, int, Row | None]]) -> None:
+    rows = [row for _, _, row in members if row is not None]
+    if len(rows) < len(members):
+        return  # odd numbers that the protocol does not show
+    verdict.compared += 1
+    name = f"kline of {one.update.kline.ts_open} revision {one.update.kline.revision}"
+    if not rows:
+        if one.update.kline.trade_count:
+            verdict.add(str(topic), one.t_mono_ns, f"{name} has trades where the market made none")
+        return
+    told, true = _told(one), _sum(rows)
+    for field in ("count", "volume", "quote_volume", "taker_buy_volume", "open", "high", "low", "close"):
+        is_merged = field == "count" and topic.venue in MERGED
+        if getattr(told, field) != getattr(true, field) and not is_merged:
+            what = f"{name} is complete with {field} {getattr(told, field)}, true is {getattr(true, field)}"
+            verdict.add(str(topic), one.t_mono_ns, what)
+            return
+
+
+def _told(one: Told) -> Bar:
+    kline, exponent = one.update.kline, one.update.price_exponent
+
+    def price(mantissa: int) -> Decimal:
+        return Decimal(plain(whole(mantissa, exponent)))
+
+    return Bar(
+        price(kline.open),
+        price(kline.high),
+        price(kline.low),
+        price(kline.close),
+        Decimal(kline.volume or 0),
+        Decimal(kline.quote_volume or 0),
+        Decimal(kline.taker_buy_volume or 0),
+        kline.trade_count,
+    )
+
+
+def _sum(rows: Sequence[Row]) -> Bar:
+    prices = [Decimal(row.price) for row in rows]
+    quantities = [Decimal(row.quantity) for row in rows]
+    return Bar(
+        prices[0],
+        max(prices),
+        min(prices),
+        prices[-1],
+        _total(quantities),
+        _total(price * quantity for price, quantity in zip(prices, quantities, strict=True)),
+        _total(quantity for quantity, row in zip(quantities, rows, strict=True) if row.taker == "buy"),
+        len(rows),
+    )
+
+
+def _total(numbers: Iterable[Decimal]) -> Decimal:
+    return sum(numbers, Decimal(0))
