@@ -22,7 +22,12 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class BookDelta(_message.Message):
-    """Changes of a book. Each `*_prices` array is as long as its `*_quantities` array; each price stands once."""
+    """Changes of a book. Each `*_prices` array is as long as its `*_quantities` array; each price stands once. All that
+    one venue frame says about the book is one delta. All arrays empty: only the venue's number moved.
+
+    A topic of a depth variant tells its own levels: those that fall out of its window are deleted, those that move
+    in are told, and a change beyond it is no record.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -232,7 +237,9 @@ class VenueLeftOut(_message.Message):
     venue: _builtins.str
     """The venue; never empty."""
     reason: _builtins.str
-    """Why, in UPPER_SNAKE, as NOT_LIVE, STALE, UNVERIFIABLE; never empty."""
+    """Why, in UPPER_SNAKE: NOT_FOLLOWED, SYNCING, STALE, RESYNC, HALTED, REJECTED, DOWN, CROSSED, EMPTY, BAD_TICK
+    or one that came later; never empty.
+    """
     def __init__(
         self,
         *,
@@ -249,7 +256,11 @@ Global___VenueLeftOut: _TypeAlias = VenueLeftOut  # noqa: Y015
 
 @_typing.final
 class ConsolidatedTop(_message.Message):
-    """Best bid and best ask over all authoritative venues."""
+    """Best bid and best ask over all authoritative spot venues that list the symbol; told when a price, a quantity, a
+    venue or the venues left out changed. Equal prices: the larger quantity, then the venue's name.
+
+    It may be crossed, a bid of one venue above the ask of another: that is news, not a fault.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

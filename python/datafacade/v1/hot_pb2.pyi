@@ -273,9 +273,10 @@ class Update(_message.Message):
     variant: _builtins.str
     """Kline interval or bar type (`1m`, `100t`) or book depth (`25`); empty: the default of the channel."""
     venue_sequence_previous: _builtins.int
-    """The venue's number that comes before this record (Binance spot U-1, futures pu, OKX prevSeqId, Coinbase
-    sequence_num-1, which counts over the connection), any value; absent: the venue gives none, or it would
-    be -1. 64 bit: BigInt or string in JavaScript.
+    """The venue's number that comes before this record: `venue_sequence` of the record before it in this topic
+    (Binance spot U-1 unless messages overlap, futures pu, OKX prevSeqId); for Coinbase sequence_num-1, which
+    counts over the connection. Any value; absent: the venue gives none, or it would be -1.
+    64 bit: BigInt or string in JavaScript.
     """
     venue_sequence: _builtins.int
     """The venue's number of this record, 0 is legal; absent: the venue gives none.
