@@ -1,14 +1,14 @@
 //! Book messages to records: what each outcome of the machine means for subscribers and for the venue.
 
-use facade_model::{Channel, GapCause, LevelChange, StateReason, StreamPhase};
-use facade_venues::{BookEvent, ControlOp};
+use facade_model::{Channel, GapCause, GapState, LevelChange, StateReason, StreamPhase};
+use facade_venues::{BookEvent, ControlOp, RestRequest};
 
 use crate::chain::{ChainRule, SnapshotSource, previous_of};
-use crate::command::Command;
 use crate::depth::Followed;
 use crate::feed::Feed;
+use crate::fetches::Purpose;
 use crate::machine::BookMachine;
-use crate::publish::{LostEvents, Origin, Times};
+use crate::publish::{GapDetail, Origin, Times};
 use crate::rules::{Message, Outcome};
 use crate::stream::{Resync, Stream};
 use crate::subscriptions::ItemState;
@@ -161,14 +161,19 @@ impl Feed {
         let mut lost = None;
         if let Some(gap) = topic.gap.take() {
             let first = gap.venue_sequence_first;
-            let lost = lost.insert(LostEvents {
+            let lost = lost.insert(GapDetail {
+                gap_id: None,
                 cause: gap.cause,
                 venue_sequence_first: first,
                 venue_sequence_last: machine.last().filter(|last| first.is_some_and(|first| first <= *last)),
                 count: None,
                 ts_first: gap.ts_first,
+                ts_last: times.best(),
+                state: GapState::Lost,
+                filled: 0,
             });
-            self.publisher.gap(origin, topic, lost, times);
+            let gap_id = self.publisher.gap(origin, topic, lost, times);
+            self.notes.gap(origin.symbol, topic, lost, (gap_id, self.publisher.wall));
         }
         let whole = self.publisher.snapshot(origin, topic, View::whole(machine), times, false);
         let limited = self.publisher.depth_snapshots(origin, depths, machine, lost.as_ref(), times);
@@ -279,10 +284,11 @@ impl Feed {
         }
         let levels = self.config.snapshot_levels;
         let Some(path) = product.snapshot_path(&entry.instrument.venue_symbol, levels) else { return };
-        let request_id = self.subscriptions.request_id();
-        entry.resync.request_id = Some(request_id);
-        self.fetches.insert(request_id, stream);
-        self.commands.push(Command::Fetch { request_id, path, weight: product.snapshot_weight(levels) });
+        let request = RestRequest { path, weight: product.snapshot_weight(levels) };
+        let request_id = self.fetch(stream, Purpose::Snapshot, request);
+        if let Some(entry) = self.streams.get_mut(stream) {
+            entry.resync.request_id = Some(request_id);
+        }
     }
 
     /// Ends a subscription and asks for it anew; the second step follows the venue's answer.

@@ -1,5 +1,31 @@
 //! What a feed wants done. It does no I/O itself: Python executes commands in order.
 
+/// How urgent a fetch is, the most urgent first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Priority {
+    /// A book waits for it.
+    Snapshot,
+    /// Missed trades.
+    Backfill,
+    /// A question whether a silent stream is mute.
+    Probe,
+    /// Data while the socket is down.
+    Fallback,
+}
+
+impl Priority {
+    /// The name that Python knows.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Snapshot => "snapshot",
+            Self::Backfill => "backfill",
+            Self::Probe => "probe",
+            Self::Fallback => "fallback",
+        }
+    }
+}
+
 /// One thing to do for a feed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
@@ -13,6 +39,8 @@ pub enum Command {
         path: String,
         /// What the venue charges for it.
         weight: u32,
+        /// How urgent it is.
+        priority: Priority,
     },
     /// Close the socket, then report `on_closed`.
     Close {

@@ -29,6 +29,8 @@ pub struct FeedConfig {
     pub kline_late_ns: i64,
     /// Shortest interval between two provisional issues of a bar; 0: none.
     pub kline_provisional_ns: i64,
+    /// How long a hole in trades stays open for its backfill; 0: nothing is asked for.
+    pub backfill_ns: i64,
     /// Longest silence of an open connection.
     pub liveness_ns: i64,
     /// Interval of the venue's active ping; 0: none.
@@ -100,6 +102,7 @@ impl FeedConfig {
             kline_close_ns: 250 * MS,
             kline_late_ns: 2 * SECOND,
             kline_provisional_ns: SECOND,
+            backfill_ns: 5 * SECOND,
             liveness_ns: if is_okx { 10 * SECOND } else { 3 * SECOND },
             ping_ns,
             ack_ns: 5 * SECOND,
@@ -135,6 +138,7 @@ impl FeedConfig {
             "kline_close_ms" => self.kline_close_ns = ns,
             "kline_late_ms" => self.kline_late_ns = ns,
             "kline_provisional_ms" => self.kline_provisional_ns = ns,
+            "backfill_ms" => self.backfill_ns = ns,
             "liveness_ms" => self.liveness_ns = ns,
             "ping_ms" => self.ping_ns = ns,
             "ack_ms" => self.ack_ns = ns,

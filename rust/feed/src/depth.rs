@@ -10,7 +10,7 @@ use facade_wire::WireError;
 use crate::best_levels::DepthWindow;
 use crate::feed::Feed;
 use crate::machine::BookMachine;
-use crate::publish::{LostEvents, Origin, Publisher, Times};
+use crate::publish::{GapDetail, Origin, Publisher, Times};
 use crate::stream::Stream;
 use crate::topic::Topic;
 use crate::whole::View;
@@ -87,7 +87,7 @@ impl Publisher {
         origin: Origin<'_>,
         depths: &mut [DepthTopic],
         machine: &BookMachine,
-        lost: Option<&LostEvents>,
+        lost: Option<&GapDetail>,
         times: Times,
     ) -> Result<(), WireError> {
         for depth in depths {

@@ -1,10 +1,10 @@
-//! Trades, best prices, statistics, answers and status to records.
+//! Best prices, statistics, answers and status to records.
 
-use facade_model::{Channel, GapCause, InstrumentStatus, StateReason, StreamPhase, Trade, UpdateFlags};
-use facade_venues::{Control, Product, StatusEvent, TickerEvent, TopEvent, TradesEvent};
+use facade_model::{Channel, InstrumentStatus, StateReason, StreamPhase, UpdateFlags};
+use facade_venues::{Control, StatusEvent, TickerEvent, TopEvent};
 
 use crate::feed::Feed;
-use crate::publish::{LostEvents, Origin, Times};
+use crate::publish::{Origin, Times};
 use crate::rules::Outcome;
 use crate::stream::Stream;
 use crate::subscriptions::{Answer, Verdict};
@@ -13,91 +13,25 @@ use crate::subscriptions::{Answer, Verdict};
 const MESSAGE_BYTES_MAX: usize = 256;
 
 impl Feed {
-    pub(crate) fn on_trades(&mut self, frame: &[u8], event: &TradesEvent, trades: &[Trade], ts_recv: i64) {
-        let Some(stream) = self.followed(event.symbol.of(frame), Channel::Trades) else { return };
-        if event.is_snapshot {
-            return; // history that the venue repeats, not news
-        }
-        let is_counted = counts_trades(self.config.product);
-        for (at, trade) in trades.iter().enumerate() {
-            let times = Times { event: trade.ts_event, recv: ts_recv };
-            self.stats.venue_to_recv(times);
-            let Some(entry) = self.streams.get_mut(stream) else { return };
-            let last = entry.trade_id_last;
-            if last.is_some_and(|last| trade.id <= last) {
-                self.stats.duplicates += 1;
-                if let Some(topic) = entry.topic_mut(Channel::Trades) {
-                    topic.counts.duplicates += 1;
-                }
-                continue;
-            }
-            entry.trade_id_last = Some(trade.id);
-            let missing = last.filter(|_| is_counted).map_or(0, |last| trade.id - last - 1);
-            self.tell_trade_gap(stream, trade, missing, times);
-            if !trade.is_market {
-                continue; // insurance fund, ADL: their ids count, they are no market trades
-            }
-            self.stats.trades += 1;
-            let is_last = !trades.iter().skip(at + 1).any(|later| later.is_market && later.id > trade.id);
-            self.publish_trade(stream, trade, ts_recv, is_last);
-        }
-    }
-
-    /// Tells what is missing between two trades, or over a reconnect, before the trade that shows it.
-    fn tell_trade_gap(&mut self, stream: usize, trade: &Trade, missing: u64, times: Times) {
-        let venue = self.config.product.venue();
-        let is_counted = counts_trades(self.config.product);
-        let Some(entry) = self.streams.get_mut(stream) else { return };
-        let Stream { instrument, usual, topics, .. } = entry;
-        let Some(topic) = topics.get_mut(Channel::Trades as usize).and_then(Option::as_mut) else { return };
-        let pending = topic.gap.take();
-        let ts_last = if times.event == 0 { times.recv } else { times.event };
-        if missing == 0 && (is_counted || pending.is_none()) {
-            if let Some(gap) = pending {
-                self.kline_fill(stream, gap.ts_first, ts_last, true);
-            }
-            return; // the ids join up: nothing is lost, whatever happened to the connection
-        }
-        let lost = LostEvents {
-            cause: pending.map_or(GapCause::TradeIds, |gap| gap.cause),
-            venue_sequence_first: is_counted.then(|| trade.id - missing),
-            venue_sequence_last: is_counted.then(|| trade.id - 1),
-            count: is_counted.then_some(missing),
-            ts_first: pending.map_or(topic.ts_event_last, |gap| gap.ts_first),
-        };
-        let origin = Origin { venue, symbol: &instrument.symbol, usual: *usual };
-        self.publisher.gap(origin, topic, &lost, times);
-        self.stats.trade_gaps += 1;
-        self.kline_gap(stream, lost.ts_first, ts_last);
-        self.kline_fill(stream, lost.ts_first, ts_last, false);
-    }
-
-    fn publish_trade(&mut self, stream: usize, trade: &Trade, ts_recv: i64, is_last: bool) {
-        self.go_live(stream, Channel::Trades);
-        let venue = self.config.product.venue();
-        let Some(Stream { instrument, usual, topics, .. }) = self.streams.get_mut(stream) else { return };
-        let Some(topic) = topics.get_mut(Channel::Trades as usize).and_then(Option::as_mut) else { return };
-        let origin = Origin { venue, symbol: &instrument.symbol, usual: *usual };
-        if self.publisher.trade(origin, topic, trade, ts_recv, is_last).is_err() {
-            self.set_state(stream, Channel::Trades, StreamPhase::Rejected, StateReason::NumberRange, "");
-            return;
-        }
-        let (seq, times) = (topic.seq, Times { event: trade.ts_event, recv: ts_recv });
-        self.kline_trade(stream, trade, seq, times, UpdateFlags::default());
-    }
-
     pub(crate) fn on_top(&mut self, frame: &[u8], event: &TopEvent, ts_recv: i64) {
         let Some(stream) = self.followed(event.symbol.of(frame), Channel::TopOfBook) else { return };
         let times = Times { event: event.ts_event, recv: ts_recv };
-        self.stats.venue_to_recv(times);
+        let mut flags = self.judged(times);
         self.go_live(stream, Channel::TopOfBook);
         let venue = self.config.product.venue();
-        let Some(Stream { instrument, usual, topics, .. }) = self.streams.get_mut(stream) else { return };
+        let Some(Stream { instrument, usual, topics, ticks, .. }) = self.streams.get_mut(stream) else {
+            return;
+        };
         let Some(topic) = topics.get_mut(Channel::TopOfBook as usize).and_then(Option::as_mut) else {
             return;
         };
+        let mut top = event.top;
+        if ticks.clean(&mut top) {
+            self.stats.bad_ticks += 1;
+            flags = flags.with(UpdateFlags::BAD_TICK);
+        }
         let origin = Origin { venue, symbol: &instrument.symbol, usual: *usual };
-        if self.publisher.top(origin, topic, &event.top, times, event.sequence).is_err() {
+        if self.publisher.top(origin, topic, &top, times, (event.sequence, flags)).is_err() {
             self.set_state(stream, Channel::TopOfBook, StreamPhase::Rejected, StateReason::NumberRange, "");
             return;
         }
@@ -107,15 +41,31 @@ impl Feed {
     pub(crate) fn on_ticker(&mut self, frame: &[u8], event: &TickerEvent, ts_recv: i64) {
         let Some(stream) = self.followed(event.symbol.of(frame), Channel::Ticker) else { return };
         let times = Times { event: event.ts_event, recv: ts_recv };
-        self.stats.venue_to_recv(times);
+        let mut flags = self.judged(times);
         self.go_live(stream, Channel::Ticker);
         let venue = self.config.product.venue();
-        let Some(Stream { instrument, usual, topics, .. }) = self.streams.get_mut(stream) else { return };
+        let Some(Stream { instrument, usual, topics, ticks, .. }) = self.streams.get_mut(stream) else {
+            return;
+        };
         let Some(topic) = topics.get_mut(Channel::Ticker as usize).and_then(Option::as_mut) else { return };
+        if event.ticker.last_px.is_some_and(|px| ticks.is_bad_last(px)) {
+            self.stats.bad_ticks += 1;
+            flags = flags.with(UpdateFlags::BAD_TICK);
+        }
         let origin = Origin { venue, symbol: &instrument.symbol, usual: *usual };
-        if self.publisher.ticker(origin, topic, &event.ticker, times).is_err() {
+        if self.publisher.ticker(origin, topic, &event.ticker, times, flags).is_err() {
             self.set_state(stream, Channel::Ticker, StreamPhase::Rejected, StateReason::NumberRange, "");
         }
+    }
+
+    /// Measures how old an event is, unless its time is outside all reason: then it is flagged.
+    pub(crate) fn judged(&mut self, times: Times) -> UpdateFlags {
+        if self.times.is_bad(times.event, times.recv) {
+            self.stats.bad_times += 1;
+            return UpdateFlags::BAD_TS;
+        }
+        self.stats.venue_to_recv(times);
+        UpdateFlags::default()
     }
 
     /// Takes the venue's answer to a subscription, item by item.
@@ -218,7 +168,7 @@ impl Feed {
     }
 
     /// Tells that a stream of events flows.
-    fn go_live(&mut self, stream: usize, channel: Channel) {
+    pub(crate) fn go_live(&mut self, stream: usize, channel: Channel) {
         let is_new = self
             .streams
             .get(stream)
@@ -230,16 +180,11 @@ impl Feed {
     }
 
     /// Returns the instrument of an event if its channel is followed; a replay follows everything.
-    fn followed(&mut self, venue_symbol: &[u8], channel: Channel) -> Option<usize> {
+    pub(crate) fn followed(&mut self, venue_symbol: &[u8], channel: Channel) -> Option<usize> {
         let stream = self.known_stream(venue_symbol)?;
         if self.config.is_replay {
             self.open_topic(stream, channel);
         }
         self.streams.get(stream).and_then(|entry| entry.topic(channel)).map(|_| stream)
     }
-}
-
-/// Whether the venue numbers its trades without holes. OKX merges fills: its ids jump legally.
-pub(crate) const fn counts_trades(product: Product) -> bool {
-    !matches!(product, Product::Okx)
 }

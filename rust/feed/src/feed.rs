@@ -10,14 +10,18 @@ use facade_venues::{BookEvent, DecodeError, Decoded, Event, Product, Sequence};
 use crate::clock::Clock;
 use crate::command::Command;
 use crate::config::FeedConfig;
+use crate::fetches::Fetch;
 use crate::joint::Joining;
 use crate::klines::KlineTopic;
 use crate::lifeline::{Lifeline, Socket, close_reason};
+use crate::notes::{Note, Notes};
 use crate::publish::Publisher;
 use crate::states::source_of;
 use crate::stats::FeedStats;
 use crate::stream::Stream;
 use crate::subscriptions::Subscriptions;
+use crate::times::TimeJudge;
+use crate::trade_flow::Fresh;
 
 /// All channels that a feed can publish.
 pub(crate) const CHANNELS: [Channel; 4] =
@@ -34,7 +38,10 @@ pub struct Feed {
     pub(crate) publisher: Publisher,
     pub(crate) commands: Vec<Command>,
     pub(crate) stats: FeedStats,
-    pub(crate) fetches: HashMap<u64, usize>,
+    pub(crate) fetches: HashMap<u64, Fetch>,
+    pub(crate) notes: Notes,
+    pub(crate) times: TimeJudge,
+    pub(crate) fresh: Vec<Fresh>,
     /// Coinbase Advanced: number of the last frame of this connection, and of the frame in hand.
     pub(crate) frame_sequence: Option<u64>,
     instruments: HashMap<Box<[u8]>, Instrument>,
@@ -64,6 +71,9 @@ impl Feed {
             commands: Vec::new(),
             stats: FeedStats::default(),
             fetches: HashMap::new(),
+            notes: Notes::default(),
+            times: TimeJudge::default(),
+            fresh: Vec::new(),
             frame_sequence: None,
             instruments: HashMap::new(),
             by_venue_symbol: HashMap::new(),
@@ -120,6 +130,17 @@ impl Feed {
     /// Takes the commands given since the last call, oldest first.
     pub fn drain_commands(&mut self) -> std::vec::Drain<'_, Command> {
         self.commands.drain(..)
+    }
+
+    /// Judges clocks: steps of our own, venue times outside all reason.
+    #[must_use]
+    pub const fn times(&self) -> &TimeJudge {
+        &self.times
+    }
+
+    /// Takes what happened to the topics since the last call, oldest first.
+    pub fn take_notes(&mut self) -> Vec<Note> {
+        self.notes.take()
     }
 
     /// Whether commands wait.
@@ -209,7 +230,7 @@ impl Feed {
             self.line.strike(self.publisher.now);
         }
         self.line.close_code = (code != 0).then_some(code);
-        self.fetches.clear();
+        self.forget_fetches();
         self.plan_dial();
         for stream in 0..self.streams.len() {
             self.lose_connection(stream, reason, message);
@@ -242,7 +263,9 @@ impl Feed {
     }
 
     pub(crate) fn begin(&mut self) {
-        self.publisher.begin(self.clock.wall_ns(), self.clock.monotonic_ns());
+        let (wall, now) = (self.clock.wall_ns(), self.clock.monotonic_ns());
+        self.publisher.begin(wall, now);
+        self.times.turn(wall, now);
         self.publisher.has_more = false;
         self.update_joints();
     }

@@ -9,11 +9,11 @@ use facade_model::{StreamPhase, TakerSide, Trade, UpdateFlags};
 use facade_wire::{self as wire, Exponents, KlineState, Ohlc, WireError};
 
 use crate::config::FeedConfig;
-use crate::event_flow::counts_trades;
 use crate::feed::Feed;
 use crate::publish::{Origin, Publisher, Times};
 use crate::stream::Stream;
 use crate::topic::Topic;
+use crate::trade_flow::counts_trades;
 
 /// The klines of one interval or bar type.
 #[derive(Debug)]

@@ -3,6 +3,7 @@
 //! A feed does no I/O and reads no clock but its own: bytes and time go in, [`Command`]s and records of the hub
 //! come out. So every recording is a test.
 
+mod backfill;
 mod best_levels;
 mod book_flow;
 mod buffer;
@@ -14,11 +15,13 @@ mod consolidated;
 mod depth;
 mod event_flow;
 mod feed;
+mod fetches;
 mod inspect;
 mod joint;
 mod klines;
 mod lifeline;
 mod machine;
+mod notes;
 mod offset;
 mod pace;
 mod publish;
@@ -32,6 +35,7 @@ mod ticks;
 mod timers;
 mod times;
 mod topic;
+mod trade_flow;
 mod view;
 mod whole;
 mod window;
@@ -40,13 +44,14 @@ pub use best_levels::DepthWindow;
 pub use buffer::BufferBounds;
 pub use chain::{ChainRule, Link, SnapshotSource};
 pub use clock::{Clock, ManualClock};
-pub use command::Command;
+pub use command::{Command, Priority};
 pub use config::FeedConfig;
 pub use consolidated::{CONSOLIDATED, Consolidator};
 pub use feed::Feed;
 pub use inspect::{EncodedBook, StreamReport, TopicReport};
 pub use lifeline::Socket;
 pub use machine::BookMachine;
+pub use notes::{Note, NoteEvent};
 pub use pace::Pace;
 pub use report::{BookReport, Proofs};
 pub use rules::{ChecksumRule, MachineRules, Message, Outcome};

@@ -42,6 +42,19 @@ pub struct StateDetail<'a> {
     pub message: &'a str,
 }
 
+impl Times {
+    /// The venue's time, or ours where it gave none.
+    #[must_use]
+    pub const fn best(self) -> i64 {
+        if self.event == 0 { self.recv } else { self.event }
+    }
+
+    /// What a topic remembers of a record: a venue time outside all reason is none.
+    const fn noted(self, flags: UpdateFlags) -> Self {
+        if flags.contains(UpdateFlags::BAD_TS) { Self { event: 0, recv: self.recv } } else { self }
+    }
+}
+
 /// Collects the records of one turn and hands them to the hub under one lock.
 #[derive(Debug, Default)]
 pub struct Publisher {
@@ -93,21 +106,20 @@ impl Publisher {
         outcome
     }
 
-    /// Publishes one trade; `is_last`: the last one of its venue frame.
+    /// Publishes one trade; MORE in its flags: not the last one of its venue frame.
     pub fn trade(
         &mut self,
         origin: Origin<'_>,
         topic: &mut Topic,
         trade: &Trade,
-        ts_recv: i64,
-        is_last: bool,
+        times: Times,
+        flags: UpdateFlags,
     ) -> Result<(), WireError> {
-        let flags = if is_last { UpdateFlags::default() } else { UpdateFlags::MORE };
-        let times = Times { event: trade.ts_event, recv: ts_recv };
         let header = Header { flags, ..self.header(origin, topic, topic.seq + 1, times) };
         let encode = |out: &mut Vec<u8>| wire::trade(out, &header, origin.usual, trade);
-        self.batch.record(topic.id, header.seq, RecordKind::Data, !is_last, encode)?;
-        self.counted(topic, times);
+        let more = flags.contains(UpdateFlags::MORE);
+        self.batch.record(topic.id, header.seq, RecordKind::Data, more, encode)?;
+        self.counted(topic, times.noted(flags));
         Ok(())
     }
 
@@ -118,12 +130,12 @@ impl Publisher {
         topic: &mut Topic,
         top: &TopOfBook,
         times: Times,
-        venue_sequence: Option<u64>,
+        (venue_sequence, flags): (Option<u64>, UpdateFlags),
     ) -> Result<(), WireError> {
-        let header = Header { venue_sequence, ..self.header(origin, topic, topic.seq + 1, times) };
+        let header = Header { venue_sequence, flags, ..self.header(origin, topic, topic.seq + 1, times) };
         let encode = |out: &mut Vec<u8>| wire::top_of_book(out, &header, origin.usual, top);
         self.batch.record(topic.id, header.seq, RecordKind::Data, false, encode)?;
-        self.counted(topic, times);
+        self.counted(topic, times.noted(flags));
         Ok(())
     }
 
@@ -134,11 +146,12 @@ impl Publisher {
         topic: &mut Topic,
         ticker: &Ticker,
         times: Times,
+        flags: UpdateFlags,
     ) -> Result<(), WireError> {
-        let header = self.header(origin, topic, topic.seq + 1, times);
+        let header = Header { flags, ..self.header(origin, topic, topic.seq + 1, times) };
         let encode = |out: &mut Vec<u8>| wire::ticker(out, &header, origin.usual, ticker);
         self.batch.record(topic.id, header.seq, RecordKind::Data, false, encode)?;
-        self.counted(topic, times);
+        self.counted(topic, times.noted(flags));
         Ok(())
     }
 
@@ -191,27 +204,29 @@ impl Publisher {
         topic.published_at = self.now;
     }
 
-    /// Publishes that the venue's events in between are lost for good: precedes the next data record.
-    pub fn gap(&mut self, origin: Origin<'_>, topic: &mut Topic, gap: &LostEvents, times: Times) {
+    /// Publishes a hole of the venue's events before the next data record, or what became of one; returns its number.
+    pub fn gap(&mut self, origin: Origin<'_>, topic: &mut Topic, gap: &GapDetail, times: Times) -> u64 {
         topic.seq += 1;
-        topic.counts.gaps += 1;
+        topic.counts.gaps += u64::from(gap.gap_id.is_none());
+        let gap_id = gap.gap_id.unwrap_or(topic.seq);
         let record = wire::Gap {
-            gap_id: topic.seq,
+            gap_id,
             scope: GapScope::Venue,
             seq_first: 0, // what the venue's side lost never had a number of ours
             seq_last: 0,
             venue_sequence_first: gap.venue_sequence_first,
             venue_sequence_last: gap.venue_sequence_last,
             ts_first: gap.ts_first,
-            ts_last: if times.event == 0 { times.recv } else { times.event },
+            ts_last: gap.ts_last,
             count: gap.count,
             cause: gap.cause,
-            state: GapState::Lost,
-            filled: 0,
+            state: gap.state,
+            filled: gap.filled,
         };
         let header = self.header(origin, topic, topic.seq, times);
         self.plain(topic, RecordKind::Gap, |out| wire::gap(out, &header, &record));
         topic.published_at = self.now;
+        gap_id
     }
 
     /// Publishes that nothing happened: shared by all who follow the topic.
@@ -259,19 +274,27 @@ impl Publisher {
     }
 }
 
-/// Events of a venue that nobody will see.
+/// A hole in the venue's events, or what became of one.
 #[derive(Debug, Clone, Copy)]
-pub struct LostEvents {
+pub struct GapDetail {
+    /// Its number, if it was told before.
+    pub gap_id: Option<u64>,
     /// Why.
     pub cause: facade_model::GapCause,
-    /// First lost number, if there are numbers.
+    /// First missing number, if there are numbers.
     pub venue_sequence_first: Option<u64>,
-    /// Last lost number, if there are numbers.
+    /// Last missing number, if there are numbers.
     pub venue_sequence_last: Option<u64>,
-    /// How many, if known.
+    /// How many are missing, if known.
     pub count: Option<u64>,
-    /// Time of the last good event, ns UTC.
+    /// Time of the last good event before it, ns UTC.
     pub ts_first: i64,
+    /// Time of the first good event behind it, ns UTC.
+    pub ts_last: i64,
+    /// What became of it.
+    pub state: GapState,
+    /// How many of the missing events came.
+    pub filled: u64,
 }
 
 /// Begins a record of a topic, outside any turn.

@@ -187,7 +187,7 @@ impl Feed {
                 topic.open_gap(GapCause::Disconnect, next);
             }
         }
-        let next_id = entry.trade_id_last.map(|id| id + 1);
+        let next_id = entry.window.last().map(|id| id + 1);
         if let Some(topic) = entry.topic_mut(Channel::Trades).filter(|topic| topic.is_whole()) {
             topic.open_gap(GapCause::Disconnect, next_id);
             let ts_first = topic.gap.map_or(0, |gap| gap.ts_first);
@@ -230,7 +230,7 @@ impl Feed {
         };
         let integrity = entry.machine.as_ref().map_or(Integrity::Unspecified, BookMachine::integrity);
         let last_good = entry.machine.as_ref().and_then(BookMachine::last);
-        let venue_sequence_last_good = if is_book { last_good } else { entry.trade_id_last };
+        let venue_sequence_last_good = if is_book { last_good } else { entry.window.last() };
         let detail = StateDetail {
             venue_sequence_last_good,
             connection: self.line.connection,
@@ -253,6 +253,7 @@ impl Feed {
             (topic.phase, topic.reason, topic.attempt) = (phase, reason, attempt);
             topic.next_attempt = next_attempt;
             self.publisher.state(origin, topic, &detail, integrity);
+            self.notes.state(symbol, topic, self.publisher.wall);
             self.stats.states += 1;
         }
         if channel == Channel::TopOfBook && phase != StreamPhase::Live {

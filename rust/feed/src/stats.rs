@@ -28,6 +28,14 @@ pub struct FeedStats {
     pub trades: u64,
     /// Holes in trade ids.
     pub trade_gaps: u64,
+    /// Of these, how many were filled whole.
+    pub trade_gaps_filled: u64,
+    /// Trades that REST or a repetition brought after a gap.
+    pub backfilled: u64,
+    /// Records flagged for prices or quantities outside all reason.
+    pub bad_ticks: u64,
+    /// Records flagged for venue times outside all reason.
+    pub bad_times: u64,
     /// Klines whose numbers could not be encoded.
     pub klines_refused: u64,
     /// Messages that were already contained.

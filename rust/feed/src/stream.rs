@@ -4,6 +4,7 @@ use facade_model::{Channel, Instrument, LevelChange, StreamPhase, Variant};
 use facade_venues::Product;
 use facade_wire::Exponents;
 
+use crate::backfill::Backfill;
 use crate::chain::{ChainRule, SnapshotSource};
 use crate::config::FeedConfig;
 use crate::depth::DepthTopic;
@@ -12,7 +13,9 @@ use crate::klines::KlineTopic;
 use crate::machine::BookMachine;
 use crate::publish::Times;
 use crate::rules::{ChecksumRule, MachineRules};
+use crate::ticks::TickJudge;
 use crate::topic::Topic;
+use crate::window::TradeWindow;
 
 /// Number of channels of the contract, and the unused 0.
 const CHANNELS: usize = 7;
@@ -57,8 +60,12 @@ pub struct Stream {
     pub machine: Option<BookMachine>,
     /// Work on the book.
     pub resync: Resync,
-    /// Largest trade id seen.
-    pub trade_id_last: Option<u64>,
+    /// Ids of the newest trades.
+    pub window: TradeWindow,
+    /// Holes in its trades.
+    pub backfill: Backfill,
+    /// Judges its prices.
+    pub ticks: TickJudge,
     /// When the last checkpoint was made, and whether the book changed since.
     pub checkpoint_at: i64,
     /// Whether the book changed since the last checkpoint.
@@ -86,7 +93,9 @@ impl Stream {
             depths: Vec::new(),
             machine: None,
             resync: Resync::default(),
-            trade_id_last: None,
+            window: TradeWindow::default(),
+            backfill: Backfill::default(),
+            ticks: TickJudge::default(),
             checkpoint_at: 0,
             is_changed: false,
             held: Vec::new(),
@@ -178,7 +187,8 @@ impl Stream {
             self.resync = Resync::default();
         }
         if channel == Channel::Trades {
-            self.trade_id_last = None;
+            self.window.clear();
+            self.backfill = Backfill::default();
         }
         self.topics.get_mut(channel as usize).and_then(Option::take)
     }

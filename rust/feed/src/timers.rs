@@ -6,6 +6,7 @@ use facade_venues::{Decoded, Event};
 
 use crate::command::Command;
 use crate::feed::Feed;
+use crate::fetches::{Fetch, Purpose};
 use crate::lifeline::Socket;
 use crate::machine::BookMachine;
 use crate::publish::{Origin, Times};
@@ -32,6 +33,7 @@ impl Feed {
         }
         self.begin();
         self.klines_tick();
+        self.backfills_due();
         if self.line.socket == Socket::Open {
             self.tick_open();
         }
@@ -55,20 +57,29 @@ impl Feed {
     /// Takes the answer of a fetch; `status` 0: there was none.
     pub fn on_response(&mut self, request_id: u64, status: u16, body: &[u8], ts_recv: i64) {
         self.begin();
-        let stream = self.fetches.remove(&request_id);
-        let is_awaited = |entry: &&mut Stream| entry.resync.request_id == Some(request_id);
-        if let Some((stream, entry)) =
-            stream.and_then(|at| Some((at, self.streams.get_mut(at).filter(is_awaited)?)))
-        {
-            entry.resync.request_id = None;
-            if status == STATUS_OK {
-                self.take_snapshot(stream, body, ts_recv);
-            } else {
-                self.stats.fetch_failures += 1;
-                self.retry(stream, StateReason::SnapshotUnusable);
+        if let Some(Fetch { stream, purpose }) = self.fetches.remove(&request_id) {
+            let body = (status == STATUS_OK).then_some(body);
+            match purpose {
+                Purpose::Snapshot => self.on_snapshot(stream, request_id, body, ts_recv),
+                Purpose::Backfill => self.on_backfill(stream, request_id, body, ts_recv),
             }
         }
         self.end();
+    }
+
+    /// Takes the book that a resync waits for.
+    fn on_snapshot(&mut self, stream: usize, request_id: u64, body: Option<&[u8]>, ts_recv: i64) {
+        let Some(entry) = self.streams.get_mut(stream) else { return };
+        if entry.resync.request_id != Some(request_id) {
+            return;
+        }
+        entry.resync.request_id = None;
+        if let Some(body) = body {
+            self.take_snapshot(stream, body, ts_recv);
+        } else {
+            self.stats.fetch_failures += 1;
+            self.retry(stream, StateReason::SnapshotUnusable);
+        }
     }
 
     /// Takes a REST snapshot that a capture holds, named by the venue's symbol.

@@ -65,6 +65,16 @@ impl TradeWindow {
         self.runs.back().map(|run| run.last)
     }
 
+    /// The largest id seen below `id`.
+    #[must_use]
+    pub fn before(&self, id: u64) -> Option<u64> {
+        let at = self.at(id);
+        match self.runs.get(at) {
+            Some(run) if run.first < id => id.checked_sub(1),
+            _ => self.runs.get(at.checked_sub(1)?).map(|run| run.last),
+        }
+    }
+
     /// Tells what is known of an id.
     #[must_use]
     pub fn sighting(&self, id: u64) -> Sighting {
@@ -204,6 +214,7 @@ mod tests {
             for id in ids {
                 prop_assert_eq!(window.see(id), naive.see(id, usize::try_from(most).unwrap()));
                 prop_assert_eq!(window.last(), naive.seen.last().copied());
+                prop_assert_eq!(window.before(1_050), naive.seen.range(..1_050).next_back().copied());
                 let floor = naive.floor.unwrap();
                 for (first, last) in [(floor, 1_119), (1_000, 1_060), (1_050, 1_050), (1_060, 1_040)] {
                     let missing = (first.max(floor)..=last).filter(|id| !naive.seen.contains(id)).count();

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
-use facade_feed::{BookReport, Command, Feed, FeedConfig, Socket, TopicReport};
+use facade_feed::{BookReport, Command, Feed, FeedConfig, Note, NoteEvent, Socket, TopicReport};
 use facade_model::{Channel, Level, StateReason, Variant};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -272,6 +272,15 @@ impl PyFeed {
         stats_dict(py, &self.lock())
     }
 
+    /// Take what happened to the topics since the last call, oldest first: one dict each.
+    ///
+    /// All have `kind` (`state` or `gap`), `symbol`, `channel`, `variant`, `seq`, `ts`, `ts_event_last`; a state has `state`
+    /// and `reason`, a gap has `gap_id`, `gap_state`, `cause`, `ts_first`, `ts_last`, `count` (None: unknown), `filled`.
+    fn take_notes<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
+        let notes = self.lock().take_notes();
+        notes.iter().map(|note| note_dict(py, note)).collect()
+    }
+
     /// Describe every topic: one dict each.
     fn topics<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
         self.lock().topics().iter().map(|topic| topic_dict(py, topic)).collect()
@@ -339,7 +348,9 @@ fn drain<'py>(py: Python<'py>, feed: &mut Feed) -> Commands<'py> {
 fn command_tuple(py: Python<'_>, command: Command) -> PyResult<Bound<'_, PyTuple>> {
     match command {
         Command::Send(text) => ("send", text).into_pyobject(py),
-        Command::Fetch { request_id, path, weight } => ("fetch", request_id, path, weight).into_pyobject(py),
+        Command::Fetch { request_id, path, weight, priority } => {
+            ("fetch", request_id, path, weight, priority.name()).into_pyobject(py)
+        }
         Command::Close { code, reason } => ("close", code, reason).into_pyobject(py),
         Command::Connect { delay_ns } => ("connect", delay_ns).into_pyobject(py),
     }
@@ -373,6 +384,11 @@ fn stats_dict<'py>(py: Python<'py>, feed: &Feed) -> PyResult<Bound<'py, PyDict>>
         ("trades", stats.trades),
         ("trade_gaps", stats.trade_gaps),
         ("klines_refused", stats.klines_refused),
+        ("trade_gaps_filled", stats.trade_gaps_filled),
+        ("backfilled", stats.backfilled),
+        ("bad_ticks", stats.bad_ticks),
+        ("bad_times", stats.bad_times),
+        ("clock_steps", feed.times().steps),
         ("duplicates", stats.duplicates),
         ("refusals", stats.refusals),
         ("notices", stats.notices),
@@ -430,6 +446,34 @@ fn topic_dict<'py>(py: Python<'py>, topic: &TopicReport) -> PyResult<Bound<'py, 
     dict.set_item("gaps", topic.gaps)?;
     dict.set_item("duplicates", topic.duplicates)?;
     dict.set_item("book", topic.book.as_ref().map(|book| book_dict(py, book)).transpose()?)?;
+    Ok(dict)
+}
+
+fn note_dict<'py>(py: Python<'py>, note: &Note) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    dict.set_item("symbol", &note.symbol)?;
+    dict.set_item("channel", note.channel as u8)?;
+    dict.set_item("variant", &*note.variant)?;
+    dict.set_item("seq", note.seq)?;
+    dict.set_item("ts", note.ts)?;
+    dict.set_item("ts_event_last", note.ts_event_last)?;
+    match note.event {
+        NoteEvent::State { phase, reason } => {
+            dict.set_item("kind", "state")?;
+            dict.set_item("state", phase as u8)?;
+            dict.set_item("reason", reason as u8)?;
+        }
+        NoteEvent::Gap { gap_id, state, cause, ts_first, ts_last, count, filled } => {
+            dict.set_item("kind", "gap")?;
+            dict.set_item("gap_id", gap_id)?;
+            dict.set_item("gap_state", state as u8)?;
+            dict.set_item("cause", cause as u8)?;
+            dict.set_item("ts_first", ts_first)?;
+            dict.set_item("ts_last", ts_last)?;
+            dict.set_item("count", count)?;
+            dict.set_item("filled", filled)?;
+        }
+    }
     Ok(dict)
 }
 
