@@ -35,7 +35,7 @@ impl Feed {
             self.set_state(stream, Channel::TopOfBook, StreamPhase::Rejected, StateReason::NumberRange, "");
             return;
         }
-        self.quote_top(stream, event.top, times, UpdateFlags::default());
+        self.quote_top(stream, top, times, flags);
     }
 
     pub(crate) fn on_ticker(&mut self, frame: &[u8], event: &TickerEvent, ts_recv: i64) {

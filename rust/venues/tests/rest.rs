@@ -257,7 +257,7 @@ fn requests_page_as_the_venues_do() {
         ])
     );
     let usdm = ("/fapi/v1/trades?symbol=BTCUSDT&limit=1000", 5);
-    assert_eq!(paths(Product::BinanceUsdm, "BTCUSDT")[1], told([usdm; 2])[0]);
+    assert_eq!(paths(Product::BinanceUsdm, "BTCUSDT"), told([usdm; 2]));
     assert_eq!(
         paths(Product::Okx, "BTC-USDT"),
         told([

@@ -6,7 +6,7 @@ Time stands still until ``wait``. Commands are executed at once, unless the test
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from datafacade._core import Clock, Feed, Hub
@@ -36,8 +36,10 @@ class Line:
         figures: Mapping[str, int] | None = None,
         channels: tuple[int, ...] = (BOOK,),
         seed: int = 1,
+        rest: Callable[[str], bytes] | None = None,
     ) -> None:
         self.script = script
+        self.rest = rest or script.rest
         self.clock = Clock.manual(START_WALL, START_MONO)
         self.hub = Hub(epoch=EPOCH)
         self.feed = Feed(
@@ -97,8 +99,7 @@ class Line:
             self.clock.advance(min(left, TICK_MS * MS))
             if self._dial_at is not None and self.clock.monotonic_ns() >= self._dial_at:
                 self.open()
-            if self.is_open:
-                self.do(self.feed.on_tick())
+            self.do(self.feed.on_tick())
             self.hear()
         return self.story.order[count:]
 
@@ -181,7 +182,7 @@ class Line:
             for frame in self.script.answer(command[1], self.wall_ns):
                 self.do(self.feed.on_frame(frame.encode(), self.wall_ns))
         else:
-            body = self.script.rest(command[2])
+            body = self.rest(command[2])
             self.do(self.feed.on_response(command[1], 200, body, self.wall_ns))
 
     def of(self, *names: str) -> list[tuple[Any, ...]]:

@@ -67,7 +67,7 @@ impl Binance {
         if let (Self::Spot, Some(id)) = (self, from) {
             let _ = write!(path, "&fromId={id}");
         }
-        let rows = wanted_rows(span);
+        let rows = if self == Self::Spot { wanted_rows(span) } else { u64::from(ROWS_MAX) };
         let _ = write!(path, "&limit={rows}");
         RestRequest { path, weight }
     }
