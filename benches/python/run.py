@@ -7,7 +7,7 @@ import platform
 from pathlib import Path
 from typing import Any
 
-SUITES = ("core", "edge")
+SUITES = ("core", "edge", "klines")
 
 
 def machine() -> str:

@@ -92,15 +92,19 @@ impl ByTrades {
     }
 
     #[inline]
-    pub fn drain(&mut self, mut publish: impl FnMut(&Bar)) {
+    pub fn drain(&mut self, publish: impl FnMut(&Bar)) {
+        let is_provisional_due =
+            self.is_changed && self.provisional_ns > 0 && self.watermark >= self.provisional_at;
+        if is_provisional_due || !self.closed.is_empty() {
+            self.issue(is_provisional_due, publish);
+        }
+    }
+
+    fn issue(&mut self, is_provisional_due: bool, mut publish: impl FnMut(&Bar)) {
         self.closed.iter().for_each(&mut publish);
         self.closed.clear();
         let completeness = self.completeness();
-        if self.provisional_ns > 0
-            && self.is_changed
-            && self.watermark >= self.provisional_at
-            && let Some(bar) = &mut self.open
-        {
+        if is_provisional_due && let Some(bar) = &mut self.open {
             bar.completeness = completeness;
             publish(bar);
             self.is_changed = false;
