@@ -265,7 +265,7 @@ class Hub(Protocol):
         ...
 
     def take(
-        self, subscriber: int, bytes_max: int, *, monotonic_ns: int, stream_seq: int = 0
+        self, subscriber: int, bytes_max: int, *, monotonic_ns: int | None = None, stream_seq: int = 0
     ) -> tuple[bytes, int, str | None, int | None]:
         """Return entries of field 4, the watermark (wall ns), the end of the stream, when to take again.
 
@@ -277,7 +277,7 @@ class Hub(Protocol):
         """
         ...
 
-    def ack(self, subscriber: int, stream_seq: int, *, monotonic_ns: int) -> None:
+    def ack(self, subscriber: int, stream_seq: int, *, monotonic_ns: int | None = None) -> None:
         """Note that a client has processed responses up to here; from now on what it has not is bounded."""
         ...
 

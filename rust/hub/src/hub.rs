@@ -222,6 +222,12 @@ impl Hub {
         self.waking(|state, wakes| state.ack(subscriber, stream_seq, mono_ns, wakes));
     }
 
+    /// Returns the time of the hub: the newest stamp it was given.
+    #[must_use]
+    pub fn now(&self) -> Stamp {
+        lock(&self.state).now
+    }
+
     /// Returns the bounds of the hub.
     #[must_use]
     pub fn bounds(&self) -> HubBounds {

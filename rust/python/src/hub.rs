@@ -415,23 +415,24 @@ impl PyHub {
     /// Take what waits, joined as entries of field 4 of `HotSubscribeResponse`.
     ///
     /// `stream_seq`: number of the response that is filled, for acknowledgements; 0: none, nothing bounds it.
-    /// `monotonic_ns`: the time, for intervals and acknowledgements.
+    /// `monotonic_ns`: the time, for intervals and acknowledgements; None: the newest that the hub was told.
     ///
     /// Return (entries, watermark in ns UTC, end, wake_at_ns): `end` is None while the stream goes on, else
     /// `slow_reader`, `draining` or `closed`. With nothing waiting, `ready_fd` rings when something does; take again at
     /// `wake_at_ns` (monotonic; None: no need) although it did not.
-    #[pyo3(signature = (subscriber, bytes_max, *, monotonic_ns, stream_seq = 0))]
+    #[pyo3(signature = (subscriber, bytes_max, *, monotonic_ns = None, stream_seq = 0))]
     fn take<'py>(
         &self,
         py: Python<'py>,
         subscriber: u64,
         bytes_max: usize,
-        monotonic_ns: u64,
+        monotonic_ns: Option<u64>,
         stream_seq: u64,
     ) -> (Bound<'py, PyBytes>, i64, Option<&'static str>, Option<u64>) {
         let waker = Waker::from(Arc::new(ReadyWaker { ready: Arc::clone(&self.ready), subscriber }));
         let mut out = Vec::new();
-        let turn = Turn { stream_seq, bytes_max, mono_ns: monotonic_ns };
+        let mono_ns = monotonic_ns.unwrap_or_else(|| self.hub.now().mono_ns);
+        let turn = Turn { stream_seq, bytes_max, mono_ns };
         let taken = self.hub.take_turn(SubscriberId::from_raw(subscriber), turn, &mut out, Some(&waker));
         let (watermark, end, wake_at_ns) = match taken {
             Taken::Some(records) => (records.watermark_wall_ns, None, None),
@@ -443,12 +444,13 @@ impl PyHub {
         (PyBytes::new(py, &out), watermark, end, wake_at_ns)
     }
 
-    /// Note the newest `stream_seq` that the client has processed, at a monotonic time.
+    /// Note the newest `stream_seq` that the client has processed, at a monotonic time (None: as in `take`).
     ///
     /// From the first one on what is not acknowledged is bounded: by what the client handles in half a second.
-    #[pyo3(signature = (subscriber, stream_seq, *, monotonic_ns))]
-    fn ack(&self, subscriber: u64, stream_seq: u64, monotonic_ns: u64) {
-        self.hub.ack(SubscriberId::from_raw(subscriber), stream_seq, monotonic_ns);
+    #[pyo3(signature = (subscriber, stream_seq, *, monotonic_ns = None))]
+    fn ack(&self, subscriber: u64, stream_seq: u64, monotonic_ns: Option<u64>) {
+        let mono_ns = monotonic_ns.unwrap_or_else(|| self.hub.now().mono_ns);
+        self.hub.ack(SubscriberId::from_raw(subscriber), stream_seq, mono_ns);
     }
 
     /// Remove a subscriber.

@@ -20,8 +20,8 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use facade_edge::{Call, Edge, Options};
 use facade_hub::{
-    AttachOptions, Batch, DeliveryChange, DeliveryGap, Hub, HubBounds, RecordKind, ResumePosition, Stamp,
-    StreamEncoder, SubscriberId, TopicId, TopicKey,
+    AttachOptions, Batch, Delivery, DeliveryChange, DeliveryGap, Hub, HubBounds, RecordKind, ResumePosition,
+    Stamp, StreamEncoder, SubscriberId, TopicId, TopicKey,
 };
 use h2::client::SendRequest;
 use h2::{RecvStream, SendStream};
@@ -82,7 +82,16 @@ pub fn small_hub() -> HubBounds {
 impl Service {
     /// Starts an edge; `handle` returns the calls that it does not answer.
     pub fn start(options: Options, handle: impl Fn(&Hub, Call) -> Option<Call> + Send + 'static) -> Self {
-        let hub = Arc::new(Hub::new(small_hub(), Box::new(Marks)));
+        Self::start_with(small_hub(), options, handle)
+    }
+
+    /// Starts an edge over a hub of these bounds.
+    pub fn start_with(
+        bounds: HubBounds,
+        options: Options,
+        handle: impl Fn(&Hub, Call) -> Option<Call> + Send + 'static,
+    ) -> Self {
+        let hub = Arc::new(Hub::new(bounds, Box::new(Marks)));
         let edge = Arc::new(Edge::new(options, Arc::clone(&hub)).unwrap());
         let port = edge.start().unwrap()[0].port();
         let held = Arc::new(Mutex::new(Vec::new()));
@@ -113,6 +122,18 @@ impl Service {
                 let request = call.question().request.clone();
                 call.reply(&request, 1);
             }
+            None
+        })
+    }
+
+    /// Starts an edge whose handlers attach each subscriber to topic `T` in this way.
+    pub fn deliver(bounds: HubBounds, options: Options, delivery: Delivery) -> Self {
+        Self::start_with(bounds, options, move |hub, call| {
+            let subscriber = SubscriberId::from_raw(call.question().subscriber.as_ref().unwrap().id);
+            let mut status = |_, _, out: &mut Vec<u8>| out.extend_from_slice(b"accepted");
+            let wanted = AttachOptions { delivery, ..AttachOptions::default() };
+            hub.attach(subscriber, topic(hub), wanted, &mut status).unwrap();
+            call.reply(b"", 1);
             None
         })
     }
