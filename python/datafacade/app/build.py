@@ -8,7 +8,7 @@ from functools import partial
 from random import Random, SystemRandom
 from typing import Any, Final, cast
 
-from datafacade._core import Clock, Feed, Hub, Journal
+from datafacade._core import Clock, Consolidator, Feed, Hub, Journal
 from datafacade.config import Config, FeedEndpoint, Venue
 from datafacade.errors import ConfigError, DataDirUnusable
 from datafacade.facade import DataFacade
@@ -72,9 +72,18 @@ class Factory:
             owed_bytes=bounds.owed_bytes_max,
             lag_ms=int(bounds.lag_sec_max * 1000),
         )
-        builder = _Builder(config, hub=hub, clock=clock, epoch=epoch, random=self._random, capture=capture)
+        consolidator = Consolidator(hub, clock, epoch=epoch)
+        builder = _Builder(
+            config,
+            hub=hub,
+            clock=clock,
+            epoch=epoch,
+            random=self._random,
+            capture=capture,
+            consolidator=consolidator,
+        )
         venues = {name: builder.venue(name, venue) for name, venue in config.hot_venues().items()}
-        tier = HotTier(venues, hub=hub, clock=clock, config=config)
+        tier = HotTier(venues, hub=hub, clock=clock, config=config, consolidator=consolidator)
         return DataFacade(
             config=config,
             tier=tier,
@@ -119,8 +128,10 @@ class _Builder:
         epoch: int,
         random: Random,
         capture: CaptureFile | None,
+        consolidator: Consolidator,
     ) -> None:
         self._config = config
+        self._consolidator = consolidator
         self._hub = hub
         self._clock = clock
         self._epoch = epoch
@@ -239,6 +250,7 @@ class _Builder:
             epoch=self._epoch,
             seed=self._random.getrandbits(63),
             figures=sorted(figures(self._config, venue).items()),
+            consolidator=self._consolidator,
             **more,
         )
 
