@@ -158,6 +158,9 @@ class DataFacade:
             edge=self.edge_figures(),
             warnings=self.tier.watchdog.warnings() + ([] if self.keeper is None else self.keeper.warnings()),
         )
+        if answer.HasField("edge"):
+            held = self.hub.stats()
+            answer.edge.topics, answer.edge.ring_bytes = held["topics"], held["ring_bytes"]
         limits = answer.limits
         service = self.config.service
         limits.pairs_max, limits.pairs = service.hot.max_pairs, len(self.tier.interest.symbols())

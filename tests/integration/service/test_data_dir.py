@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from datafacade._core import Clock, Hub, Journal
-from datafacade.v1 import hot_pb2
+from datafacade.v1 import health_pb2, hot_pb2
 from tests.integration.service.bench import Reader, simulator, spawn, started
 
 TRADES = 1
@@ -26,6 +26,10 @@ async def test_what_a_client_was_given_survives_sigkill(tmp_path: Path) -> None:
             reader = Reader(bench)
             await reader.subscribe(["BTC-USD"], [TRADES])
             await reader.until(lambda: len(reader.payloads("trade")) > 100, 20)
+            health = await bench.stub.Health(health_pb2.HealthRequest())
+            assert list(health.warnings) == []
+            assert health.edge.topics >= 1
+            assert health.edge.ring_bytes > 0
             given_at, given = time.monotonic_ns(), list(reader.updates)
             await reader.until(lambda: time.monotonic_ns() - given_at > GRACE_NS)
             process.kill()
