@@ -29,10 +29,10 @@ impl Gaps {
         Self { spans: Vec::with_capacity(SPANS_MAX + 1), wait_ns }
     }
 
-    /// Opens a gap, or corrects the end of the open one that begins at `first`.
+    /// Opens a gap, or ends the open one that begins at `first`; an end that was told is only ever moved on.
     pub fn open(&mut self, first: i64, last: i64) {
         if let Some(span) = self.spans.iter_mut().find(|span| span.is_open && span.first == first) {
-            span.last = last;
+            span.last = if span.last == i64::MAX { last } else { span.last.max(last) };
             return;
         }
         self.push(Span { first, last, is_open: true });
@@ -144,6 +144,15 @@ mod tests {
         assert!(gaps.touch(1_000_000, 1_000_001));
         gaps.fill(10, 40, true);
         assert!(gaps.is_empty());
+    }
+
+    #[test]
+    fn an_end_is_told_later_and_never_taken_back() {
+        let mut gaps = gaps();
+        gaps.open(10, i64::MAX);
+        gaps.open(10, 40);
+        gaps.open(10, 20);
+        assert!(gaps.touch(40, 41) && !gaps.touch(41, 42));
     }
 
     #[test]

@@ -104,7 +104,7 @@ impl Aggregator {
     }
 
     /// Learns that trades are missing from the last one before to the first one behind, ns UTC, both inside;
-    /// `i64::MAX`: not over yet. Told again with the same begin, it corrects the end.
+    /// `i64::MAX`: not over yet. Told again with the same begin, it ends that gap, or makes it longer.
     ///
     /// Bars of time that it touches are INCOMPLETE, and issued again if they were final. Of bars by trades the
     /// open one is INCOMPLETE, or the next one.
