@@ -40,9 +40,17 @@ class Counter:
         """Take a record; return what is wrong with its number, or nothing."""
         if one.call != self._call:  # what an old call did not tell any more, nobody will
             self._call, self._owed, self._owed_since = one.call, 0, None
-        if self._owed_since is not None and one.t_mono_ns - self._owed_since > OWED_NS:
-            self._owed_since = None
-            return f"{self._owed} records were left out and not counted"
+        return self._overdue(one) or self._read(one)
+
+    def _overdue(self, one: Told) -> str:
+        """Look for records that were left out long ago, by the publisher's time, and not counted."""
+        since = self._owed_since
+        if since is None or one.update.ts_publish - since <= OWED_NS:
+            return ""
+        left, self._owed, self._owed_since = self._owed, 0, None
+        return self._read(one) or f"{left} records were left out and not counted"
+
+    def _read(self, one: Told) -> str:
         match one.kind:
             case "subscription_status":
                 return self._status(one)
@@ -166,4 +174,4 @@ class Counter:
         if count > 0 and self._skips:
             self._owed += count
             if self._owed > 0 and self._owed_since is None:
-                self._owed_since = one.t_mono_ns
+                self._owed_since = one.update.ts_publish

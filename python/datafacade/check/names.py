@@ -14,6 +14,7 @@ CHANNEL_NAMES: Final = {1: "trades", 2: "book", 3: "top", 4: "klines", 5: "ticke
 BOOK_CHANNELS: Final = frozenset({"depth", "depth@100ms", "books", "l2_data", "level2_50", "book"})
 TRADE_CHANNELS: Final = frozenset({"trade", "trades", "market_trades", "match"})
 QUOTES: Final = ("USDT", "USDC", "USD")
+TRADES_FROM: Final = {"coinbase": "exchange"}  # of two products one has the trades
 
 
 class Topic(NamedTuple):

@@ -7,11 +7,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from datafacade.check.names import BOOK, TRADES, Topic, channel_of, symbol_of, venue_of
+from datafacade.check.names import BOOK, TRADES, TRADES_FROM, Topic, channel_of, symbol_of, venue_of
 
 Record = dict[str, Any]
 HTTP_OK: Final = 200
 FOREVER: Final = 1 << 63
+AT_ONCE: Final = frozenset(
+    {"rst", "eof", "close", "sequence_reset", "keep_alive", "shutdown_notice", "repeat_trades", "burst"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,11 @@ class Trouble:
     until_wall_ns: int  # FOREVER: it is not over
     since_mono_ns: int
     applied: int = 0
+
+    @property
+    def is_at_once(self) -> bool:
+        """Whether it acts at the moment it is armed, and is over then."""
+        return self.verb in AT_ONCE
 
 
 @dataclass(slots=True)
@@ -131,6 +139,8 @@ class TruthReader:
 
     def _rows(self, record: Record) -> None:
         """Take what a market traded."""
+        if record["product"] != TRADES_FROM.get(record["venue"], record["product"]):
+            return
         venue = venue_of(record["venue"], record["product"])
         topic = Topic(venue, symbol_of(record["venue"], record["symbol"]), TRADES)
         rows = self.truth.trades.setdefault(topic, {})

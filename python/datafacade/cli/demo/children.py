@@ -30,6 +30,17 @@ class Child:
         self._said: deque[str] = deque(maxlen=LAST_LINES)
         self._ending = asyncio.create_task(self._end(), name=f"end of the {name}")
 
+    @property
+    def pid(self) -> int:
+        """Return its process id."""
+        return self._process.pid
+
+    async def kill(self) -> None:
+        """End it as the system would, with SIGKILL, and wait until it is gone."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+        await self._ending
+
     async def first_line(self) -> str:
         """Return the first line of its stdout.
 

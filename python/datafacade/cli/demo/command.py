@@ -6,17 +6,19 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Annotated, Any, Final, NamedTuple
 
 import typer
 
 from datafacade.cli.ask import Json
+from datafacade.cli.demo import chaos
 from datafacade.cli.demo.children import first_of
 from datafacade.cli.demo.listener import Listener
 from datafacade.cli.demo.stage import Stage, staged
 from datafacade.cli.demo.truth import Delay
-from datafacade.cli.failure import FAILED, ProgramFailed
-from datafacade.cli.output import out, remark, write_json
+from datafacade.cli.failure import FAILED, INTERRUPTED, ProgramFailed
+from datafacade.cli.output import err, out, remark, write_json
 from datafacade.cli.pairs import usual_pairs
 from datafacade.cli.screen import Screen, on_interrupt
 from datafacade.client import Client, ClientError
@@ -35,19 +37,34 @@ def demo(
         float | None, typer.Option(min=1, help="End by itself after so long; else at Ctrl-C.")
     ] = None,
     as_json: Json = False,
-    seed: Annotated[int, typer.Option(help="Seed of the simulated markets.")] = SEED,
+    seed: Annotated[int, typer.Option(help="Seed of the simulated markets, and of the storm.")] = SEED,
+    storm: Annotated[
+        float | None,
+        typer.Option("--chaos", min=15, metavar="SECONDS", help="Break everything for so long, then judge."),
+    ] = None,
+    keep: Annotated[
+        Path | None, typer.Option(help="With --chaos: keep all logs in this folder, which must be new.")
+    ] = None,
 ) -> None:
     """Watch live books of four simulated venues prove themselves.
 
     Starts the simulator and the service on free ports of this machine, compares each book with what the
     simulator says is true, and stops both at the end. No network is needed.
 
+    With --chaos a fast, a slow and a crashing client read while venues, lines and clients break at random
+    and the service is killed twice. Then all that they were told is compared with the truth, and each of ten
+    invariants is judged; docs/integrity.md says how.
+
     Examples:
       datafacade demo                        # a live table until Ctrl-C
       datafacade demo --seconds 20 --json    # ends by itself; figures for a program
+      datafacade demo --chaos 60 --seed 3    # a minute of faults; PASS or FAIL, and why
 
-    Exit codes: 0 time over or Ctrl-C, 1 a part did not run, or a book differed from the truth.
+    Exit codes: 0 time over or Ctrl-C, 1 a part did not run, a book differed from the truth, or FAIL.
     """
+    if storm is not None:
+        endure(storm, seed, keep, as_json=as_json)
+        return
     outcome = asyncio.run(perform(seconds=seconds, is_quiet=as_json, seed=seed))
     if outcome is None:
         return
@@ -55,6 +72,24 @@ def demo(
         write_json(outcome.report)
     is_equality_due = as_json and seconds is not None  # else Ctrl-C may come before the first comparison
     if outcome.has_differed or (is_equality_due and not outcome.report["books_equal_truth"]):
+        raise typer.Exit(FAILED)
+
+
+def endure(seconds: float, seed: int, keep: Path | None, *, as_json: bool) -> None:
+    """Run a storm and tell its verdict.
+
+    Raises:
+        typer.Exit: It is FAIL, or there is none.
+    """
+    outcome = asyncio.run(chaos.perform(seconds=seconds, seed=seed, keep=keep))
+    if outcome is None:
+        raise typer.Exit(INTERRUPTED)
+    if as_json:
+        write_json(outcome.report())
+    else:
+        out().print(outcome.text(), markup=False)
+    if not outcome.passes:
+        err().print(outcome.evidence(), markup=False, soft_wrap=True)
         raise typer.Exit(FAILED)
 
 

@@ -20,8 +20,13 @@ def venues_yaml(ports: Ports) -> str:
     Args:
         ports: ``venues`` of the simulator's ports.
     """
-    tree = yaml.safe_load(_DEFAULTS.read_text(encoding="utf-8"))
-    return yaml.safe_dump(moved(tree, ports), sort_keys=False)
+    return yaml.safe_dump(moved(packaged_venues(), ports), sort_keys=False)
+
+
+def packaged_venues() -> dict[str, Any]:
+    """Return the tree of the packaged ``venues.yaml``."""
+    tree: dict[str, Any] = yaml.safe_load(_DEFAULTS.read_text(encoding="utf-8"))
+    return tree
 
 
 def moved(tree: Mapping[str, Any], ports: Ports) -> dict[str, Any]:
