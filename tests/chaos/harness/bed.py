@@ -33,6 +33,7 @@ ALL: Final = (
     "coinbase/exchange",
     "kraken/spot",
 )
+SCALE: Final = 1.0 if IS_FULL else 0.2  # of all waits of the service
 QUOTES: Final = {"binance": "USDT", "binance-usdm": "USDT", "okx": "USDT", "coinbase": "USD", "kraken": "USD"}
 HASHES: Final = ("--hash-every-ms", "100", "--full-hash-every-ms", "500")
 
@@ -46,11 +47,13 @@ class Plan:
     spare: Sequence[str] = ()  # that rows may ask for
     seed: int = 7
     rate: float = 20.0
-    scale: float = 1.0 if IS_FULL else 0.2
+    scale: float = SCALE
     service: Mapping[str, Any] = field(default_factory=dict)
     spares_dials: bool = False
     module: str = MODULE  # what is run as the service
     variables: Mapping[str, str] = field(default_factory=dict)
+    simulator: Sequence[str] = ()  # further arguments of the simulator
+    every_venue: Mapping[str, Any] = field(default_factory=dict)  # further figures in venues.yaml
 
     @property
     def venues(self) -> list[str]:
@@ -74,7 +77,7 @@ class Bed:
             bases=[*plan.bases, *plan.spare],
             seed=plan.seed,
             rate=plan.rate,
-            more=HASHES,
+            more=[*HASHES, *plan.simulator],
         )
         self.config = write_config(
             folder / "config",
@@ -82,6 +85,7 @@ class Bed:
             scale=plan.scale,
             service=plan.service,
             spares_dials=plan.spares_dials,
+            every_venue=plan.every_venue,
         )
         self.service = ServiceProcess(self.config, module=plan.module, variables=plan.variables).wait_ready()
         self._probes = 0

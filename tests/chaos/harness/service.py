@@ -44,6 +44,7 @@ def write_config(
     scale: float,
     service: Mapping[str, Any] | None = None,
     spares_dials: bool = True,
+    every_venue: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write a configuration that points at a simulator; return the folder.
 
@@ -53,6 +54,7 @@ def write_config(
         scale: Factor of all waits of the hot path.
         service: Further sections of service.yaml.
         spares_dials: Keep the connection budgets of the venues; False: a row makes more dials than a day has.
+        every_venue: Further figures of each venue.
     """
     folder.mkdir(exist_ok=True)
     venues: dict[str, Any] = {}
@@ -68,6 +70,7 @@ def write_config(
                 section["message_bytes_max"] = MESSAGE_BYTES_MAX
             if name in PING_MS:
                 section["ping_ms"] = PING_MS[name]
+            section.update(every_venue or {})
     dump(folder / "venues.yaml", {"version": 1, "allow_private_upstream": True, "venues": venues})
     sections = dict(service or {})
     hot = {"venues": list(venues), **sections.pop("hot", {})}
