@@ -33,19 +33,7 @@ pub fn bar(run: &Trades<'_>) -> Result<Row, KlineError> {
         sums.quote_volume =
             sums.quote_volume.checked_add(block.quote_volume).ok_or(KlineError::NumberRange)?;
     }
-    let is_short = bits.leading_zeros() > run.qty.len().ilog2() + 1; // their sum fits 63 bits
-    let (buy_volume, sell_volume) = match run.sides {
-        Sides::Unknown => (0, 0),
-        Sides::Signs(signs) => (
-            sum_where(run.qty, signs.iter().map(|&sign| sign > 0)),
-            sum_where(run.qty, signs.iter().map(|&sign| sign < 0)),
-        ),
-        Sides::Buys(is_buy) => {
-            let bought =
-                if is_short { sum_short_where(run.qty, is_buy) } else { sum_where(run.qty, is_buy.iter()) };
-            (bought, sums.volume - bought)
-        }
-    };
+    let (buy_volume, sell_volume) = volumes_of_takers(run, sums.volume, bits);
     Ok(Row {
         open: run.px.first().copied().unwrap_or_default(),
         high,
@@ -58,6 +46,23 @@ pub fn bar(run: &Trades<'_>) -> Result<Row, KlineError> {
         trade_count: run.px.len() as u64,
         ..Row::default()
     })
+}
+
+/// Sums what takers bought and what they sold; `bits` are those that any quantity of the run has.
+fn volumes_of_takers(run: &Trades<'_>, volume: i128, bits: i64) -> (i128, i128) {
+    let is_short = bits.leading_zeros() > run.qty.len().ilog2() + 1; // the sum of all fits 63 bits
+    match run.sides {
+        Sides::Unknown => (0, 0),
+        Sides::Signs(signs) => (
+            sum_where(run.qty, signs.iter().map(|&sign| sign > 0)),
+            sum_where(run.qty, signs.iter().map(|&sign| sign < 0)),
+        ),
+        Sides::Buys(is_buy) => {
+            let bought =
+                if is_short { sum_short_where(run.qty, is_buy) } else { sum_where(run.qty, is_buy.iter()) };
+            (bought, volume - bought)
+        }
+    }
 }
 
 /// Lowest and highest price.
