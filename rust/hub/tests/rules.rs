@@ -309,3 +309,29 @@ fn acknowledgements_and_figures_are_kept_per_subscriber() {
     assert_eq!((hub.stats().owed_bytes_max, hub.stats().lag_ns_max), (21, 7));
     assert_eq!(SubscriberId::from_raw(reader.to_raw()), reader);
 }
+
+#[test]
+fn row_e18_two_hundred_joiners_at_once_share_one_cut_and_read_on_without_a_hole() {
+    let (hub, ids) = hub(HubBounds::default(), 1);
+    publish(&hub, ids[0], RecordKind::Snapshot, 1, 0);
+    let count = Arc::new(Count::default());
+    let feed = count.clone();
+    hub.set_feed_waker(Box::new(move || feed.clone().wake()));
+    let mut joiners = Vec::new();
+    for number in 0..200 {
+        let reader = hub.subscriber();
+        join(&hub, reader, ids[0], Start::Cut).unwrap();
+        joiners.push(reader);
+        publish(&hub, ids[0], RecordKind::Data, number + 2, number);
+    }
+    assert_eq!(count.get(), 1, "the feed is asked once");
+    publish(&hub, ids[0], RecordKind::Cut, 201, 200);
+    let mut wanted = Vec::new();
+    hub.cuts_wanted(&mut wanted);
+    assert!(wanted.is_empty(), "one cut serves all");
+    publish(&hub, ids[0], RecordKind::Data, 202, 201);
+    for reader in joiners {
+        let taken = take(&hub, reader);
+        assert_eq!(taken.get(1..).unwrap(), [(Seen::Cut, 201), (Seen::Data, 202)]);
+    }
+}

@@ -1,12 +1,13 @@
 //! `Hub` for Python: subscriptions are made and judged there, bytes stay here.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Wake, Waker};
 
 use facade_edge::Doorbell;
 use facade_hub::{
-    AttachError, AttachOptions, Conflate, Delivery, EndReason, Hub, HubBounds, Notice, Seam, Stamp, Start,
-    SubscriberId, Taken, TopicId, TopicKey, Turn,
+    AttachError, AttachOptions, Conflate, Delivery, EndReason, Hub, HubBounds, Notice, ResumePosition, Seam,
+    Stamp, Start, SubscriberId, Taken, TopicId, TopicKey, Turn,
 };
 use facade_model::{GapCause, GapScope, GapState};
 use facade_wire as wire;
@@ -134,9 +135,15 @@ pub(crate) struct PyHub {
     epoch: u32,
     cuts: Arc<Doorbell>,
     ready: Arc<Ready>,
+    /// Where subscribers of Python stood that have ended and are not closed yet.
+    ended: Mutex<BTreeMap<u64, Vec<ResumePosition>>>,
 }
 
 impl PyHub {
+    fn ended(&self) -> MutexGuard<'_, BTreeMap<u64, Vec<ResumePosition>>> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(crate) fn shared(&self) -> Arc<Hub> {
         Arc::clone(&self.hub)
     }
@@ -164,7 +171,13 @@ impl PyHub {
         let (cuts, ready) = (bell()?, bell()?);
         let pressed = Arc::clone(&cuts);
         hub.set_feed_waker(Box::new(move || pressed.ring()));
-        Ok(Self { hub, epoch, cuts, ready: Arc::new(Ready { bell: ready, subscribers: Mutex::default() }) })
+        Ok(Self {
+            hub,
+            epoch,
+            cuts,
+            ready: Arc::new(Ready { bell: ready, subscribers: Mutex::default() }),
+            ended: Mutex::default(),
+        })
     }
 
     /// Add a subscriber without topics; return its handle.
@@ -437,8 +450,14 @@ impl PyHub {
         let (watermark, end, wake_at_ns) = match taken {
             Taken::Some(records) => (records.watermark_wall_ns, None, None),
             Taken::Empty { watermark_wall_ns, wake_at_mono_ns } => (watermark_wall_ns, None, wake_at_mono_ns),
-            Taken::Ended(EndReason::SlowReader { .. }) => (0, Some("slow_reader"), None),
-            Taken::Ended(EndReason::Draining { .. }) => (0, Some("draining"), None),
+            Taken::Ended(EndReason::SlowReader { positions }) => {
+                self.ended().insert(subscriber, positions);
+                (0, Some("slow_reader"), None)
+            }
+            Taken::Ended(EndReason::Draining { positions }) => {
+                self.ended().insert(subscriber, positions);
+                (0, Some("draining"), None)
+            }
             Taken::Ended(_) => (0, Some("closed"), None),
         };
         (PyBytes::new(py, &out), watermark, end, wake_at_ns)
@@ -455,6 +474,7 @@ impl PyHub {
 
     /// Remove a subscriber.
     fn close(&self, subscriber: u64) {
+        self.ended().remove(&subscriber);
         self.hub.close(SubscriberId::from_raw(subscriber));
     }
 
@@ -468,9 +488,11 @@ impl PyHub {
         self.hub.advance(Stamp { wall_ns, mono_ns: monotonic_ns.unsigned_abs() });
     }
 
-    /// Return the positions of one subscriber: (venue, symbol, channel, variant, seq) each.
+    /// Return the positions of one subscriber: (venue, symbol, channel, variant, seq) each; of one that `take` told
+    /// to have ended, those at its end, until it is closed.
     fn positions(&self, subscriber: u64) -> Vec<(String, String, u8, String, u64)> {
-        let positions = self.hub.positions(SubscriberId::from_raw(subscriber));
+        let ended = self.ended().get(&subscriber).cloned();
+        let positions = ended.unwrap_or_else(|| self.hub.positions(SubscriberId::from_raw(subscriber)));
         positions
             .into_iter()
             .map(|position| {
