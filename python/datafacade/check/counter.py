@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from datafacade.check.holes import SKIPPING
 from datafacade.check.names import BOOK, KLINES, TRADES, Topic
 from datafacade.check.story import MORE, Told
-from datafacade.v1 import stream_pb2, types_pb2
+from datafacade.v1 import stream_pb2
 
 OWED_NS: Final = 5_000_000_000  # a hole of LATEST must be counted within so long
 ACCEPTED: Final = stream_pb2.SUBSCRIPTION_PHASE_ACCEPTED
@@ -15,7 +16,6 @@ LOST: Final = stream_pb2.SUBSCRIPTION_PHASE_RESUME_LOST
 CAUGHT_UP: Final = stream_pb2.SUBSCRIPTION_PHASE_CAUGHT_UP
 REJECTED: Final = stream_pb2.SUBSCRIPTION_PHASE_REJECTED
 KEEPS_UP: Final = stream_pb2.DELIVERY_CAUSE_KEEPS_UP
-SKIPPING: Final = frozenset({types_pb2.DELIVERY_MODE_LATEST, types_pb2.DELIVERY_MODE_INTERVAL})
 NEVER_ANEW: Final = frozenset({TRADES, KLINES})  # no snapshot stands for what came before
 INVALID_ARGUMENT: Final = 3
 
@@ -43,9 +43,9 @@ class Counter:
         return self._overdue(one) or self._read(one)
 
     def _overdue(self, one: Told) -> str:
-        """Look for records that were left out long ago, by the publisher's time, and not counted."""
+        """Look for records that were left out long ago, by the server's time, and not counted."""
         since = self._owed_since
-        if since is None or one.update.ts_publish - since <= OWED_NS:
+        if since is None or one.ts_send - since <= OWED_NS:
             return ""
         left, self._owed, self._owed_since = self._owed, 0, None
         return self._read(one) or f"{left} records were left out and not counted"
@@ -109,7 +109,7 @@ class Counter:
         self._owed -= change.skipped
         if self._owed <= 0:
             self._owed_since = None
-        if change.cause == KEEPS_UP and self._owed:
+        if change.cause == KEEPS_UP and self._owed > 0:
             left, self._owed = self._owed, 0
             return f"{left} more records are missing than were counted as left out"
         return ""
@@ -174,4 +174,4 @@ class Counter:
         if count > 0 and self._skips:
             self._owed += count
             if self._owed > 0 and self._owed_since is None:
-                self._owed_since = one.update.ts_publish
+                self._owed_since = one.ts_send

@@ -13,6 +13,7 @@ CLOCK_NS: Final = 50_000_000  # slack of a venue's millisecond stamps against th
 FOREVER: Final = 1 << 62
 BOOK_DATA: Final = frozenset({"book_delta", "book_snapshot"})
 BACKFILLED: Final = types_pb2.UPDATE_FLAG_BACKFILLED
+SKIPPING: Final = frozenset({types_pb2.DELIVERY_MODE_LATEST, types_pb2.DELIVERY_MODE_INTERVAL})
 CLOSED: Final = frozenset({stream_pb2.GAP_STATE_FILLED, stream_pb2.GAP_STATE_PARTLY_FILLED})
 
 
@@ -67,7 +68,9 @@ def _of_delivery(told: Sequence[Told]) -> Iterator[Hole]:
     last: Told | None = None  # newest data
     newest = 0  # trade id
     is_open = False
+    jumps = Jumps()
     for one in told:
+        is_open = jumps.read(one) or is_open
         is_trade = one.kind == "trade" and one.update.seq > 0
         is_book = one.kind in BOOK_DATA and not one.is_fallback
         if starts_over(one):
@@ -81,6 +84,23 @@ def _of_delivery(told: Sequence[Told]) -> Iterator[Hole]:
                 yield Hole(None, None, last.update.ts_recv, one.update.ts_recv - CLOCK_NS)
             is_open = is_open and one.kind != "book_snapshot"
             last = one
+
+
+class Jumps:
+    """Notices where LATEST or INTERVAL left records out; `counter` holds them against what was counted."""
+
+    def __init__(self) -> None:
+        self._head = (0, 0)  # epoch and seq
+        self._skips = False
+
+    def read(self, one: Told) -> bool:
+        """Tell whether records are missing before this one, as its delivery allows."""
+        if one.kind == "subscription_status" and one.update.subscription_status.delivery:
+            self._skips = one.update.subscription_status.delivery in SKIPPING
+        if not one.is_topic_record and not one.is_cut:
+            return False
+        (epoch, head), self._head = self._head, (one.update.epoch, one.update.seq)
+        return self._skips and epoch == one.update.epoch and one.update.seq > head + 1
 
 
 def starts_over(one: Told) -> bool:

@@ -29,6 +29,7 @@ class Told:
     update: hot_pb2.Update
     kind: str  # name of the payload
     call: int = 0  # number of the call in its file
+    ts_send: int = 0  # of its response
 
     @property
     def is_fallback(self) -> bool:
@@ -89,7 +90,8 @@ class Story:
             )
             self.responses.append(head)
             for update in response.updates:
-                told = Told(record.t_mono_ns, update, update.WhichOneof("payload") or "", self.calls)
+                kind = update.WhichOneof("payload") or ""
+                told = Told(record.t_mono_ns, update, kind, self.calls, response.ts_send)
                 news.append(told)
                 topic = Topic(update.venue, update.symbol, update.channel, update.variant)
                 self.topics.setdefault(topic, []).append(told)
@@ -127,10 +129,14 @@ class Follower:
         self.is_live = False
         self.is_whole = False
         self._parts: NaiveBook | None = None
+        self._head = (0, 0)  # epoch and seq
 
     def read(self, told: Told) -> Moment:
         """Apply one record."""
         update = told.update
+        if told.is_topic_record:
+            (epoch, head), self._head = self._head, (update.epoch, update.seq)
+            self.is_whole = self.is_whole and not (epoch == update.epoch and update.seq > head + 1)
         match told.kind:
             case "stream_state":
                 self.is_live = update.stream_state.state == types_pb2.STATE_LIVE

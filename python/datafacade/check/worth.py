@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from datafacade.check.book import NaiveBook
+from datafacade.check.holes import Jumps
 from datafacade.check.names import Topic
 from datafacade.check.story import Story, Told, follow, is_state
 from datafacade.check.truth import Applied, Sent, Truth
@@ -216,8 +217,12 @@ def _between(verdict: Verdict, topic: Topic, wrong: Wrong, told: Sequence[Told])
     if not any(one.kind in DATA and one.update.ts_recv < wrong.since_wall_ns for one in told):
         return  # nobody followed it yet: there was no book to break
     verdict.compared += 1
+    jumps = Jumps()
     for one in told:
-        if one.kind == "book_snapshot" and not one.is_fallback and one.update.ts_recv > wrong.since_wall_ns:
+        is_past = (one.update.ts_recv or one.update.ts_publish) > wrong.since_wall_ns
+        if jumps.read(one) and is_past:
+            return  # its copy has a hole: a client waits for the cut that stands for it
+        if one.kind == "book_snapshot" and not one.is_fallback and is_past:
             return
         if one.kind == "book_delta" and _is_behind(topic, wrong, one):
             what = f"a change was published although {wrong.verb} had broken the book"

@@ -107,9 +107,9 @@ async def _perform(folder: Path, seconds: float, seed: int) -> Outcome:
         scene = Scene(folder, seed, stack, control)
         storm = Storm(scene, seed, seconds)
         await scene.start()
-        lacking = await wait_live(pairs, within_s=LIVE_S)
-        if lacking:
-            raise ProgramFailed(f"not LIVE before the storm: {', '.join(lacking)}")
+        await _live_before(pairs)
+        await scene.rehearse()
+        await _live_before(pairs)
         missing = await _weather(scene, storm, pairs)
         await scene.stop()
     control.close()
@@ -119,6 +119,12 @@ async def _perform(folder: Path, seconds: float, seed: int) -> Outcome:
         reading.read()
         stories[name] = reading.story
     return await asyncio.to_thread(_judged, folder, seed, stories, storm.done, missing)
+
+
+async def _live_before(pairs: Sequence[tuple[Reading, Any]]) -> None:
+    lacking = await wait_live(pairs, within_s=LIVE_S)
+    if lacking:
+        raise ProgramFailed(f"not LIVE before the storm: {', '.join(lacking)}")
 
 
 async def _weather(scene: Scene, storm: Storm, pairs: Sequence[tuple[Reading, Any]]) -> list[str]:

@@ -157,6 +157,13 @@ class Scene:
             self.control.note("kill", pid=service.pid)
             await service.kill()
 
+    async def rehearse(self) -> None:
+        """Restart the service in order: what it holds after a resume is what it may hold after others."""
+        service, self.service = self.service, None
+        if service is not None:
+            await service.stop()
+            await self.start_service()
+
     async def start_client(self, name: str) -> None:
         """Start a client; it goes on where its file ends."""
         followed, per_second = CLIENTS[name]
