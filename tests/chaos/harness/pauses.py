@@ -1,0 +1,88 @@
+"""Take time from a process, or step its wall clock: SIGSTOP in a duty cycle, and a preloaded clock (shift.c).
+
+Why not libfaketime: it looks at its file once a second at most, or opens it at every look at the clock. Here
+a step is one store into mapped memory, and the C compiler that it needs is needed to build the core too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import struct
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+SOURCE: Final = Path(__file__).with_name("shift.c")
+CYCLE_S: Final = 0.1
+
+
+class WallClock:
+    """The wall clock of the processes that are started with ``variables``."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / "clock-shift"
+        self._library = folder / "shift.so"
+        self.step_to(0)
+        command = ["cc", "-shared", "-fPIC", "-O2", "-Wall", "-Werror", "-o", str(self._library), str(SOURCE)]
+        subprocess.run([*command, "-ldl"], check=True)  # noqa: S603  our own source
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """Return what a process is started with."""
+        return {"LD_PRELOAD": str(self._library), "CLOCK_SHIFT_FILE": str(self._file)}
+
+    def step_to(self, seconds: int) -> int:
+        """Let the clock be off by so much from now on; return the monotonic time of the step."""
+        with self._file.open("r+b" if self._file.exists() else "w+b", buffering=0) as file:
+            file.write(struct.pack("=q", seconds * 1_000_000_000))
+        return time.monotonic_ns()
+
+
+class DutyCycle:
+    """Lets a process run only a share of each 100 ms while it is entered."""
+
+    def __init__(self, pid: int, share: float) -> None:
+        self.stops = 0
+        self.stopped_s = 0.0
+        self._pid = pid
+        self._run_s = CYCLE_S * share
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def _run(self) -> None:
+        while not self._done.wait(self._run_s):
+            start = time.monotonic()
+            with stopped(self._pid):
+                self._done.wait(CYCLE_S - self._run_s)
+            self.stops += 1
+            self.stopped_s += time.monotonic() - start
+
+    def __enter__(self) -> DutyCycle:
+        """Begin."""
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let it run again."""
+        self._done.set()
+        self._thread.join()
+
+
+@contextlib.contextmanager
+def stopped(pid: int) -> Iterator[None]:
+    """Stop a process as long as this is entered."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def is_stopped(pid: int) -> bool:
+    """Return whether the system says that a process is stopped."""
+    return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] == "T"
