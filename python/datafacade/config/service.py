@@ -43,6 +43,7 @@ class Feeding:
     checkpoint_ms: Milliseconds = 1_000
     checkpoint_levels: Annotated[int, Field(ge=0, le=50_000)] = 50  # 0: the whole book
     heartbeat_ms: Milliseconds = 1_000
+    backfill_ms: Milliseconds = 5_000  # missing trades are looked for in REST; then they are told as lost
     kline_close_ms: Milliseconds = 250  # after its end a kline waits so long before it is FINAL
     kline_late_ms: Milliseconds = 2_000  # after its end a late trade still issues it again
     kline_provisional_ms: Milliseconds = 1_000  # between two provisional issues of a kline
