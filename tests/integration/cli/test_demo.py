@@ -35,10 +35,10 @@ async def started(folder: Path, *options: str) -> Process:
     )  # fmt: skip
 
 
-async def finished(process: Process) -> tuple[bytes, bytes]:
+async def finished(process: Process, *, within_s: float = PATIENCE_S) -> tuple[bytes, bytes]:
     """Return what a demo says until its end; one that does not end is killed, and its programs with it."""
     try:
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(within_s):
             return await process.communicate()
     finally:
         if process.returncode is None:

@@ -17,7 +17,7 @@ from datafacade.cli.demo.children import first_of
 from datafacade.cli.demo.listener import Listener
 from datafacade.cli.demo.stage import Stage, staged
 from datafacade.cli.demo.truth import Delay
-from datafacade.cli.failure import FAILED, INTERRUPTED, ProgramFailed
+from datafacade.cli.failure import FAILED, INTERRUPTED, ProgramFailed, UsageError
 from datafacade.cli.output import err, out, remark, write_json
 from datafacade.cli.pairs import usual_pairs
 from datafacade.cli.screen import Screen, on_interrupt
@@ -79,8 +79,11 @@ def endure(seconds: float, seed: int, keep: Path | None, *, as_json: bool) -> No
     """Run a storm and tell its verdict.
 
     Raises:
-        typer.Exit: It is FAIL, or there is none.
+        UsageError: The folder for the logs is not new.
+        typer.Exit: The verdict is FAIL, or there is none.
     """
+    if keep is not None and keep.exists():
+        raise UsageError(f"{keep} exists; expected a new folder for the logs")
     outcome = asyncio.run(chaos.perform(seconds=seconds, seed=seed, keep=keep))
     if outcome is None:
         raise typer.Exit(INTERRUPTED)

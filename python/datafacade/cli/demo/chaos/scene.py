@@ -129,12 +129,15 @@ class Scene:
         simulator = await self.stack.enter_async_context(running("simulator", "datafacade.sim", *words))
         ports = json.loads(await simulator.first_line())
         self.simulator, self.control_url = simulator, ports["control"]
+        remark(
+            f"simulated venues behind a fault proxy are ready, seed {self.seed}, control {self.control_url}"
+        )
         config = self.folder / "config"
         config.mkdir()
         for name, text in service_files(ports["venues"]).items():
             (config / name).write_text(text, encoding="utf-8")
         await self.start_service()
-        remark(f"seed {self.seed}: simulator at {self.control_url}, service at {self.target}")
+        remark(f"the service is ready at {self.target}")
         for name in CLIENTS:
             await self.start_client(name)
 
