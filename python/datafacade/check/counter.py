@@ -45,7 +45,7 @@ class Counter:
     def _overdue(self, one: Told) -> str:
         """Look for records that were left out long ago, by the server's time, and not counted."""
         since = self._owed_since
-        if since is None or one.ts_send - since <= OWED_NS:
+        if since is None or one.kind == "delivery_change" or one.ts_send - since <= OWED_NS:
             return ""
         left, self._owed, self._owed_since = self._owed, 0, None
         return self._read(one) or f"{left} records were left out and not counted"

@@ -164,6 +164,7 @@ class Scene:
         """Restart the service in order: what it holds after a resume is what it may hold after others."""
         service, self.service = self.service, None
         if service is not None:
+            self.control.note("kill", pid=service.pid, is_planned=True)
             await service.stop()
             await self.start_service()
 
