@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from datafacade.check.loss import order
+from datafacade.check.sequence import order
 from datafacade.v1 import stream_pb2
 from tests.chaos.virtual.kraken import Kraken
 from tests.chaos.virtual.line import Line

@@ -243,6 +243,8 @@ class _StateReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_StateReas
     """A newer connection takes over as planned."""
     STATE_REASON_DRAINING: _StateReason.ValueType  # 29
     """The publisher is stopping."""
+    STATE_REASON_PAUSED: _StateReason.ValueType  # 30
+    """The publisher did not run for a while, so nobody watched the stream: what follows is LIVE again once it was heard."""
 
 class StateReason(_StateReason, metaclass=_StateReasonEnumTypeWrapper):
     """Why a topic is in its state. Readers must accept values that they do not know."""
@@ -307,6 +309,8 @@ STATE_REASON_PLANNED_ROLL: StateReason.ValueType  # 28
 """A newer connection takes over as planned."""
 STATE_REASON_DRAINING: StateReason.ValueType  # 29
 """The publisher is stopping."""
+STATE_REASON_PAUSED: StateReason.ValueType  # 30
+"""The publisher did not run for a while, so nobody watched the stream: what follows is LIVE again once it was heard."""
 Global___StateReason: _TypeAlias = StateReason  # noqa: Y015
 
 class _DeliveryMode:
@@ -352,7 +356,7 @@ class _UpdateFlagEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_UpdateFlag
     UPDATE_FLAG_BACKFILLED: _UpdateFlag.ValueType  # 4
     """Fetched later, to fill a gap."""
     UPDATE_FLAG_REST_FALLBACK: _UpdateFlag.ValueType  # 8
-    """From REST of the same venue, because the stream is not available."""
+    """From REST of the same venue while its socket is down: the state stays DOWN, so it is never a live book."""
     UPDATE_FLAG_SYNTHETIC: _UpdateFlag.ValueType  # 16
     """Made by us where the venue had nothing, as a filled kline."""
     UPDATE_FLAG_BAD_TICK: _UpdateFlag.ValueType  # 32
@@ -374,7 +378,7 @@ UPDATE_FLAG_CUT: UpdateFlag.ValueType  # 2
 UPDATE_FLAG_BACKFILLED: UpdateFlag.ValueType  # 4
 """Fetched later, to fill a gap."""
 UPDATE_FLAG_REST_FALLBACK: UpdateFlag.ValueType  # 8
-"""From REST of the same venue, because the stream is not available."""
+"""From REST of the same venue while its socket is down: the state stays DOWN, so it is never a live book."""
 UPDATE_FLAG_SYNTHETIC: UpdateFlag.ValueType  # 16
 """Made by us where the venue had nothing, as a filled kline."""
 UPDATE_FLAG_BAD_TICK: UpdateFlag.ValueType  # 32

@@ -50,6 +50,7 @@ impl Feed {
         if outcome == Outcome::Applied && goes_on {
             entry.held.extend_from_slice(machine.changes().1);
         } else if outcome == Outcome::Applied {
+            self.wake_book(stream);
             self.publish_delta(stream, &message, times, last);
             self.quote_changed(stream);
         } else {
@@ -59,6 +60,16 @@ impl Feed {
             self.settle(stream, outcome, times);
         }
         self.note_book_data(stream);
+        self.heard(stream, Channel::BookL2);
+    }
+
+    /// A stale book is heard again. If its proof never broke and nothing was withheld, it goes on; one that was mute and
+    /// whose venue numbers nothing of it waits for the snapshot that was asked for.
+    fn wake_book(&mut self, stream: usize) {
+        let topic = self.streams.get(stream).and_then(|entry| entry.topic(Channel::BookL2));
+        if topic.is_some_and(|topic| topic.phase == StreamPhase::Stale && topic.gap.is_none()) {
+            self.end_staleness(stream, Channel::BookL2);
+        }
     }
 
     /// Publishes the changes of a proven message, and a checkpoint when one is due; `last`: the venue's number before it.
@@ -162,7 +173,7 @@ impl Feed {
         if let Some(gap) = topic.gap.take() {
             let first = gap.venue_sequence_first;
             let lost = lost.insert(GapDetail {
-                gap_id: None,
+                gap_id: gap.gap_id,
                 cause: gap.cause,
                 venue_sequence_first: first,
                 venue_sequence_last: machine.last().filter(|last| first.is_some_and(|first| first <= *last)),
@@ -292,7 +303,7 @@ impl Feed {
     }
 
     /// Ends a subscription and asks for it anew; the second step follows the venue's answer.
-    fn resubscribe(&mut self, stream: usize, channel: Channel) {
+    pub(crate) fn resubscribe(&mut self, stream: usize, channel: Channel) {
         let is_known = self
             .subscriptions
             .find(stream, channel)

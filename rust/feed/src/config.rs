@@ -31,6 +31,22 @@ pub struct FeedConfig {
     pub kline_provisional_ns: i64,
     /// How long a hole in trades stays open for its backfill; 0: nothing is asked for.
     pub backfill_ns: i64,
+    /// Shortest silence of a stream that is looked into.
+    pub stale_ns: i64,
+    /// Median intervals that a stream may be silent.
+    pub stale_factor: i64,
+    /// How long a stream of unknown rhythm may be silent.
+    pub stale_unknown_ns: i64,
+    /// Shortest pause between two questions about a silent stream.
+    pub probe_ns: i64,
+    /// Silence of all data after which a second source is asked about the connection.
+    pub line_probe_ns: i64,
+    /// Pause of ours after which nothing is LIVE unheard.
+    pub pause_ns: i64,
+    /// Interval of REST while the socket is down; 0: none.
+    pub fallback_ns: i64,
+    /// Whether the venue's most active symbol is always followed, where a line may be silent otherwise.
+    pub has_canary: bool,
     /// Longest silence of an open connection.
     pub liveness_ns: i64,
     /// Interval of the venue's active ping; 0: none.
@@ -103,6 +119,14 @@ impl FeedConfig {
             kline_late_ns: 2 * SECOND,
             kline_provisional_ns: SECOND,
             backfill_ns: 5 * SECOND,
+            stale_ns: 5 * SECOND,
+            stale_factor: 20,
+            stale_unknown_ns: 20 * SECOND,
+            probe_ns: 10 * SECOND,
+            line_probe_ns: 20 * SECOND,
+            pause_ns: SECOND,
+            fallback_ns: 5 * SECOND,
+            has_canary: true,
             liveness_ns: if is_okx { 10 * SECOND } else { 3 * SECOND },
             ping_ns,
             ack_ns: 5 * SECOND,
@@ -139,6 +163,14 @@ impl FeedConfig {
             "kline_late_ms" => self.kline_late_ns = ns,
             "kline_provisional_ms" => self.kline_provisional_ns = ns,
             "backfill_ms" => self.backfill_ns = ns,
+            "stale_ms" => self.stale_ns = ns,
+            "stale_factor" => self.stale_factor = value,
+            "stale_unknown_ms" => self.stale_unknown_ns = ns,
+            "probe_ms" => self.probe_ns = ns,
+            "line_probe_ms" => self.line_probe_ns = ns,
+            "pause_ms" => self.pause_ns = ns,
+            "fallback_ms" => self.fallback_ns = ns,
+            "canary" => self.has_canary = value != 0,
             "liveness_ms" => self.liveness_ns = ns,
             "ping_ms" => self.ping_ns = ns,
             "ack_ms" => self.ack_ns = ns,

@@ -92,7 +92,8 @@ impl Publisher {
     ) -> Result<(), WireError> {
         for depth in depths {
             if let Some(lost) = lost.filter(|_| depth.topic.counts.records > 0) {
-                self.gap(origin, &mut depth.topic, lost, times);
+                let lost = GapDetail { gap_id: None, ..*lost };
+                self.gap(origin, &mut depth.topic, &lost, times);
             }
             depth.window.load(machine.book());
             depth.told = machine.last();

@@ -15,6 +15,7 @@ const MESSAGE_BYTES_MAX: usize = 256;
 impl Feed {
     pub(crate) fn on_top(&mut self, frame: &[u8], event: &TopEvent, ts_recv: i64) {
         let Some(stream) = self.followed(event.symbol.of(frame), Channel::TopOfBook) else { return };
+        self.heard(stream, Channel::TopOfBook);
         let times = Times { event: event.ts_event, recv: ts_recv };
         let mut flags = self.judged(times);
         self.go_live(stream, Channel::TopOfBook);
@@ -116,7 +117,8 @@ impl Feed {
             return;
         }
         for channel in [Channel::Trades, Channel::TopOfBook, Channel::Ticker] {
-            if self.config.product.stream_of(channel) == Some(representative) {
+            let is_mute = self.is_in(stream, channel, |phase| phase == StreamPhase::Stale);
+            if self.config.product.stream_of(channel) == Some(representative) && !is_mute {
                 self.go_live(stream, channel);
             }
         }

@@ -41,6 +41,10 @@ pub struct Feed {
     pub(crate) fetches: HashMap<u64, Fetch>,
     pub(crate) notes: Notes,
     pub(crate) times: TimeJudge,
+    /// Whether this turn is the first one after a pause of ours.
+    pub(crate) is_after_pause: bool,
+    /// The instrument whose best prices are followed as a sign of life, asked for or not.
+    pub(crate) canary: Option<usize>,
     pub(crate) fresh: Vec<Fresh>,
     /// Coinbase Advanced: number of the last frame of this connection, and of the frame in hand.
     pub(crate) frame_sequence: Option<u64>,
@@ -73,6 +77,8 @@ impl Feed {
             fetches: HashMap::new(),
             notes: Notes::default(),
             times: TimeJudge::default(),
+            is_after_pause: false,
+            canary: None,
             fresh: Vec::new(),
             frame_sequence: None,
             instruments: HashMap::new(),
@@ -159,6 +165,7 @@ impl Feed {
             self.subscriptions.want(stream, representative);
         }
         if self.line.socket == Socket::Open {
+            self.want_canary();
             self.ask();
         }
         self.end();
@@ -199,8 +206,19 @@ impl Feed {
                 self.set_state(stream, channel, StreamPhase::Syncing, StateReason::Subscribed, "");
             }
         }
+        self.want_canary();
         self.ask();
         self.end();
+    }
+
+    /// Follows the venue's most active symbol, where nothing else says that the line lives.
+    fn want_canary(&mut self) {
+        let is_wanted = self.config.has_canary && !self.config.is_replay && self.canary.is_none();
+        let Some(symbol) = self.config.product.canary().filter(|_| is_wanted) else { return };
+        if let Some(stream) = self.stream_of(symbol) {
+            self.canary = Some(stream);
+            self.subscriptions.want(stream, Channel::TopOfBook);
+        }
     }
 
     /// Takes one frame; `ts_recv`: wall time of the socket read, ns UTC. `has_more`: the next frame is there already
@@ -208,6 +226,11 @@ impl Feed {
     pub fn on_frame(&mut self, frame: &[u8], ts_recv: i64, has_more: bool) {
         self.begin();
         self.publisher.has_more = has_more;
+        if self.line.is_closing {
+            self.end();
+            return;
+        }
+        self.note_backlog(has_more);
         self.line.frame_at = self.publisher.now;
         self.line.frame_wall = ts_recv;
         self.stats.frames += 1;
@@ -266,11 +289,13 @@ impl Feed {
         let (wall, now) = (self.clock.wall_ns(), self.clock.monotonic_ns());
         self.publisher.begin(wall, now);
         self.times.turn(wall, now);
+        self.is_after_pause = self.note_pause();
         self.publisher.has_more = false;
         self.update_joints();
     }
 
     pub(crate) fn end(&mut self) {
+        self.line.turn_at = self.clock.monotonic_ns(); // a long turn is no pause
         self.publish_klines();
         if self.publisher.flush(&self.hub).is_err() {
             self.stats.publish_errors += 1;

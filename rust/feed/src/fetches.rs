@@ -1,5 +1,6 @@
 //! What was asked of a venue's REST, and what for.
 
+use facade_model::Channel;
 use facade_venues::RestRequest;
 
 use crate::command::{Command, Priority};
@@ -12,6 +13,12 @@ pub enum Purpose {
     Snapshot,
     /// Trades that were missed.
     Backfill,
+    /// Whether a channel has news that we do not hear.
+    Probe(Channel),
+    /// A book, and best prices, while the socket is down.
+    FallbackBook,
+    /// Statistics while the socket is down.
+    FallbackTicker,
 }
 
 impl Purpose {
@@ -21,13 +28,23 @@ impl Purpose {
         match self {
             Self::Snapshot => Priority::Snapshot,
             Self::Backfill => Priority::Backfill,
+            Self::Probe(_) => Priority::Probe,
+            Self::FallbackBook | Self::FallbackTicker => Priority::Fallback,
         }
     }
 
     /// Whether the answer says something although the connection has ended since.
     #[must_use]
     pub const fn outlives_connection(self) -> bool {
-        matches!(self, Self::Backfill)
+        matches!(self, Self::Backfill | Self::FallbackBook | Self::FallbackTicker)
+    }
+}
+
+impl Purpose {
+    /// Whether it asks a second source about a silent stream.
+    #[must_use]
+    pub const fn is_question(self) -> bool {
+        matches!(self, Self::Probe(_))
     }
 }
 

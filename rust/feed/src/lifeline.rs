@@ -30,6 +30,22 @@ pub struct Lifeline {
     pub opened_at: i64,
     /// When the last frame came.
     pub frame_at: i64,
+    /// When the last data came: pongs, heartbeats and answers are none.
+    pub data_at: i64,
+    /// When the last turn ended.
+    pub turn_at: i64,
+    /// When a pause of ours was noticed that is not over; 0: none.
+    pub paused_at: i64,
+    /// Since when the socket is empty after a pause; 0: it is not.
+    pub settled_since: i64,
+    /// No question about the whole line before this.
+    pub question_at: i64,
+    /// Since when the socket is down; 0: it is not, or never was up.
+    pub down_since: i64,
+    /// Whether a close is on its way: what still comes is not read.
+    pub is_closing: bool,
+    /// Whether REST stands in for the socket.
+    pub is_fallback: bool,
     /// When the last ping left.
     pub pinged_at: i64,
     /// When the next dial is due.
@@ -57,6 +73,14 @@ impl Lifeline {
             attempt: 0,
             opened_at: 0,
             frame_at: 0,
+            data_at: 0,
+            turn_at: 0,
+            paused_at: 0,
+            settled_since: 0,
+            question_at: 0,
+            down_since: 0,
+            is_closing: false,
+            is_fallback: false,
             pinged_at: 0,
             dial_at: 0,
             frame_wall: 0,
@@ -77,7 +101,11 @@ impl Lifeline {
         self.reconnects += u64::from(self.connection > 1);
         self.opened_at = now;
         self.frame_at = now;
+        self.data_at = now;
         self.pinged_at = now;
+        self.down_since = 0;
+        (self.is_closing, self.is_fallback) = (false, false);
+        (self.paused_at, self.settled_since) = (0, 0);
         self.malformed = 0;
     }
 
@@ -89,6 +117,9 @@ impl Lifeline {
             self.strikes = 0;
         }
         self.socket = Socket::Dialing;
+        if self.down_since == 0 {
+            self.down_since = now;
+        }
         self.attempt += 1;
         let delay = if self.strikes >= 2 {
             config.breaker_ns - config.breaker_ns / 10 + self.below(config.breaker_ns / 5)
@@ -129,9 +160,17 @@ impl Lifeline {
     }
 
     /// Whether the open connection was silent for too long.
+    ///
+    /// A venue that sends nothing by itself may be quiet for longer, unless its canary is followed.
     #[must_use]
-    pub fn is_silent(&self, now: i64, config: &FeedConfig) -> bool {
-        self.socket == Socket::Open && now - self.frame_at > config.liveness_ns
+    pub fn is_silent(&self, now: i64, config: &FeedConfig, has_canary: bool) -> bool {
+        let is_talkative = has_canary || config.product.canary().is_none();
+        let most = if is_talkative {
+            config.liveness_ns
+        } else {
+            config.liveness_ns.max(config.line_probe_ns / 2 * 3)
+        };
+        self.socket == Socket::Open && !self.is_closing && now - self.frame_at > most
     }
 
     /// Returns a number from 0 up to, not including, `bound` (splitmix64).

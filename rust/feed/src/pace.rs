@@ -21,6 +21,7 @@ impl Pace {
         if self.last != 0 {
             let micros = u32::try_from((now - self.last) / 1_000).unwrap_or(u32::MAX);
             if self.intervals.len() < INTERVALS {
+                self.intervals.reserve_exact(INTERVALS - self.intervals.len());
                 self.intervals.push(micros);
             } else if let Some(slot) = self.intervals.get_mut(self.next) {
                 *slot = micros;

@@ -127,7 +127,11 @@ impl Feed {
                 entry.topic(other).is_some() && product.stream_of(other) == Some(representative)
             })
         });
-        if is_shared || !self.subscriptions.forget(stream, representative) || self.line.socket != Socket::Open
+        let is_canary = self.canary == Some(stream) && representative == Channel::TopOfBook;
+        if is_shared
+            || is_canary
+            || !self.subscriptions.forget(stream, representative)
+            || self.line.socket != Socket::Open
         {
             return;
         }

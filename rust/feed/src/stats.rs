@@ -36,6 +36,14 @@ pub struct FeedStats {
     pub bad_ticks: u64,
     /// Records flagged for venue times outside all reason.
     pub bad_times: u64,
+    /// Questions to a second source about silent streams.
+    pub probes: u64,
+    /// Streams that were found mute.
+    pub mutes: u64,
+    /// Pauses of ours in which nobody listened.
+    pub pauses: u64,
+    /// Records that REST gave while the socket was down.
+    pub fallbacks: u64,
     /// Klines whose numbers could not be encoded.
     pub klines_refused: u64,
     /// Messages that were already contained.

@@ -10,6 +10,7 @@ use crate::config::FeedConfig;
 use crate::depth::DepthTopic;
 use crate::joint::Part;
 use crate::klines::KlineTopic;
+use crate::liveness::Watch;
 use crate::machine::BookMachine;
 use crate::publish::Times;
 use crate::rules::{ChecksumRule, MachineRules};
@@ -66,6 +67,10 @@ pub struct Stream {
     pub backfill: Backfill,
     /// Judges its prices.
     pub ticks: TickJudge,
+    /// Silences by channel number.
+    pub watches: [Watch; CHANNELS],
+    /// When REST was asked for it last while the socket was down, monotonic ns; 0: never.
+    pub fallback_at: i64,
     /// When the last checkpoint was made, and whether the book changed since.
     pub checkpoint_at: i64,
     /// Whether the book changed since the last checkpoint.
@@ -96,6 +101,8 @@ impl Stream {
             window: TradeWindow::default(),
             backfill: Backfill::default(),
             ticks: TickJudge::default(),
+            watches: std::array::from_fn(|_| Watch::default()),
+            fallback_at: 0,
             checkpoint_at: 0,
             is_changed: false,
             held: Vec::new(),

@@ -34,24 +34,32 @@ impl Feed {
         self.begin();
         self.klines_tick();
         self.backfills_due();
-        if self.line.socket == Socket::Open {
+        self.fallbacks_due();
+        if self.line.socket == Socket::Open && !self.line.is_closing && !self.is_after_pause {
             self.tick_open();
         }
+        self.beat();
         self.end();
         self.tick_joints();
     }
 
     /// Does what is due on an open connection.
     fn tick_open(&mut self) {
-        if self.line.is_silent(self.publisher.now, &self.config) {
+        let (now, canary) = (self.publisher.now, self.canary);
+        let has_canary = canary.is_some_and(|stream| {
+            let item = self.subscriptions.find(stream, Channel::TopOfBook);
+            item.is_some_and(|item| item.state == ItemState::Active)
+        });
+        if self.line.is_silent(now, &self.config, has_canary) {
             self.go_silent();
         } else {
             self.ping_due();
             self.items_due();
             self.books_due();
+            self.silences_due();
+            self.pause_due();
             self.ask();
         }
-        self.beat();
     }
 
     /// Takes the answer of a fetch; `status` 0: there was none.
@@ -62,6 +70,9 @@ impl Feed {
             match purpose {
                 Purpose::Snapshot => self.on_snapshot(stream, request_id, body, ts_recv),
                 Purpose::Backfill => self.on_backfill(stream, request_id, body, ts_recv),
+                Purpose::Probe(channel) => self.on_probe(stream, channel, request_id, body),
+                Purpose::FallbackBook => self.on_fallback_book(stream, body, ts_recv),
+                Purpose::FallbackTicker => self.on_fallback_ticker(stream, body, ts_recv),
             }
         }
         self.end();
@@ -146,14 +157,13 @@ impl Feed {
     }
 
     /// Nothing came for too long: tell it, and drop the connection.
-    fn go_silent(&mut self) {
+    pub(crate) fn go_silent(&mut self) {
         for stream in 0..self.streams.len() {
             for channel in [Channel::Trades, Channel::BookL2, Channel::TopOfBook, Channel::Ticker] {
                 self.set_state(stream, channel, StreamPhase::Stale, StateReason::Silent, "");
             }
         }
-        self.line.frame_at = self.publisher.now; // told once; the close is on its way
-        self.commands.push(Command::Close { code: 1000, reason: "silent connection" });
+        self.close_line("silent connection");
     }
 
     fn ping_due(&mut self) {

@@ -14,6 +14,8 @@ pub struct PendingGap {
     pub venue_sequence_first: Option<u64>,
     /// Venue or receive time of the last good event, ns UTC.
     pub ts_first: i64,
+    /// Its number, if it was told and is not over.
+    pub gap_id: Option<u64>,
 }
 
 /// Counts of one topic.
@@ -106,6 +108,6 @@ impl Topic {
     /// Notes a hole; the oldest cause and beginning stand.
     pub fn open_gap(&mut self, cause: GapCause, venue_sequence_first: Option<u64>) {
         let ts_first = if self.ts_event_last == 0 { self.ts_recv_last } else { self.ts_event_last };
-        self.gap.get_or_insert(PendingGap { cause, venue_sequence_first, ts_first });
+        self.gap.get_or_insert(PendingGap { cause, venue_sequence_first, ts_first, gap_id: None });
     }
 }

@@ -26,6 +26,7 @@ pub struct Fresh {
 impl Feed {
     pub(crate) fn on_trades(&mut self, frame: &[u8], event: &TradesEvent, trades: &[Trade], ts_recv: i64) {
         let Some(stream) = self.followed(event.symbol.of(frame), Channel::Trades) else { return };
+        self.heard(stream, Channel::Trades);
         if event.is_snapshot {
             self.take_repeated(stream, trades, ts_recv);
             return;
@@ -115,7 +116,7 @@ impl Feed {
     }
 
     /// Tells what is missing between two trades, or over a reconnect, before the trade that shows it.
-    fn tell_trade_gap(&mut self, stream: usize, trade: &Trade, missing: u64, times: Times) {
+    pub(crate) fn tell_trade_gap(&mut self, stream: usize, trade: &Trade, missing: u64, times: Times) {
         let is_counted = counts_trades(self.config.product);
         let Some(entry) = self.streams.get_mut(stream) else { return };
         let before = entry.window.before(trade.id);

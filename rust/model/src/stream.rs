@@ -143,6 +143,8 @@ pub enum StateReason {
     PlannedRoll = 28,
     /// The publisher is stopping.
     Draining = 29,
+    /// The publisher did not run for a while: nobody watched the stream.
+    Paused = 30,
 }
 
 /// Whom a gap concerns.

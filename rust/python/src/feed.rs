@@ -389,6 +389,10 @@ fn stats_dict<'py>(py: Python<'py>, feed: &Feed) -> PyResult<Bound<'py, PyDict>>
         ("bad_ticks", stats.bad_ticks),
         ("bad_times", stats.bad_times),
         ("clock_steps", feed.times().steps),
+        ("probes", stats.probes),
+        ("mutes", stats.mutes),
+        ("pauses", stats.pauses),
+        ("fallbacks", stats.fallbacks),
         ("duplicates", stats.duplicates),
         ("refusals", stats.refusals),
         ("notices", stats.notices),
@@ -417,6 +421,8 @@ fn stats_dict<'py>(py: Python<'py>, feed: &Feed) -> PyResult<Bound<'py, PyDict>>
     dict.set_item("attempt", line.attempt)?;
     dict.set_item("is_open", line.socket == Socket::Open)?;
     dict.set_item("is_breaker_open", line.is_breaker_open())?;
+    dict.set_item("is_fallback", feed.is_fallback())?;
+    dict.set_item("clock_step_ns_last", feed.times().step_last)?;
     dict.set_item("close_code", line.close_code)?;
     dict.set_item("opened_at_ns", line.opened_at)?;
     dict.set_item("dial_at_ns", line.dial_at)?;

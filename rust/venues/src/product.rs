@@ -241,6 +241,18 @@ impl Product {
         self.protocol().trades_request(venue_symbol, span)
     }
 
+    /// Returns the most active symbol, to be followed always as a sign of life: this venue sends nothing by itself.
+    ///
+    /// `None`: heartbeats, or answers to pings, tell that a connection lives.
+    #[must_use]
+    pub const fn canary(self) -> Option<&'static str> {
+        match self {
+            Self::BinanceSpot | Self::BinanceUsdm => Some("BTCUSDT"),
+            Self::BinanceCoinm => Some("BTCUSD_PERP"),
+            _ => None,
+        }
+    }
+
     /// Whether a page of trades begins at the beginning of its span, given ids or times of both ends.
     #[must_use]
     pub const fn pages_forward(self) -> bool {

@@ -6,9 +6,10 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 from tests.chaos.virtual.market import Change, Market, trimmed
-from tests.chaos.virtual.script import dump, stamp
+from tests.chaos.virtual.script import dump, sides, stamp
 
 
 @dataclass
@@ -67,7 +68,17 @@ class Coinbase:
         return frames
 
     def rest(self, path: str) -> bytes:
-        raise AssertionError(f"Coinbase books come from the stream only, asked for {path}")
+        symbol = parse_qs(urlsplit(path).query)["product_id"][0]
+        market = self.markets[symbol]
+        bids, asks = (
+            [
+                {"price": market.price_text(one.price), "size": market.quantity_text(one.quantity)}
+                for one in side
+            ]
+            for side in sides(market.top())
+        )
+        book = {"product_id": symbol, "bids": bids, "asks": asks, "time": "2026-04-07T00:28:59.662782Z"}
+        return dump({"pricebook": book}).encode()
 
     def envelope(self, channel: str, events: list[dict[str, Any]], wall_ns: int) -> str:
         """Return the next message of the connection."""

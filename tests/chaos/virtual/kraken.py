@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
 
 from tests.chaos.virtual.market import Change, Market, trimmed
 from tests.chaos.virtual.script import dump, sides, stamp
@@ -90,7 +91,13 @@ class Kraken:
         return dump({"channel": "instrument", "type": "snapshot", "data": data})
 
     def rest(self, path: str) -> bytes:
-        raise AssertionError(f"Kraken books come from the stream only, asked for {path}")
+        pair = parse_qs(urlsplit(path).query)["pair"][0]
+        market = next(self.markets[name] for name in self.symbols if pair in (old_name(name), name))
+        bids, asks = (
+            [[market.price_text(one.price), market.quantity_text(one.quantity), 1] for one in side]
+            for side in sides(market.top(self.depth))
+        )
+        return dump({"error": [], "result": {"X" + pair: {"asks": asks, "bids": bids}}}).encode()
 
     def delta(self, symbol: str, changes: Sequence[Change], wall_ns: int) -> str:
         return self.message(symbol, "update", changes, wall_ns)
@@ -110,6 +117,16 @@ class Kraken:
         styles = (quantity, trimmed(quantity), scientific(change.quantity, market.quantity_scale))
         price = trimmed(market.price_text(change.price))
         return f'{{"price":{price},"qty":{market.random.choice(styles)}}}'
+
+
+def old_name(symbol: str) -> str:
+    """Return a pair as REST knows it.
+
+    Example:
+        >>> old_name("BTC/USD")
+        'XBTUSD'
+    """
+    return symbol.replace("BTC", "XBT").replace("/", "")
 
 
 def scientific(value: int, scale: int) -> str:

@@ -59,7 +59,7 @@ class Line:
         self._is_doing = False
         self.answers = True
         self.is_open = False
-        self._dial_at: int | None = None
+        self.dial_at: int | None = None
         self._subscriber = self.hub.subscriber()
         self._responses = 0
         self._followers: dict[Topic, Follower] = {}
@@ -97,7 +97,7 @@ class Line:
         count = len(self.story.order)
         while (left := end - self.clock.monotonic_ns()) > 0:
             self.clock.advance(min(left, TICK_MS * MS))
-            if self._dial_at is not None and self.clock.monotonic_ns() >= self._dial_at:
+            if self.dial_at is not None and self.clock.monotonic_ns() >= self.dial_at:
                 self.open()
             self.do(self.feed.on_tick())
             self.hear()
@@ -107,7 +107,7 @@ class Line:
 
     def open(self) -> Line:
         """Open the connection now."""
-        self._dial_at = None
+        self.dial_at = None
         self.is_open = True
         self.script.opened()
         self.do(self.feed.on_opened())
@@ -169,7 +169,7 @@ class Line:
                     self.is_open = False
                     self.do(self.feed.on_closed(command[1], str(command[2])))
                 case "connect":
-                    self._dial_at = self.clock.monotonic_ns() + command[1]
+                    self.dial_at = self.clock.monotonic_ns() + command[1]
                 case _ if self.answers:
                     self.answer(command)
                 case _:

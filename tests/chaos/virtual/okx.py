@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from urllib.parse import parse_qs, urlsplit
 
 from tests.chaos.virtual.market import Change, Market, trimmed
 from tests.chaos.virtual.script import MS, dump, sides
@@ -60,7 +61,14 @@ class Okx:
         return frames
 
     def rest(self, path: str) -> bytes:
-        raise AssertionError(f"OKX books come from the stream only, asked for {path}")
+        symbol = parse_qs(urlsplit(path).query)["instId"][0]
+        market = self.markets[symbol]
+        bids, asks = (
+            [[market.price_text(one.price), market.quantity_text(one.quantity), "0", "1"] for one in side]
+            for side in sides(market.top())
+        )
+        book = {"asks": asks, "bids": bids, "ts": "1800000000000", "seqId": self.last[symbol]}
+        return dump({"code": "0", "msg": "", "data": [book]}).encode()
 
     def whole(self, symbol: str, wall_ns: int) -> str:
         """Return the snapshot of now."""

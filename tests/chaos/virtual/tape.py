@@ -85,14 +85,20 @@ class Tape:
 
     def rest(self, path: str) -> bytes:
         """Answer a request for trades."""
-        self.requests.append(path)
+        if "depth" not in path.lower() and "book" not in path:
+            self.requests.append(path)
         if self.is_down:
             return b'{"error":["EService:Unavailable"],"code":"50001","message":"down"}'
-        query = {name: values[0] for name, values in parse_qs(urlsplit(path).query).items()}
+        url = urlsplit(path)
+        if "depth" in url.path.lower() or "book" in url.path:
+            return self.script.rest(path)
+        query = {name: values[0] for name, values in parse_qs(url.query).items()}
         rows = [self.known[one] for one in sorted(self.known)]
         match self.script.venue:
             case "kraken":
-                after = [one for one in rows if one.ts > int(query.get("since", 0))][: int(query["count"])]
+                count = int(query["count"])
+                after = [one for one in rows if one.ts > int(query.get("since", 0))]
+                after = after[:count] if "since" in query else after[-count:]
                 lists = [
                     [
                         one.price,
@@ -111,12 +117,16 @@ class Tape:
                 data = [self._okx(one) for one in reversed(below)]
                 return dump({"code": "0", "msg": "", "data": data}).encode()
             case "coinbase":
-                first, last = int(query["start"]) * SECOND, int(query["end"]) * SECOND
+                first, last = (
+                    int(query.get(name, at)) * SECOND for name, at in (("start", 0), ("end", 1 << 32))
+                )
                 between = [one for one in rows if first <= one.ts <= last][-int(query["limit"]) :]
                 newest_first = [self._coinbase(one) for one in reversed(between)]
                 return dump({"trades": newest_first, "best_bid": "1", "best_ask": "2"}).encode()
             case "binance":
-                found = [one for one in rows if one.id >= int(query["fromId"])][: int(query["limit"])]
+                limit = int(query["limit"])
+                known = [one for one in rows if one.id >= int(query.get("fromId", 0))]
+                found = known[:limit] if "fromId" in query else known[-limit:]
             case _:  # futures: the newest only
                 found = rows[-int(query["limit"]) :]
         return dump([self._binance(one) for one in found]).encode()
