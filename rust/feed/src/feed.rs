@@ -197,6 +197,10 @@ impl Feed {
         self.line.opened(now);
         self.frame_sequence = None;
         self.subscriptions.reopen();
+        let hub = &self.hub;
+        let count = |entry: &Stream| entry.all_topics().map(|topic| hub.subscribers(topic.id)).sum();
+        let followers: Vec<u32> = self.streams.iter().map(count).collect();
+        self.subscriptions.favour(&followers);
         let opening: Vec<String> =
             self.config.product.opening().iter().map(|text| (*text).to_owned()).collect();
         let request_id = self.subscriptions.request_id();

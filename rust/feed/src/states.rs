@@ -16,6 +16,8 @@ use crate::topic::Topic;
 
 /// Items in one subscription request: well below every venue's bound, and isolated cheaply when refused.
 const GROUP_MAX: usize = 100;
+/// Items of the first request: what most follow has its snapshots before the others ask for theirs.
+const GROUP_FIRST: usize = 60;
 
 impl Feed {
     /// Makes sure that the topic of a channel exists, and tells its first state.
@@ -161,9 +163,11 @@ impl Feed {
     /// Asks the venue for everything that is wanted.
     pub(crate) fn ask(&mut self) {
         let mut group = std::mem::take(&mut self.group);
+        let mut most = GROUP_FIRST;
         loop {
             let request_id = self.subscriptions.request_id();
-            self.subscriptions.next_group(GROUP_MAX, request_id, &mut group);
+            self.subscriptions.next_group(most, request_id, &mut group);
+            most = GROUP_MAX;
             if group.is_empty() {
                 break;
             }

@@ -1,5 +1,6 @@
 //! What was asked of the venue and what it answered, item by item (row A23). Pure: time is an argument.
 
+use std::cmp::Reverse;
 use std::collections::VecDeque;
 
 use facade_model::Channel;
@@ -114,6 +115,11 @@ impl Subscriptions {
                 item.state = ItemState::Wanted;
             }
         }
+    }
+
+    /// Lets what most follow be asked for first (row A14); `followers`: of each instrument, by its index.
+    pub fn favour(&mut self, followers: &[u32]) {
+        self.items.sort_by_key(|item| Reverse(followers.get(item.stream).copied().unwrap_or(0)));
     }
 
     /// Takes the items that the next request may carry: all that are wanted, or one that must go alone.
