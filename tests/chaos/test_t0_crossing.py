@@ -6,6 +6,7 @@ import pytest
 
 from datafacade.check.sequence import order
 from datafacade.v1 import stream_pb2
+from tests.chaos.virtual.coinbase import Coinbase
 from tests.chaos.virtual.kraken import Kraken
 from tests.chaos.virtual.line import Line
 from tests.chaos.virtual.market import Change
@@ -56,6 +57,22 @@ def test_book_that_uncrosses_by_itself_tells_what_it_withheld(name: str) -> None
     line.change(symbol)
     assert line.equals_truth(symbol)
     assert order(line.story).holds
+
+
+def test_gap_of_a_book_crossed_in_the_middle_of_a_message_begins_with_that_message() -> None:
+    script = Coinbase()
+    line = Line(script).live()
+    symbol = script.symbols[0]
+    bid = crossing(script, symbol)
+    deep = Change(True, min(script.markets[symbol].bids) - 3, 7)
+    for change in (deep, bid):
+        script.markets[symbol].apply(change)
+    number = script.number
+    line.say(script.split(symbol, (deep, bid), line.wall_ns))
+    line.tell(symbol, bid._replace(quantity=0))
+    gap = line.told(symbol, "gap")[-1].update.gap
+    assert (gap.venue_sequence_first, gap.venue_sequence_last) == (number, number + 1)
+    assert line.equals_truth(symbol)
 
 
 @pytest.mark.proves("ROW-B16")

@@ -26,6 +26,7 @@ class Counter:
     def __init__(self, topic: Topic) -> None:
         self._topic = topic
         self._head: int | None = None  # of the last record read; None: not anchored yet
+        self._stands: int | None = None  # where the client would resume
         self._epoch = 0
         self._seam = 0
         self._is_open = False  # parts of a snapshot follow
@@ -60,7 +61,9 @@ class Counter:
                 return self._counted(one)
         if one.update.seq == 0:
             return ""
-        return self._turned(one) or self._numbered(one)
+        what = self._turned(one) or self._numbered(one)
+        self._stands = self._head
+        return what
 
     def _status(self, one: Told) -> str:
         status = one.update.subscription_status
@@ -71,8 +74,9 @@ class Counter:
             case phase if phase == LOST:
                 self._begin(status.seq_next)
                 self._is_turning = True
-            case phase if phase == RESUMED and self._epoch == 0:
-                return "a topic that was never told is resumed"
+            case phase if phase == RESUMED:
+                self._head = self._stands  # a gap of delivery moves no position
+                return "" if self._epoch else "a topic that was never told is resumed"
             case phase if phase == CAUGHT_UP and self._misses(one):
                 return f"caught up at {status.seq_next}, but the last record is {self._head}"
             case phase if phase == REJECTED and status.code == INVALID_ARGUMENT:

@@ -12,7 +12,7 @@ TRADES: Final = 1
 KLINES: Final = 4
 CHANNEL_NAMES: Final = {1: "trades", 2: "book", 3: "top", 4: "klines", 5: "ticker"}
 BOOK_CHANNELS: Final = frozenset({"depth", "depth@100ms", "books", "l2_data", "level2_50", "book"})
-TRADE_CHANNELS: Final = frozenset({"trade", "trades", "market_trades", "match"})
+TRADE_CHANNELS: Final = frozenset({"trade", "trades", "market_trades", "match", "matches"})
 QUOTES: Final = ("USDT", "USDC", "USD")
 TRADES_FROM: Final = {"coinbase": "exchange"}  # of two products one has the trades
 

@@ -90,7 +90,7 @@ def _closing(told: Sequence[Told]) -> dict[int, bool]:
     """Return the places of records that end a frame's changes; True: LIVE is told before the next change."""
     closing: dict[int, bool] = {}
     data = [at for at, one in enumerate(told) if one.kind in DATA]
-    for at, following in zip(data, [*data[1:], len(told)], strict=True):
+    for at, following in zip(data, [*data, len(told)][1:], strict=True):
         if following < len(told) and _same_frame(told[at], told[following]):
             continue
         closing[at] = any(is_state(one, types_pb2.STATE_LIVE) for one in told[at + 1 : following])

@@ -55,7 +55,9 @@ impl Feed {
             self.quote_changed(stream);
         } else {
             if outcome == Outcome::Crossed {
-                self.withhold(stream, GapCause::Crossed, last.map(|last| last + 1));
+                // An earlier event of the same message may be held back with this one: its number is missing, too.
+                let first = last.map(|last| message.sequence.last.unwrap_or(last + 1).min(last + 1));
+                self.withhold(stream, GapCause::Crossed, first);
             }
             self.settle(stream, outcome, times);
         }

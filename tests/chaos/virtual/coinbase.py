@@ -94,7 +94,15 @@ class Coinbase:
     def delta(self, symbol: str, changes: Sequence[Change], wall_ns: int) -> str:
         return self.book(symbol, "update", changes, wall_ns, stamp(wall_ns))
 
+    def split(self, symbol: str, changes: Sequence[Change], wall_ns: int) -> str:
+        """Return one message with an event for each change."""
+        events = [self.event(symbol, "update", [change], stamp(wall_ns)) for change in changes]
+        return self.envelope("l2_data", events, wall_ns)
+
     def book(self, symbol: str, kind: str, changes: Sequence[Change], wall_ns: int, time: str) -> str:
+        return self.envelope("l2_data", [self.event(symbol, kind, changes, time)], wall_ns)
+
+    def event(self, symbol: str, kind: str, changes: Sequence[Change], time: str) -> dict[str, Any]:
         market = self.markets[symbol]
         rows = [
             {
@@ -105,5 +113,4 @@ class Coinbase:
             }
             for change in changes
         ]
-        event = {"type": kind, "product_id": symbol, "updates": rows}
-        return self.envelope("l2_data", [event], wall_ns)
+        return {"type": kind, "product_id": symbol, "updates": rows}
