@@ -13,6 +13,8 @@ const WINDOW_NS: u64 = 500_000_000;
 const WINDOW_BYTES_MIN: u64 = 16 << 10;
 /// A client may acknowledge so many times less often than it must.
 const BATCHES: u64 = 2;
+/// A window is given in so many responses at least: what comes in one can only be acknowledged at once.
+const RESPONSES_MIN: u64 = 4;
 
 /// A quantity of records.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -117,7 +119,8 @@ impl Flight {
             self.sent.is_empty() || (self.load.bytes < window.bytes && self.load.records < window.records);
         if is_open {
             self.closed_at_ns = None;
-            return Some(window.zip(self.load, u64::saturating_sub));
+            let part = |room: u64, window: u64| room.min(window.div_ceil(RESPONSES_MIN));
+            return Some(window.zip(self.load, u64::saturating_sub).zip(window, part));
         }
         self.closed_at_ns.get_or_insert(now_ns);
         None
@@ -151,7 +154,7 @@ impl Flight {
 
     /// Takes in that the client had `elapsed_ns` for what it acknowledged.
     fn measure(&mut self, acked: Load, elapsed_ns: u64) {
-        self.batch = self.batch.zip(acked, |old, new| new.max(old - old / 8));
+        self.batch = self.batch.zip(acked, |old, new| new.max(old - old.div_ceil(8)));
         self.sample.0.add(acked);
         self.sample.1 += elapsed_ns;
         let (load, elapsed_ns) = self.sample;

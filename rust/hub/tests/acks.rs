@@ -32,6 +32,8 @@ struct Client {
     busy_until: u64,
     acked_at: u64,
     unacked: u64,
+    /// The newest response of which it has handled all.
+    done: u64,
     handled: u64,
     /// Age of each handled record, with the time.
     ages: Vec<(u64, u64)>,
@@ -71,6 +73,7 @@ impl World {
             busy_until: now,
             acked_at: now,
             unacked: 0,
+            done: 0,
             handled: 0,
             ages: Vec::new(),
             causes: Vec::new(),
@@ -120,7 +123,6 @@ impl World {
     /// The client handles what it has time for, and acknowledges.
     fn handle(&mut self) {
         let client = &mut self.client;
-        let mut done = 0;
         while client.busy_until <= self.now {
             let Some((response, wire)) = client.queue.pop_front() else { break };
             if wire.seen == Seen::Change {
@@ -136,12 +138,12 @@ impl World {
                 client.ages.push((self.now, self.now - self.stamps[usize::try_from(wire.seq).unwrap()]));
             }
             let is_last = client.queue.front().is_none_or(|(next, _)| *next != response);
-            done = if is_last { response } else { response - 1 };
+            client.done = if is_last { response } else { response - 1 };
         }
-        if done > 0 && client.unacked > 0 {
+        if client.done > 0 && client.unacked > 0 {
             let is_due = client.unacked >= client.ack_records || self.now - client.acked_at >= client.ack_ns;
             if is_due {
-                self.hub.ack(client.reader, done, self.now);
+                self.hub.ack(client.reader, client.done, self.now);
                 client.unacked = 0;
                 client.acked_at = self.now;
             }
@@ -270,4 +272,21 @@ fn a_client_that_never_acknowledges_is_not_bounded_here() {
     world.run(40 * SECOND, 1);
     assert!(world.client.end.is_none());
     assert_eq!(world.client.seq_last, world.head);
+}
+
+#[test]
+fn a_window_stays_small_although_a_response_is_acknowledged_as_a_whole() {
+    let mut world = World::new(Delivery::Every, 5 * MS, 256, 250 * MS);
+    for _ in 0..500 {
+        world.run(10 * MS, 0);
+        world.publish(1);
+    }
+    world.publish(4_000);
+    let mut most = 0;
+    for _ in 0..2_500 {
+        world.run(10 * MS, 0);
+        most = most.max(world.client.queue.len());
+    }
+    assert_eq!(world.client.seq_last, world.head, "{:?}", world.client.end);
+    assert!(most <= 200, "{most} records on their way to a client of 200 a second");
 }
