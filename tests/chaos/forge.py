@@ -339,12 +339,14 @@ class Forgery:
     def read_story(self) -> Story:
         """Return the story of one response per record."""
         records = []
+        now = 0  # a replay tells old records at a later time
         for at, (t_mono_ns, update) in enumerate(self.updates):
             if at in self.begun:
                 records.append(ProbeRecord(t_mono_ns, "o", b""))
             number = at + 1 - max((begun for begun in self.begun if begun <= at), default=0)
+            now = max(now, update.ts_publish)
             response = hot_pb2.HotSubscribeResponse(
-                stream_seq=number, ts_send=update.ts_publish, ts_watermark=update.ts_publish, updates=[update]
+                stream_seq=number, ts_send=now, ts_watermark=now, updates=[update]
             )
             records.append(ProbeRecord(t_mono_ns, "r", response.SerializeToString()))
         story = Story()

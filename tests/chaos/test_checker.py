@@ -461,7 +461,56 @@ def touched_by_its_own_fault(run: Forgery) -> None:
     run.state("binance", TRADES, types_pb2.STATE_DOWN)
 
 
-TRUTHS = [restart, backfill, resume_in_the_same_epoch, kline_told_honestly, incomplete_kline]
+def slow_reader_comes_back(run: Forgery) -> None:
+    """Cut a reader off with a gap; it resumes before it, since a gap of delivery moves no position."""
+    run.trade("binance")
+    missed = [run.trade("binance"), run.trade("binance")]
+    late = [(at, update) for at, update in run.updates if update in missed]
+    del run.updates[-2:]
+    gap = run.update("binance", TRADES, takes_seq=False)
+    gap.gap.scope, gap.gap.cause = stream_pb2.GAP_SCOPE_DELIVERY, stream_pb2.GAP_CAUSE_SLOW_READER
+    gap.gap.seq_first, gap.gap.seq_last = gap.seq - 1, gap.seq
+    gap.seq = 0
+    run.begun.append(len(run.updates))
+    run.accepted("binance", TRADES, stream_pb2.SUBSCRIPTION_PHASE_RESUMED)
+    run.updates += late
+    run.trade("binance")
+
+
+def topic_without_data(run: Forgery) -> None:
+    run.accepted("kraken", BOOK)
+    run.state("kraken", BOOK, types_pb2.STATE_SYNCING)
+
+
+def live_while_a_cut_is_due(run: Forgery) -> None:
+    """Let states pass where LATEST leaves changes out: the client knows that its copy has a hole."""
+    run.is_skipping = True
+    run.accepted("binance", BOOK)
+    run.cut("binance")
+    run.change("binance")
+    run.change("binance", is_sent=False)
+    run.change("binance", is_told=False)
+    run.counted("binance", 2, stream_pb2.DELIVERY_CAUSE_BEHIND)
+    run.heal("binance", run.number - 5, run.now - 2 * STEP_NS)
+    snapshot, live = run.updates.pop(-2), run.updates[-1]
+    assert snapshot[1].HasField("book_snapshot")
+    resync = next(
+        pair for pair in reversed(run.updates) if pair[1].HasField("stream_state") and pair is not live
+    )
+    run.updates.remove(resync)
+    run.cut("binance")
+
+
+TRUTHS = [
+    slow_reader_comes_back,
+    topic_without_data,
+    live_while_a_cut_is_due,
+    restart,
+    backfill,
+    resume_in_the_same_epoch,
+    kline_told_honestly,
+    incomplete_kline,
+]
 TRUTHS += [touched_by_its_own_fault, lambda run: skipping(run, counted=3)]
 
 
