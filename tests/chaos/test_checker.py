@@ -106,6 +106,8 @@ def checkpoint_of_another_seq(run: Forgery) -> None:
 
 
 def swapped_updates(run: Forgery) -> None:
+    run.change("binance")
+    run.change("binance")
     run.updates[-1], run.updates[-2] = run.updates[-2], run.updates[-1]
 
 
