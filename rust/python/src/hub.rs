@@ -6,10 +6,10 @@ use std::task::{Wake, Waker};
 
 use facade_edge::Doorbell;
 use facade_hub::{
-    AttachError, AttachOptions, Conflate, Delivery, EndReason, Hub, HubBounds, Notice, ResumePosition, Seam,
-    Stamp, Start, SubscriberId, Taken, TopicId, TopicKey, Turn,
+    AttachError, AttachOptions, EndReason, Hub, HubBounds, Notice, ResumePosition, Seam, Stamp, SubscriberId,
+    Taken, TopicId, TopicKey, Turn,
 };
-use facade_model::{GapCause, GapScope, GapState};
+use facade_model::{GapScope, GapState};
 use facade_wire as wire;
 use facade_wire::{DeliveryMode, SubscriptionPhase, SubscriptionStatus};
 use pyo3::create_exception;
@@ -18,6 +18,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
 use crate::records::{Encoder, blank_status, stream_header};
+use crate::words::{conflate_of, delivery_of, gap_cause_of, phase_of, start_of};
 
 create_exception!(
     datafacade._core,
@@ -39,61 +40,6 @@ fn from_attach(error: AttachError) -> PyErr {
         AttachError::AboveHead { head } => PositionAhead::new_err((head,)),
         other => PyValueError::new_err(other.to_string()),
     }
-}
-
-fn unknown(what: &str, name: &str) -> PyErr {
-    PyValueError::new_err(format!("unknown {what} {name:?}"))
-}
-
-fn start_of(name: &str, seq_after: u64) -> PyResult<Start> {
-    Ok(match name {
-        "next" => Start::Next,
-        "newest" => Start::Newest,
-        "cut" => Start::Cut,
-        "after" => Start::After { seq: seq_after },
-        other => return Err(unknown("start", other)),
-    })
-}
-
-fn delivery_of(name: &str, interval_ms: u32) -> PyResult<(Delivery, DeliveryMode)> {
-    Ok(match name {
-        "every" => (Delivery::Every, DeliveryMode::Every),
-        "latest" => (Delivery::Latest, DeliveryMode::Latest),
-        "interval" if interval_ms > 0 => {
-            (Delivery::Interval { ns: u64::from(interval_ms) * 1_000_000 }, DeliveryMode::Interval)
-        }
-        "interval" => return Err(PyValueError::new_err("interval_ms: expected at least 1, received 0")),
-        other => return Err(unknown("delivery", other)),
-    })
-}
-
-fn conflate_of(name: &str) -> PyResult<Conflate> {
-    match name {
-        "newest" => Ok(Conflate::Newest),
-        "cut" => Ok(Conflate::Cut),
-        other => Err(unknown("conflate", other)),
-    }
-}
-
-fn phase_of(name: &str) -> PyResult<SubscriptionPhase> {
-    Ok(match name {
-        "accepted" => SubscriptionPhase::Accepted,
-        "rejected" => SubscriptionPhase::Rejected,
-        "resumed" => SubscriptionPhase::Resumed,
-        "resume_lost" => SubscriptionPhase::ResumeLost,
-        "caught_up" => SubscriptionPhase::CaughtUp,
-        "ended" => SubscriptionPhase::Ended,
-        other => return Err(unknown("phase", other)),
-    })
-}
-
-fn gap_cause_of(name: &str) -> PyResult<GapCause> {
-    Ok(match name {
-        "slow_reader" => GapCause::SlowReader,
-        "server_restart" => GapCause::ServerRestart,
-        "resume_too_old" => GapCause::ResumeTooOld,
-        other => return Err(unknown("cause", other)),
-    })
 }
 
 /// Rings when a subscriber of Python has something to take.

@@ -13,6 +13,7 @@ mod instruments;
 mod journal;
 mod klines;
 mod records;
+mod words;
 
 /// The Rust core of datafacade.
 #[pyo3::pymodule]
