@@ -22,7 +22,7 @@ from typing import Final
 
 import grpc
 
-from datafacade.check.names import Topic
+from datafacade.check.names import BOOK, Topic
 from datafacade.check.probe import METHOD, OPTIONS, ProbeFile, ProbeReader, identity
 from datafacade.v1 import hot_pb2, stream_pb2, types_pb2
 
@@ -44,12 +44,25 @@ class Places:
     def __init__(self, topics: Sequence[Topic]) -> None:
         self._topics = topics
         self._stands: dict[Topic, tuple[int, int]] = {}  # epoch and seq
+        self._torn: dict[
+            Topic, bool
+        ] = {}  # books of which LATEST left changes out, until the cut that is due
 
     def take(self, update: hot_pb2.Update) -> None:
-        """Take one record."""
-        is_part = update.HasField("book_snapshot") and update.flags & MORE
-        if update.seq and not is_part:
-            topic = Topic(update.venue, update.symbol, update.channel, update.variant)
+        """Take one record. A book with a hole has no place to go on from: it has to begin anew."""
+        if update.seq == 0:
+            return
+        topic = Topic(update.venue, update.symbol, update.channel, update.variant)
+        epoch, head = self._stands.get(topic, (0, 0))
+        if update.HasField("book_snapshot"):
+            if update.flags & MORE:
+                return
+            self._torn[topic] = False
+        elif topic.channel == BOOK and epoch == update.epoch and update.seq > head + 1:
+            self._torn[topic] = True
+        if self._torn.get(topic):
+            self._stands.pop(topic, None)
+        else:
             self._stands[topic] = (update.epoch, update.seq)
 
     def forget(self, number: int) -> None:
