@@ -44,6 +44,10 @@ class Feeding:
     checkpoint_levels: Annotated[int, Field(ge=0, le=50_000)] = 50  # 0: the whole book
     heartbeat_ms: Milliseconds = 1_000
     backfill_ms: Milliseconds = 5_000  # missing trades are looked for in REST; then they are told as lost
+    stale_ms: Milliseconds = 5_000  # shortest silence of a stream that is strange
+    stale_unknown_ms: Milliseconds = 20_000  # likewise, of a stream whose rhythm is not known yet
+    probe_ms: Milliseconds = 10_000  # between two questions about a silent stream
+    line_probe_ms: Milliseconds = 20_000  # silence of all data after which a connection is asked about
     kline_close_ms: Milliseconds = 250  # after its end a kline waits so long before it is FINAL
     kline_late_ms: Milliseconds = 2_000  # after its end a late trade still issues it again
     kline_provisional_ms: Milliseconds = 1_000  # between two provisional issues of a kline

@@ -104,6 +104,7 @@ impl Feed {
         let Some(topic) = topics.get_mut(Channel::Trades as usize).and_then(Option::as_mut) else { return };
         let is_bad = ticks.is_bad_trade(trade);
         let flags = if is_bad { flags.with(UpdateFlags::BAD_TICK) } else { flags };
+        let flags = if fills_hole { flags.with(UpdateFlags::BACKFILLED) } else { flags };
         self.stats.bad_ticks += u64::from(is_bad);
         let origin = Origin { venue, symbol: &instrument.symbol, usual: *usual };
         if self.publisher.trade(origin, topic, trade, times, flags).is_err() {
@@ -111,8 +112,7 @@ impl Feed {
             return;
         }
         let seq = topic.seq;
-        let for_bars = if fills_hole { flags.with(UpdateFlags::BACKFILLED) } else { flags };
-        self.kline_trade(stream, trade, seq, times, for_bars);
+        self.kline_trade(stream, trade, seq, times, flags);
     }
 
     /// Tells what is missing between two trades, or over a reconnect, before the trade that shows it.
@@ -275,7 +275,7 @@ impl Feed {
         }
         for (_, trade) in &found {
             let times = Times { event: trade.ts_event, recv: ts_recv };
-            self.publish_trade(stream, trade, times, UpdateFlags::BACKFILLED, true);
+            self.publish_trade(stream, trade, times, UpdateFlags::default(), true);
         }
         self.stats.backfilled += found.len() as u64;
     }

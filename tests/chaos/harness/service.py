@@ -34,6 +34,13 @@ PATHS: Final = {  # path of the WebSocket, as the venues' sheets tell it
 # The venues' own times are divided by the scale, so that scaling gives them back.
 SEND_MS: Final = {"binance": 250, "binance-usdm": 125, "binance-coinm": 125, "coinbase": 130}
 MESSAGE_BYTES_MAX: Final = 32 * 2**20  # Coinbase sends a whole book in one frame
+# What a second source must confirm takes as long as REST does, whatever the scale.
+UNSCALED_MS: Final = {
+    "stale_ms": 5_000,
+    "stale_unknown_ms": 20_000,
+    "probe_ms": 10_000,
+    "line_probe_ms": 20_000,
+}
 PING_MS: Final = {"okx": 5_000, "kraken": 20_000}
 
 
@@ -74,6 +81,7 @@ def write_config(
     dump(folder / "venues.yaml", {"version": 1, "allow_private_upstream": True, "venues": venues})
     sections = dict(service or {})
     hot = {"venues": list(venues), **sections.pop("hot", {})}
+    hot["feed"] = {name: round(ms / scale) for name, ms in UNSCALED_MS.items()} | hot.get("feed", {})
     data = {"dir": str(folder / "data")}
     dump(
         folder / "service.yaml",

@@ -18,6 +18,8 @@ use crate::{DecodeErrorKind, Decoded, Event, Span, TickerEvent, TopEvent};
 
 /// Most rows of `Trades`.
 const TRADES_MAX: u32 = 1_000;
+/// Its stream tells microseconds where its REST tells more digits of the same instant.
+const STREAM_NS: i64 = 1_000;
 
 /// Minutes of the intervals.
 const MINUTES: [i64; 8] = [1, 5, 15, 30, 60, 240, 1_440, 10_080];
@@ -98,7 +100,8 @@ fn read_trade(scanner: &mut Scanner<'_>) -> Step<Trade> {
     next_item(&mut row, scanner, "volume")?;
     let qty = scanner.decimal()?;
     next_item(&mut row, scanner, "time")?;
-    let ts_event = scanner.decimal()?.rescale(-9).ok_or(DecodeErrorKind::Number(NumberError::Range))?;
+    let ts_exact = scanner.decimal()?.rescale(-9).ok_or(DecodeErrorKind::Number(NumberError::Range))?;
+    let ts_event = ts_exact - ts_exact % STREAM_NS; // else a backfilled trade lies behind younger ones of its instant
     next_item(&mut row, scanner, "side")?;
     let side = match scanner.word()? {
         b"b" => TakerSide::Buy,
