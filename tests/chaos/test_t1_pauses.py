@@ -96,12 +96,19 @@ def test_blocked_loop_loses_nothing_and_is_told_within_a_second(bed: Bed) -> Non
                 until(lambda: "LOOP_PAUSED" in bed.service.health().warnings, within_s=5, what="a warning")
                 row.measure("watchdog", WATCHDOG_MS, free, time.monotonic_ns())
                 for topic in bed.topics:
+                    stale = bed.probe.wait_for(topic, is_stale, since_ns=onset, within_s=5, what="STALE")
+                    row.measure("state, from the onset", BLOCKED_MS + WATCHDOG_MS, onset, stale.t_mono_ns)
                     wait_more(bed, topic, free)
             assert memory.grown_bytes <= GROWN_BYTES
             bed.probe.wait_live(bed.topics, within_s=10)
         gaps = [one for topic in bed.topics for one in since(bed, topic, row.start_ns) if one.kind == "gap"]
         assert not gaps, f"something was lost: {gaps[0].update}"
         assert dials(bed) == before, "a line was given up"
+
+
+def is_stale(told: Told) -> bool:
+    """Return whether a record says STALE."""
+    return is_state(told, types_pb2.STATE_STALE)
 
 
 def wait_more(bed: Bed, topic: Topic, start_ns: int) -> None:
@@ -179,7 +186,7 @@ def test_after_a_pause_of_the_process_all_is_marked_stale_before_any_data(bed: B
                 resumed = time.monotonic_ns()
             for topic in bed.topics:
                 first = first_behind(bed, topic, resumed, before_ns)
-                assert is_state(first, types_pb2.STATE_STALE), f"{topic}: {first.update}"
+                assert is_stale(first), f"{topic}: {first.update}"
                 row.measure("marked", MARKED_MS, resumed, first.t_mono_ns)
                 row.back_live(topic, first)
             bed.settle()
