@@ -9,6 +9,11 @@ const RESPONSES_MAX: usize = 1_024;
 const SAMPLE_NS_MIN: u64 = 20_000_000;
 /// The window is what the client handles in this time, nanoseconds.
 const WINDOW_NS: u64 = 500_000_000;
+/// Of what flows, a window holds twice what was acknowledged in this time, nanoseconds: a client that could handle
+/// more is not sent ahead, so that its transport holds little when it stops reading, and it learns why it is ended.
+const FLOW_NS: u64 = 250_000_000;
+/// A flow is never taken as less.
+const FLOW_MIN: Load = Load { bytes: 8 << 10, records: 32 };
 /// Records alone bound a client of small records, bytes.
 const WINDOW_BYTES_MIN: u64 = 16 << 10;
 /// A client may acknowledge so many times less often than it must.
@@ -34,6 +39,15 @@ impl Load {
     fn subtract(&mut self, other: Self) {
         self.bytes -= other.bytes;
         self.records -= other.records;
+    }
+
+    /// Returns how much it would be in `wanted_ns` if this took `elapsed_ns`, which is not 0.
+    fn scaled(self, wanted_ns: u64, elapsed_ns: u64) -> Self {
+        let scale = |figure: u64| {
+            let scaled = u128::from(figure) * u128::from(wanted_ns) / u128::from(elapsed_ns);
+            u64::try_from(scaled).unwrap_or(u64::MAX)
+        };
+        Self { bytes: scale(self.bytes), records: scale(self.records) }
     }
 
     /// Applies one function to both figures of two loads.
@@ -63,6 +77,10 @@ pub(crate) struct Flight {
     pace: Option<Load>,
     /// Acknowledged since the last measurement, and the time that it took.
     sample: (Load, u64),
+    /// What the client acknowledged in the last [`FLOW_NS`].
+    flow: Load,
+    /// Acknowledged since, and since when.
+    counted: (Load, u64),
     /// Largest load of one acknowledgement of late.
     batch: Load,
     acked_at_ns: u64,
@@ -79,6 +97,8 @@ impl Flight {
             bytes_max,
             pace: None,
             sample: (Load::default(), 0),
+            flow: Load::default(),
+            counted: (Load::default(), 0),
             batch: Load::default(),
             acked_at_ns: 0,
             closed_at_ns: None,
@@ -147,6 +167,7 @@ impl Flight {
         self.load.subtract(acked);
         if let Some(begun_ns) = begun_ns {
             self.measure(acked, now_ns.saturating_sub(begun_ns));
+            self.count(acked, now_ns);
             self.acked_at_ns = now_ns;
         }
         self.window = Some(self.resized());
@@ -161,19 +182,28 @@ impl Flight {
         if elapsed_ns < SAMPLE_NS_MIN {
             return;
         }
-        let scale = |figure: u64| {
-            let scaled = u128::from(figure) * u128::from(WINDOW_NS) / u128::from(elapsed_ns);
-            u64::try_from(scaled).unwrap_or(u64::MAX)
-        };
-        let now = Load { bytes: scale(load.bytes), records: scale(load.records) };
+        let now = load.scaled(WINDOW_NS, elapsed_ns);
         self.pace = Some(self.pace.map_or(now, |before| before.zip(now, |old, new| old / 2 + new / 2)));
         self.sample = (Load::default(), 0);
+    }
+
+    /// Counts what flows, idle times included.
+    fn count(&mut self, acked: Load, now_ns: u64) {
+        self.counted.0.add(acked);
+        let (load, since_ns) = self.counted;
+        let elapsed_ns = now_ns.saturating_sub(since_ns);
+        if elapsed_ns >= FLOW_NS {
+            self.flow = load.scaled(FLOW_NS, elapsed_ns);
+            self.counted = (Load::default(), now_ns);
+        }
     }
 
     /// Returns the window: what the client handles in its time, but never less than it acknowledges at once.
     fn resized(&self) -> Load {
         let Some(pace) = self.pace else { return Load { bytes: self.bytes_max, records: u64::MAX } };
         let least = Load { bytes: WINDOW_BYTES_MIN, records: 1 };
+        let flow = self.flow.zip(FLOW_MIN, u64::max);
+        let pace = pace.zip(flow, |pace, flow| pace.min(2 * flow));
         let window = pace.zip(self.batch, |pace, batch| pace.max(BATCHES * batch)).zip(least, u64::max);
         Load { bytes: window.bytes.min(self.bytes_max), ..window }
     }
