@@ -42,12 +42,21 @@ def subscription(
 
 
 class ProbeProcess:
-    """One HotSubscribe call in a process of its own."""
+    """One HotSubscribe call in a process of its own.
 
-    def __init__(self, address: str, path: Path) -> None:
+    Args:
+        address: Of the service.
+        path: Its log.
+        module: What is run: the probe, or a client that keeps the same log.
+        more: Further arguments.
+    """
+
+    def __init__(
+        self, address: str, path: Path, *, module: str = "datafacade.check.probe", more: Sequence[str] = ()
+    ) -> None:
         self.path = path
         self.story = Story()
-        command = [sys.executable, "-m", "datafacade.check.probe", "--address", address, "--out", str(path)]
+        command = [sys.executable, "-m", module, "--address", address, "--out", str(path), *more]
         self.process = subprocess.Popen(  # noqa: S603  our own command
             command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, cwd=ROOT, env=environment()
         )
@@ -56,8 +65,12 @@ class ProbeProcess:
 
     def send(self, request: hot_pb2.HotSubscribeRequest) -> None:
         """Send a request."""
+        self.tell(base64.b64encode(request.SerializeToString()).decode())
+
+    def tell(self, line: str) -> None:
+        """Hand it a line."""
         assert self.process.stdin is not None
-        self.process.stdin.write(base64.b64encode(request.SerializeToString()) + b"\n")
+        self.process.stdin.write(line.encode() + b"\n")
         self.process.stdin.flush()
 
     def news(self) -> list[Told]:

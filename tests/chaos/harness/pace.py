@@ -1,0 +1,111 @@
+"""What the file of a client that acknowledges tells: how old data was, what was owed, what was skipped."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from datafacade.check.names import Topic
+from datafacade.check.probe import MAGIC, ProbeReader
+from datafacade.check.story import Story
+from datafacade.v1 import hot_pb2
+
+DATA: Final = frozenset({"book_snapshot", "book_delta", "trade", "top_of_book", "ticker"})
+
+
+@dataclass(frozen=True, slots=True)
+class Handled:
+    """One response that was acknowledged. Monotonic nanoseconds."""
+
+    read_ns: int
+    done_ns: int
+    bytes: int
+    response: hot_pb2.HotSubscribeResponse
+
+
+def wall_ahead_ns(path: Path) -> int:
+    """Return by how much the wall clock of a probe file is ahead of its monotonic one."""
+    with path.open("rb") as file:
+        head = json.loads(file.readline().removeprefix(MAGIC))
+    return int(head["wall_ns"]) - int(head["mono_ns"])
+
+
+def handled(path: Path) -> list[Handled]:
+    """Return the responses that were read and acknowledged, oldest first."""
+    read: list[tuple[int, bytes]] = []
+    found: list[Handled] = []
+    for record in ProbeReader(path).news():
+        if record.kind == "r":
+            read.append((record.t_mono_ns, record.payload))
+        if record.kind == "s":
+            last = hot_pb2.HotSubscribeRequest.FromString(record.payload).ack_stream_seq
+            for read_ns, payload in read[len(found) : last]:  # numbered from 1, without holes
+                response = hot_pb2.HotSubscribeResponse.FromString(payload)
+                found.append(Handled(read_ns, record.t_mono_ns, len(payload), response))
+    return found
+
+
+def ages_ns(path: Path, *, since_ns: int, until_ns: int = 1 << 63) -> Iterator[int]:
+    """Yield how old each event was when it had been handled, by the venue's own stamp.
+
+    Args:
+        path: Of a reader that acknowledges.
+        since_ns: Responses that were done before (monotonic) are left out.
+        until_ns: And those that were done behind.
+    """
+    ahead = wall_ahead_ns(path)
+    for one in handled(path):
+        if since_ns <= one.done_ns < until_ns:
+            for update in one.response.updates:
+                if update.WhichOneof("payload") in DATA and update.ts_event:
+                    yield one.done_ns + ahead - update.ts_event
+
+
+def delays_ns(path: Path, *, since_ns: int, until_ns: int) -> list[int]:
+    """Return how old each event was when any client had read it, by the venue's own stamp."""
+    ahead = wall_ahead_ns(path)
+    story = Story()
+    story.add(ProbeReader(path).news())
+    return [
+        one.t_mono_ns + ahead - one.update.ts_event
+        for one in story.order
+        if since_ns <= one.t_mono_ns < until_ns and one.kind in DATA and one.update.ts_event
+    ]
+
+
+def owed_bytes_max(path: Path) -> int:
+    """Return the most that was sent, by the service's stamp, and not acknowledged, at any moment."""
+    ahead = wall_ahead_ns(path)
+    changes: list[tuple[int, int]] = []
+    for one in handled(path):
+        changes += [(one.response.ts_send - ahead, one.bytes), (one.done_ns, -one.bytes)]
+    owed = worst = 0
+    for _, change in sorted(changes):
+        owed += change
+        worst = max(worst, owed)
+    return worst
+
+
+def holes(story: Story, topics: Iterable[Topic]) -> tuple[Counter[Topic], Counter[Topic]]:
+    """Return by topic how many numbers behind its seam never came, and how many were told of."""
+    left_out: Counter[Topic] = Counter()
+    told: Counter[Topic] = Counter()
+    for topic in topics:
+        seam, last, numbers = 0, 0, set[int]()
+        for one in story.of(topic):
+            if one.kind == "subscription_status":
+                seam = seam or one.update.subscription_status.seq_next
+            elif one.kind == "delivery_change":
+                told[topic] += one.update.delivery_change.skipped
+            elif one.kind == "gap" and one.update.seq == 0:
+                told[topic] += one.update.gap.seq_last - one.update.gap.seq_first + 1
+                last = max(last, one.update.gap.seq_last)
+            elif one.is_topic_record:
+                numbers.add(one.update.seq)
+        last = max([last, *(one.update.seq for one in story.of(topic))])
+        left_out[topic] = sum(seq not in numbers for seq in range(seam, last + 1))
+    return left_out, told
