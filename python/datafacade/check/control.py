@@ -2,8 +2,8 @@
 
 Each line has ``t_mono_ns`` and ``action``. ``resources`` carries ``phase`` (``control``, ``during`` or a
 name), ``pid``, ``threads``, ``fds`` and ``bytes``; ``kill`` and ``restart`` mean that another pid is due;
-``health`` carries ``since_mono_ns`` (when it was asked) and ``states``, the number of the state by topic; the
-rest is for people.
+``health`` carries ``since_mono_ns`` (when it was asked) and ``states``, the number of the state by topic;
+``pause`` is the machine's own (`metronome`); the rest is for people.
 """
 
 from __future__ import annotations

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from datafacade.check.control import Entry
@@ -63,7 +65,8 @@ def others_untouched(
                 verdict.add(str(topic), one.t_mono_ns, f"{name} although no fault touched it")
             was_live = is_live
     if judges_delays:
-        _judge_delays(verdict, truth, ends, story)
+        pauses = Pauses(control)
+        _judge_delays(verdict, truth, ends, [one for one in _delays(truth, story) if not pauses.meet(one)])
     return verdict
 
 
@@ -77,15 +80,44 @@ def _is_explained(truth: Truth, ends: Sequence[int], topic: Topic, at: int) -> b
     )
 
 
-def _judge_delays(verdict: Verdict, truth: Truth, ends: Sequence[int], story: Story) -> None:
+@dataclass(frozen=True, slots=True)
+class Delay:
+    """How long a trade took from the simulator to the client."""
+
+    topic: Topic
+    t_wall_ns: int  # of sending
+    since_mono_ns: int
+    until_mono_ns: int
+
+
+class Pauses:
+    """When the machine stood still."""
+
+    def __init__(self, control: Sequence[Entry]) -> None:
+        pauses = [
+            (entry["since_mono_ns"], entry["t_mono_ns"]) for entry in control if entry["action"] == "pause"
+        ]
+        self._since = [since for since, _ in sorted(pauses)]
+        self._until = [until for _, until in sorted(pauses)]
+
+    def meet(self, delay: Delay) -> bool:
+        """Tell whether the machine stood still while a trade was under way."""
+        at = bisect_left(self._until, delay.since_mono_ns)
+        return at < len(self._since) and self._since[at] < delay.until_mono_ns
+
+
+def _judge_delays(verdict: Verdict, truth: Truth, ends: Sequence[int], delays: Sequence[Delay]) -> None:
     calm, beside = [], []
-    for topic, at, delay in _delays(truth, story):
+    for one in delays:
+        topic, at, delay = one.topic, one.t_wall_ns, one.until_mono_ns - one.since_mono_ns
         if any(end - CALM_NS <= at < end + BACK_NS for end in ends):
             continue
-        near = [one for one in truth.troubles if one.since_wall_ns <= at < one.until_wall_ns + CALM_NS]
+        near = [
+            fault for fault in truth.troubles if fault.since_wall_ns <= at < fault.until_wall_ns + CALM_NS
+        ]
         if not near:
             calm.append(delay)
-        elif not any(one.venue in (topic.venue, "") for one in near):
+        elif not any(fault.venue in (topic.venue, "") for fault in near):
             beside.append(delay)
     if min(len(calm), len(beside)) < SAMPLES_MIN:
         return
@@ -96,8 +128,8 @@ def _judge_delays(verdict: Verdict, truth: Truth, ends: Sequence[int], story: St
         verdict.add("delays", 0, what)
 
 
-def _delays(truth: Truth, story: Story) -> Iterator[tuple[Topic, int, int]]:
-    """Yield topic, time of sending (wall) and delay of each trade that came as it happened."""
+def _delays(truth: Truth, story: Story) -> Iterator[Delay]:
+    """Yield the delay of each trade that came as it happened."""
     sent: dict[tuple[Topic, int], tuple[int, int]] = {}
     for frame in truth.sent:
         for trade in frame.trades:
@@ -109,7 +141,7 @@ def _delays(truth: Truth, story: Story) -> Iterator[tuple[Topic, int, int]]:
             key = (topic, one.update.trade.trade_id)
             if one.kind == "trade" and key in sent and not one.update.flags & BACKFILLED:
                 t_wall_ns, t_mono_ns = sent[key]
-                yield topic, t_wall_ns, one.t_mono_ns - t_mono_ns
+                yield Delay(topic, t_wall_ns, t_mono_ns, one.t_mono_ns)
 
 
 def _p99(delays: Sequence[int]) -> int:

@@ -15,7 +15,10 @@ from datafacade.check.verdict import Verdict
 from datafacade.v1 import market_pb2, types_pb2
 
 MERGED: Final = frozenset({"okx"})  # one row may stand for several fills
+LATE_NS: Final = 2_000_000_000  # so long behind the end of its kline a trade still enters (docs/klines.md)
+MACHINE_NS: Final = 500_000_000  # so near to that bound nobody can say from outside
 STAMP_NS: Final = 1_000_000  # the coarsest unit of a venue's times
+BACKFILLED: Final = types_pb2.UPDATE_FLAG_BACKFILLED
 BAD_TICK: Final = types_pb2.UPDATE_FLAG_BAD_TICK
 BAD_TS: Final = types_pb2.UPDATE_FLAG_BAD_TS
 SIDES: Final = {"buy": types_pb2.SIDE_BUY, "sell": types_pb2.SIDE_SELL}
@@ -96,34 +99,53 @@ def _last_words(told: Sequence[Told]) -> dict[int, Told]:
     }
 
 
-def _placed(truth: Truth, source: Topic, told: Sequence[Told]) -> dict[int, tuple[int, Row | None]]:
-    """Return when each trade counts, and what it is; None: its numbers were odd, and nobody could know."""
+def _placed(truth: Truth, source: Topic, told: Sequence[Told]) -> dict[int, Place]:
+    """Return where each trade of a market counts, by its number."""
     seen = {one.update.trade.trade_id: one.update for one in told if one.kind == "trade"}
     odd = odd_trades(truth, source)
-    placed: dict[int, tuple[int, Row | None]] = {}
+    placed: dict[int, Place] = {}
     for number, row in truth.trades.get(source, {}).items():
         update = seen.get(number)
         flags = update.flags if update is not None else 0
         if not row.is_market or flags & BAD_TICK:
             continue
         at = update.ts_recv if update is not None and flags & BAD_TS else row.ts_event
-        placed[number] = (at, None if number in odd and not flags & BAD_TS else row)
+        came = update.ts_publish if update is not None and not flags & BACKFILLED else 0
+        placed[number] = Place(at, came, None if number in odd and not flags & BAD_TS else row)
     return placed
 
 
-def _members(
-    placed: Mapping[int, tuple[int, Row | None]], open_ns: int, close_ns: int
-) -> list[tuple[int, int, Row | None]]:
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a trade of the market counts."""
+
+    at: int  # wall time
+    came: int  # when it was told, if it was told as it happened; else 0
+    row: Row | None  # None: the venue told numbers that nobody could know odd
+
+    def is_counted_late(self, close_ns: int) -> bool:
+        """Tell whether it came too late for a kline that ends then."""
+        return self.came > close_ns + LATE_NS + MACHINE_NS
+
+    def may_be_either(self, close_ns: int) -> bool:
+        """Tell whether it came so near to the bound that it may be in the kline or not."""
+        return abs(self.came - close_ns - LATE_NS) <= MACHINE_NS
+
+
+def _members(placed: Mapping[int, Place], open_ns: int, close_ns: int) -> list[Row | None]:
+    """Return the trades of an interval in order; None stands for one that nobody can place from outside."""
     found = [
-        (at - at % STAMP_NS, number, row) for number, (at, row) in placed.items() if open_ns <= at < close_ns
+        (place.at - place.at % STAMP_NS, number, None if place.may_be_either(close_ns) else place.row)
+        for number, place in placed.items()
+        if open_ns <= place.at < close_ns and not place.is_counted_late(close_ns)
     ]
-    return sorted(found, key=lambda member: member[:2])
+    return [row for _, _, row in sorted(found, key=lambda member: member[:2])]
 
 
-def _judge(verdict: Verdict, topic: Topic, one: Told, members: Sequence[tuple[int, int, Row | None]]) -> None:
-    rows = [row for _, _, row in members if row is not None]
+def _judge(verdict: Verdict, topic: Topic, one: Told, members: Sequence[Row | None]) -> None:
+    rows = [row for row in members if row is not None]
     if len(rows) < len(members):
-        return  # odd numbers that the protocol does not show
+        return  # odd numbers that the protocol does not show, or a matter of milliseconds
     verdict.compared += 1
     name = f"kline of {one.update.kline.ts_open} revision {one.update.kline.revision}"
     if not rows:

@@ -174,8 +174,10 @@ def _judged(
     folder: Path, seed: int, stories: dict[str, Story], done: Counter[str], missing: Sequence[str]
 ) -> Outcome:
     truth = _read_truth(folder)
-    with (folder / "control.jsonl").open(encoding="utf-8") as lines:
-        control = read_control(lines)
+    control = []
+    for name in ("control.jsonl", "pauses.jsonl"):
+        with (folder / name).open(encoding="utf-8") as lines:
+            control += read_control(lines)
     events = sum(len(story.order) for story in stories.values())
     return Outcome(seed, judge_all(truth, control, stories), proven(truth, done), events, missing)
 

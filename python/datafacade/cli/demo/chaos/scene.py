@@ -33,6 +33,7 @@ SLOW_PER_S: Final = 4.0  # responses that the slow client handles
 # These belong to the venue or the network: divided by the scale, so that scaling gives them back.
 REAL_MS: Final = {"liveness_ms": 3_000, "keepalive_ms": 5_000, "keepalive_timeout_ms": 5_000}
 OWN_MS: Final = ("send_ms", "ping_ms")
+BARS_MS: Final = {"kline_close_ms": 250, "kline_late_ms": 2_000, "kline_provisional_ms": 1_000}
 CONTROL_S: Final = 10.0
 
 
@@ -72,7 +73,9 @@ def service_files(ports: Mapping[str, Any]) -> dict[str, str]:
         section |= {key: round(ms / SCALE) for key, ms in REAL_MS.items()}
         section |= {key: round(section[key] / SCALE) for key in OWN_MS if key in section}
         venues[name] = section
-    service = {"version": 1, "timers": {"scale": SCALE}, "hot": {"venues": list(QUOTES)}}
+    bars = {key: round(ms / SCALE) for key, ms in BARS_MS.items()}
+    hot = {"venues": list(QUOTES), "feed": bars}
+    service = {"version": 1, "timers": {"scale": SCALE}, "hot": hot}
     return {
         "venues.yaml": yaml.safe_dump({**tree, "venues": venues}, sort_keys=False),
         "service.yaml": yaml.safe_dump(service, sort_keys=False),
@@ -97,6 +100,7 @@ class Scene:
     target: str = ""
     control_url: str = ""
     simulator: Child | None = None
+    metronome: Child | None = None
     service: Child | None = None
     clients: dict[str, Child] = field(default_factory=dict)
     calm: dict[str, int] = field(default_factory=dict)  # what the service held before the storm
@@ -105,6 +109,11 @@ class Scene:
     def truth_path(self) -> Path:
         """Return where the truth log is."""
         return self.folder / "truth.jsonl"
+
+    @property
+    def pauses_path(self) -> Path:
+        """Return where the machine's own pauses are."""
+        return self.folder / "pauses.jsonl"
 
     def log_path(self, client: str) -> Path:
         """Return where a client writes."""
@@ -136,6 +145,10 @@ class Scene:
         config.mkdir()
         for name, text in service_files(ports["venues"]).items():
             (config / name).write_text(text, encoding="utf-8")
+        words = ("--out", str(self.pauses_path))
+        self.metronome = await self.stack.enter_async_context(
+            running("metronome", "datafacade.check.metronome", *words)
+        )
         await self.start_service()
         remark(f"the service is ready at {self.target}")
         for name in CLIENTS:
@@ -207,7 +220,7 @@ class Scene:
 
     async def stop(self) -> None:
         """End all parts in order, so that their logs are whole."""
-        parts: Sequence[Child | None] = (*self.clients.values(), self.service, self.simulator)
+        parts: Sequence[Child | None] = (*self.clients.values(), self.metronome, self.service, self.simulator)
         await asyncio.gather(*(part.stop() for part in parts[:-1] if part is not None))
         if self.simulator is not None:
             await self.simulator.stop()
