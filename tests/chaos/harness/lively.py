@@ -25,7 +25,7 @@ PLACES: Final = {  # where a venue's trades come from, and how it spells BTC
     "coinbase": ("coinbase/exchange", "{0}-USD"),
     "kraken": ("kraken/spot", "{0}/USD"),
 }
-SETTLES_S: Final = 2.0  # klines are final and revised for the last time, in scaled time with room
+SETTLES_S: Final = 1.2  # klines are final and revised for the last time, in scaled time with room
 
 
 class LivelyBed(Bed):
