@@ -200,6 +200,14 @@ impl Backfill {
         is_it
     }
 
+    /// Forgets the request under way: its answer will not come here.
+    pub const fn ask_again(&mut self, now: i64) {
+        if self.request_id.is_some() {
+            self.request_id = None;
+            self.due = now;
+        }
+    }
+
     /// Notes that there was no answer of use.
     pub const fn failed(&mut self, now: i64) {
         self.due = now + RETRY_NS;

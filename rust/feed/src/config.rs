@@ -93,6 +93,10 @@ pub struct FeedConfig {
     pub settled_ns: i64,
     /// Pause of the breaker after repeated protocol faults.
     pub breaker_ns: i64,
+    /// After so long the venue cuts a connection; 0: it does not.
+    pub lifetime_ns: i64,
+    /// Shortest time for which a connection and its successor are both open.
+    pub overlap_ns: i64,
     /// Undecodable frames a minute that are tolerated.
     pub malformed_max: u32,
 }
@@ -150,6 +154,8 @@ impl FeedConfig {
             reconnect_max_ns: 15 * SECOND,
             settled_ns: 30 * SECOND,
             breaker_ns: 60 * SECOND,
+            lifetime_ns: 0,
+            overlap_ns: SECOND,
             malformed_max: 10,
         }
     }
@@ -195,6 +201,8 @@ impl FeedConfig {
             "reconnect_max_ms" => self.reconnect_max_ns = ns,
             "settled_ms" => self.settled_ns = ns,
             "breaker_ms" => self.breaker_ns = ns,
+            "lifetime_ms" => self.lifetime_ns = ns,
+            "overlap_ms" => self.overlap_ns = ns,
             "malformed_max" => self.malformed_max = count,
             _ => return false,
         }

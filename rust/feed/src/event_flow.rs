@@ -102,7 +102,7 @@ impl Feed {
     }
 
     /// An item is acknowledged: streams of events are live, a book waits for its snapshot.
-    fn accepted(&mut self, stream: usize, representative: Channel) {
+    pub(crate) fn accepted(&mut self, stream: usize, representative: Channel) {
         if representative == Channel::BookL2 {
             let deadline = self.publisher.now + self.config.ack_ns;
             let needs_rest = self.streams.get_mut(stream).is_some_and(|entry| {

@@ -20,6 +20,7 @@ use crate::states::source_of;
 use crate::stats::FeedStats;
 use crate::stream::Stream;
 use crate::subscriptions::Subscriptions;
+use crate::take_over::{Held, Tracks};
 use crate::times::TimeJudge;
 use crate::trade_flow::Fresh;
 
@@ -57,6 +58,10 @@ pub struct Feed {
     /// Whether a stream may have bars to publish.
     pub(crate) has_klines_due: bool,
     pub(crate) joining: Joining,
+    /// What a standby keeps; absent: this feed publishes.
+    pub(crate) held: Option<Box<Held>>,
+    /// What came last, while another line is about to take over.
+    pub(crate) tracks: Option<Box<Tracks>>,
 }
 
 impl Feed {
@@ -89,6 +94,8 @@ impl Feed {
             group: Vec::new(),
             has_klines_due: false,
             joining: Joining::default(),
+            held: None,
+            tracks: None,
         }
     }
 
@@ -160,7 +167,9 @@ impl Feed {
     pub fn subscribe(&mut self, venue_symbol: &str, channel: Channel, variant: Variant) -> bool {
         self.begin();
         let Some(stream) = self.stream_of(venue_symbol) else { return false };
-        self.open(stream, channel, variant);
+        if !self.is_standby() {
+            self.open(stream, channel, variant);
+        }
         if let Some(representative) = self.config.product.stream_of(source_of(channel)) {
             self.subscriptions.want(stream, representative);
         }
@@ -175,7 +184,8 @@ impl Feed {
     /// Gives a topic of an instrument up; it ends with a state record.
     pub fn unsubscribe(&mut self, venue_symbol: &str, channel: Channel, variant: Variant) {
         self.begin();
-        if let Some(stream) = self.by_venue_symbol.get(venue_symbol.as_bytes()).copied() {
+        let stream = self.stream_named(venue_symbol).filter(|_| !self.is_standby()); // it leaves when it took over
+        if let Some(stream) = stream {
             self.close_topic(stream, channel, variant);
         }
         self.end();
@@ -194,7 +204,7 @@ impl Feed {
     pub fn on_opened(&mut self) {
         self.begin();
         let now = self.publisher.now;
-        self.line.opened(now);
+        self.line.opened(now, self.config.lifetime_ns);
         self.frame_sequence = None;
         self.subscriptions.reopen();
         let hub = &self.hub;
@@ -237,10 +247,20 @@ impl Feed {
         self.note_backlog(has_more);
         self.line.frame_at = self.publisher.now;
         self.line.frame_wall = ts_recv;
+        if self.hold_back(frame, ts_recv) {
+            self.end();
+            return;
+        }
         self.stats.frames += 1;
         let mut decoded = std::mem::take(&mut self.decoded);
         match self.config.product.decode(frame, &mut decoded) {
-            Ok(()) => self.on_decoded(frame, &decoded, ts_recv),
+            Ok(()) if self.is_standby() => self.hold(frame, &decoded, ts_recv),
+            Ok(()) => {
+                self.on_decoded(frame, &decoded, ts_recv);
+                if self.tracks.is_some() {
+                    self.track(frame, &decoded);
+                }
+            }
             Err(error) => self.on_undecodable(frame, &error),
         }
         self.decoded = decoded;
@@ -250,6 +270,8 @@ impl Feed {
 
     /// Takes the news that the socket is gone, or never came up (`code` 0).
     pub fn on_closed(&mut self, code: u16, message: &str) {
+        self.thaw(self.clock.monotonic_ns());
+        self.tracks = None;
         self.begin();
         let reason =
             if self.line.socket == Socket::Open { close_reason(code) } else { StateReason::DialFailed };
@@ -311,7 +333,7 @@ impl Feed {
         self.tell_joints();
     }
 
-    fn on_decoded(&mut self, frame: &[u8], decoded: &Decoded, ts_recv: i64) {
+    pub(crate) fn on_decoded(&mut self, frame: &[u8], decoded: &Decoded, ts_recv: i64) {
         for (at, event) in decoded.events.iter().enumerate() {
             match event {
                 Event::Book(book) => {
@@ -330,7 +352,7 @@ impl Feed {
                     }
                 }
                 Event::InstrumentStatus(status) => self.on_status(frame, status),
-                Event::Notice => self.stats.notices += 1,
+                Event::Notice => self.on_notice(),
                 Event::Heartbeat(_) | Event::Pong => {}
                 Event::Ignored => self.stats.unknown += 1,
             }
@@ -398,7 +420,17 @@ impl Feed {
         stream
     }
 
-    fn stream_of(&mut self, venue_symbol: &str) -> Option<usize> {
+    /// Returns the index of an instrument, by the venue's name of it.
+    pub(crate) fn stream_named(&self, venue_symbol: &str) -> Option<usize> {
+        self.by_venue_symbol.get(venue_symbol.as_bytes()).copied()
+    }
+
+    /// Returns the index of an instrument that somebody wants, by the bytes of its name in a frame.
+    pub(crate) fn index_of(&self, venue_symbol: &[u8]) -> Option<usize> {
+        self.by_venue_symbol.get(venue_symbol).copied()
+    }
+
+    pub(crate) fn stream_of(&mut self, venue_symbol: &str) -> Option<usize> {
         if let Some(&stream) = self.by_venue_symbol.get(venue_symbol.as_bytes()) {
             return Some(stream);
         }

@@ -54,6 +54,9 @@ impl Feed {
 
     /// Learns what is consolidated now.
     pub(crate) fn update_joints(&mut self) {
+        if self.is_standby() {
+            return; // the feed in use speaks for both
+        }
         let Some(consolidator) = &self.joining.consolidator else { return };
         let generation = consolidator.generation();
         if generation == self.joining.generation {
@@ -78,6 +81,9 @@ impl Feed {
 
     /// Tells what changed in this turn.
     pub(crate) fn tell_joints(&mut self) {
+        if self.is_standby() {
+            return;
+        }
         if !std::mem::take(&mut self.joining.is_due) {
             return;
         }

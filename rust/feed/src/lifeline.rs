@@ -22,6 +22,10 @@ pub enum Socket {
 pub struct Lifeline {
     /// What the socket is doing.
     pub socket: Socket,
+    /// Whether the venue announced the end of this connection.
+    pub is_notified: bool,
+    /// When it should be renewed; 0: never.
+    pub renew_at: i64,
     /// Counts connections, from 1; 0: none yet.
     pub connection: u32,
     /// Dials since the connection was last settled.
@@ -69,6 +73,8 @@ impl Lifeline {
     pub const fn new(seed: u64) -> Self {
         Self {
             socket: Socket::Idle,
+            is_notified: false,
+            renew_at: 0,
             connection: 0,
             attempt: 0,
             opened_at: 0,
@@ -94,8 +100,12 @@ impl Lifeline {
         }
     }
 
-    /// Notes that the socket is open.
-    pub fn opened(&mut self, now: i64) {
+    /// Notes that the socket is open; `lifetime_ns` 0: the venue does not cut it.
+    pub fn opened(&mut self, now: i64, lifetime_ns: i64) {
+        self.is_notified = false;
+        // at 95 % of the lifetime, 2 % sooner or later
+        let jitter = if lifetime_ns == 0 { 0 } else { self.below(lifetime_ns / 25) };
+        self.renew_at = if lifetime_ns == 0 { 0 } else { now + lifetime_ns / 100 * 93 + jitter };
         self.socket = Socket::Open;
         self.connection += 1;
         self.reconnects += u64::from(self.connection > 1);
@@ -207,7 +217,7 @@ mod tests {
             let (mut now, mut attempts) = (0, 0);
             while now < 5 * MINUTE_NS {
                 now += line.plan_dial(now, &config);
-                line.opened(now);
+                line.opened(now, 0);
                 attempts += 1;
                 now += 200_000_000;
             }
@@ -224,7 +234,7 @@ mod tests {
             let delay = line.plan_dial(0, &config);
             assert!(delay >= config.reconnect_base_ns / 2 && delay <= config.reconnect_max_ns);
         }
-        line.opened(0);
+        line.opened(0, 0);
         assert!(line.plan_dial(config.settled_ns, &config) < config.reconnect_first_ns);
     }
 

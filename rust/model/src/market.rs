@@ -32,7 +32,7 @@ pub struct Level {
 }
 
 /// New absolute quantity of one price; quantity 0 removes it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct LevelChange {
     /// Side of the book.
     pub side: BookSide,

@@ -32,6 +32,7 @@ type Commands<'py> = PyResult<Option<Vec<Bound<'py, PyTuple>>>>;
 ///     report_every: Make a book report after every this many updates; 0: never.
 ///     klines: Variants of klines that a replay makes of all trades.
 ///     consolidator: Who joins its best prices with those of other venues.
+///     is_standby: It keeps what it receives until `take_over`, and publishes nothing before.
 ///
 /// Raises:
 ///     ValueError: An unknown product, figure or variant.
@@ -44,7 +45,7 @@ pub(crate) struct PyFeed {
 #[pymethods]
 impl PyFeed {
     #[new]
-    #[pyo3(signature = (*, venue, product, hub, clock, epoch, seed = 0, figures = None, is_replay = false, report_every = 0, klines = None, consolidator = None))]
+    #[pyo3(signature = (*, venue, product, hub, clock, epoch, seed = 0, figures = None, is_replay = false, report_every = 0, klines = None, consolidator = None, is_standby = false))]
     #[expect(clippy::too_many_arguments, reason = "keyword-only in Python")]
     fn py_new(
         venue: &str,
@@ -58,6 +59,7 @@ impl PyFeed {
         report_every: u64,
         klines: Option<Vec<String>>,
         consolidator: Option<&PyConsolidator>,
+        is_standby: bool,
     ) -> PyResult<Self> {
         let product = find_product(venue, product)?;
         let mut config = FeedConfig { is_replay, report_every, ..FeedConfig::new(product, epoch, seed) };
@@ -72,6 +74,9 @@ impl PyFeed {
         let mut feed = Feed::new(config, hub.shared(), Box::new(clock.0.clone()));
         if let Some(consolidator) = consolidator {
             feed.join(consolidator.shared());
+        }
+        if is_standby {
+            feed.stand_by();
         }
         Ok(Self { feed: Mutex::new(feed), failpoint: Mutex::new(false) })
     }
@@ -205,15 +210,23 @@ impl PyFeed {
     }
 
     /// Return why the connection should be renewed soon; `None`: it should not.
-    #[expect(clippy::unused_self, reason = "the feed learns its lifetime with `take_over`")]
-    const fn roll_due(&self) -> Option<String> {
-        None
+    fn roll_due(&self) -> Option<&'static str> {
+        self.lock().roll_due()
     }
 
-    /// Take over each topic of `old` for which both lines meet; return whether it has none left, and commands.
-    #[expect(clippy::unused_self, reason = "no feed is a standby yet")]
-    const fn take_over(&self, _old: &Self) -> (bool, Option<Vec<String>>) {
-        (false, None)
+    /// Take all topics of `old` over if both lines meet; return whether it has, and commands.
+    ///
+    /// Call it on a standby after each frame and tick of either connection, while no worker is inside one of them.
+    fn take_over<'py>(
+        &self,
+        py: Python<'py>,
+        old: &Self,
+    ) -> PyResult<(bool, Option<Vec<Bound<'py, PyTuple>>>)> {
+        let mut feed = self.lock();
+        let mut before = old.lock();
+        let mut is_done = false;
+        guarded(&mut feed, |feed| is_done = feed.take_over(&mut before));
+        Ok((is_done, drain(py, &mut feed)?))
     }
 
     /// Tell that the socket is gone, or never came up: `code` 0.

@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 
 use facade_book::{Book, merge_changes};
 use facade_feed::{Clock, Feed, FeedConfig, ManualClock};
-use facade_hub::{DeliveryChange, DeliveryGap, Hub, HubBounds, ResumePosition, Stamp, StreamEncoder};
+use facade_hub::{
+    DeliveryChange, DeliveryGap, Hub, HubBounds, ResumePosition, Stamp, StreamEncoder,
+};
 use facade_model::LevelChange;
 use facade_venues::{Decoded, Event, Product};
 
