@@ -20,6 +20,7 @@ pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
 DETECTED_MS: Final = 100
 RECOVERED_MS: Final = 1_000
 COUNTED: Final = ("binance", "coinbase", "kraken")  # every trade has the next number
+BACKFILLED: Final = types_pb2.UPDATE_FLAG_BACKFILLED
 
 
 def topics_of(bed: Bed, product: str) -> list[Topic]:
@@ -56,11 +57,16 @@ def assert_gaps_are_the_holes(bed: Bed, topics: Sequence[Topic], since_ns: int) 
         if topic.channel != TRADES or topic.venue not in COUNTED:
             continue
         told = [one for one in bed.probe.of(topic) if one.t_mono_ns >= since_ns]
+        live = [
+            (at, one.update.trade.trade_id)
+            for at, one in enumerate(told)
+            if one.kind == "trade" and not one.update.flags & BACKFILLED
+        ]
         for at, one in enumerate(told):
-            if one.kind != "gap":
-                continue
-            before = [other.update.trade.trade_id for other in told[:at] if other.kind == "trade"]
-            behind = next(other.update.trade.trade_id for other in told[at:] if other.kind == "trade")
+            if one.kind != "gap" or one.update.gap.gap_id != one.update.seq:
+                continue  # not the first word about a gap, but what became of it
+            before = [trade_id for place, trade_id in live if place < at]
+            behind = next(trade_id for place, trade_id in live if place > at)
             gap = one.update.gap
             assert gap.venue_sequence_last + 1 == behind
             assert not before or gap.venue_sequence_first - 1 == before[-1]

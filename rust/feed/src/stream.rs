@@ -83,10 +83,7 @@ impl Stream {
     /// Makes an instrument without topics.
     #[must_use]
     pub fn new(instrument: Instrument) -> Self {
-        let usual = Exponents {
-            price: usual_exponent(instrument.tick_size.exponent, instrument.price_precision),
-            quantity: usual_exponent(instrument.lot_size.exponent, instrument.quantity_precision),
-        };
+        let usual = usual_of(&instrument);
         Self {
             instrument,
             usual,
@@ -225,6 +222,14 @@ impl Stream {
     #[must_use]
     pub fn is_book_live(&self) -> bool {
         self.topic(Channel::BookL2).is_some_and(|topic| topic.phase == StreamPhase::Live)
+    }
+}
+
+/// Digits of an instrument's records.
+pub(crate) fn usual_of(instrument: &Instrument) -> Exponents {
+    Exponents {
+        price: usual_exponent(instrument.tick_size.exponent, instrument.price_precision),
+        quantity: usual_exponent(instrument.lot_size.exponent, instrument.quantity_precision),
     }
 }
 

@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
-use facade_feed::{BookReport, Command, Feed, FeedConfig, Note, NoteEvent, Socket, TopicReport};
+use facade_feed::{
+    BookReport, Command, Feed, FeedConfig, Note, NoteEvent, Past, PastRow, Socket, TopicReport,
+};
 use facade_model::{Channel, Level, StateReason, Variant};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -14,6 +16,9 @@ use crate::clock::PyClock;
 use crate::consolidated::PyConsolidator;
 use crate::hub::{PyCuts, PyHub};
 use crate::instruments::{describe, find_product};
+
+/// Rows of key, venue time and `Update`, and the cursor of the next page.
+type HistoryPage<'py> = (Vec<(i64, i64, Bound<'py, PyBytes>)>, String);
 
 /// Commands of one call, or nothing.
 type Commands<'py> = PyResult<Option<Vec<Bound<'py, PyTuple>>>>;
@@ -283,6 +288,57 @@ impl PyFeed {
     /// Describe counts, latencies and the connection: one dict.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         stats_dict(py, &self.lock())
+    }
+
+    /// Return path and weight of a page of a topic's past; `None`: this venue has no such history.
+    ///
+    /// Times in nanoseconds UTC; `cursor` empty: the first page, else what `history_page` said.
+    ///
+    /// Raises:
+    ///     ValueError: The channel is unknown or has no such variant.
+    #[pyo3(signature = (symbol, channel, variant, *, ts_from, ts_until, cursor))]
+    fn history_path(
+        &self,
+        symbol: &str,
+        channel: u8,
+        variant: &str,
+        ts_from: i64,
+        ts_until: i64,
+        cursor: &str,
+    ) -> PyResult<Option<(String, u32)>> {
+        let (channel, variant) = find_variant(channel, variant)?;
+        let past = Past { symbol, channel, variant, ts_from, ts_until, cursor };
+        Ok(self.lock().history_request(&past).map(|request| (request.path, request.weight)))
+    }
+
+    /// Read such a page: rows of key, venue time and bare `Update` (seq 0, flag HISTORY) inside `[ts_from, ts_until)` by
+    /// ascending key, and the cursor of the next page (empty: that was the last one).
+    ///
+    /// A key is the venue's trade id, or a kline's opening time; pages may repeat one.
+    ///
+    /// Raises:
+    ///     ValueError: The body is no such page.
+    #[pyo3(signature = (symbol, channel, variant, body, *, ts_from, ts_until, cursor))]
+    #[expect(clippy::too_many_arguments, reason = "keyword-only in Python")]
+    fn history_page<'py>(
+        &self,
+        py: Python<'py>,
+        symbol: &str,
+        channel: u8,
+        variant: &str,
+        body: &[u8],
+        ts_from: i64,
+        ts_until: i64,
+        cursor: &str,
+    ) -> PyResult<HistoryPage<'py>> {
+        let (channel, variant) = find_variant(channel, variant)?;
+        let past = Past { symbol, channel, variant, ts_from, ts_until, cursor };
+        let (rows, next) = self
+            .lock()
+            .history_rows(&past, body)
+            .map_err(|error| PyValueError::new_err(error.to_string()))?;
+        let told = |row: &PastRow| (row.key, row.ts_event, PyBytes::new(py, &row.update));
+        Ok((rows.iter().map(told).collect(), next))
     }
 
     /// Take what happened to the topics since the last call, oldest first: one dict each.

@@ -265,6 +265,17 @@ impl Product {
         self.protocol().klines_request(venue_symbol, span)
     }
 
+    /// Returns the newest opening time that one page of [`Self::klines_request`] reaches.
+    #[must_use]
+    pub fn klines_last(self, span: &KlinesSpan) -> i64 {
+        match self {
+            Self::BinanceSpot | Self::BinanceUsdm | Self::BinanceCoinm => span.last_of(1_000),
+            Self::Okx | Self::CoinbaseExchange => span.last_of(300),
+            Self::CoinbaseAdvanced => span.last_of(350),
+            Self::Kraken => span.ts_last, // all that it has
+        }
+    }
+
     /// Returns the request for statistics of 24 hours.
     #[must_use]
     pub fn ticker_request(self, venue_symbol: &str) -> RestRequest {
