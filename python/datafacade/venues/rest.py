@@ -33,6 +33,7 @@ _LIMITED: Final = 429
 _BANNED: Final = 418
 _FORBIDDEN: Final = 403
 _SERVER_ERROR: Final = 500
+IDLE_S: Final = 2.0  # how long an idle connection is kept: 5 s after a fault all is as it was before
 
 
 class LimitTeller(Protocol):
@@ -207,7 +208,9 @@ def _open_session(
     *, tls: ssl.SSLContext, user_agent: str, timeout_s: float, allow_private: bool
 ) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(resolver=_Resolver(allow_private), ssl=tls, limit=16),
+        connector=aiohttp.TCPConnector(
+            resolver=_Resolver(allow_private), ssl=tls, limit=16, keepalive_timeout=IDLE_S
+        ),
         timeout=aiohttp.ClientTimeout(total=timeout_s),
         headers={"User-Agent": user_agent},
         cookie_jar=aiohttp.DummyCookieJar(),
