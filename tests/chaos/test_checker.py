@@ -13,7 +13,7 @@ from datafacade.check import Verdict, judge
 from datafacade.check.book import NaiveBook, plain, whole
 from datafacade.check.probe import ProbeFile, ProbeReader
 from datafacade.v1 import stream_pb2, types_pb2
-from tests.chaos.forge import BOOK, MS, START_WALL, STEP_NS, TRADES, Forgery, clean
+from tests.chaos.forge import BOOK, MS, START_MONO, START_WALL, STEP_NS, TRADES, Forgery, clean
 
 VENUES = ("binance", "kraken")
 
@@ -479,6 +479,20 @@ def slow_reader_comes_back(run: Forgery) -> None:
     run.trade("binance")
 
 
+def held_up_by_the_machine(run: Forgery) -> None:
+    held_up_by_a_fault_elsewhere(run)
+    pause = {"t_mono_ns": START_MONO + run.now + 1, "since_mono_ns": START_MONO + run.now - 120 * STEP_NS}
+    run.control.append({"action": "pause", **pause})
+
+
+def kline_without_a_trade_that_came_late(run: Forgery) -> None:
+    """Tell a trade three seconds behind the end of its kline: it is counted late, as docs/klines.md says."""
+    bar = kline_of(run).kline  # type: ignore[attr-defined]
+    bar.trade_count, bar.volume, bar.taker_buy_volume, bar.quote_volume = 2, "2", "2", "200"
+    late = [update for _, update in run.updates if update.HasField("trade")][-1]
+    late.ts_publish = bar.ts_close + 30 * STEP_NS
+
+
 def topic_without_data(run: Forgery) -> None:
     run.accepted("kraken", BOOK)
     run.state("kraken", BOOK, types_pb2.STATE_SYNCING)
@@ -503,7 +517,8 @@ def live_while_a_cut_is_due(run: Forgery) -> None:
     run.cut("binance")
 
 
-TRUTHS = [
+TRUTHS = [held_up_by_the_machine, kline_without_a_trade_that_came_late]
+TRUTHS += [
     slow_reader_comes_back,
     topic_without_data,
     live_while_a_cut_is_due,

@@ -19,7 +19,15 @@ from datafacade.check.truth import Truth, read_truth
 from datafacade.check.verdict import Verdict
 from datafacade.cli.demo.chaos.scene import CLIENTS, Scene
 from datafacade.cli.demo.chaos.storm import Storm, proven
-from datafacade.cli.demo.chaos.watch import Reading, sample, wait_live, watch_health, watch_memory
+from datafacade.cli.demo.chaos.watch import (
+    DURING,
+    EVERY_S,
+    Reading,
+    sample,
+    wait_live,
+    watch_health,
+    watch_memory,
+)
 from datafacade.cli.demo.children import first_of
 from datafacade.cli.failure import ProgramFailed
 from datafacade.cli.output import remark
@@ -28,6 +36,7 @@ from datafacade.cli.screen import on_interrupt
 LIVE_S: Final = 45.0  # from the last fault until all topics must be LIVE again
 CALM_S: Final = 4.0  # of quiet before the storm and behind it
 BACK_S: Final = 5.0
+IDLE_S: Final = 16.0  # an idle REST connection lives 15 s
 READ_S: Final = 1.0
 
 
@@ -143,13 +152,23 @@ async def _weather(scene: Scene, storm: Storm, pairs: Sequence[tuple[Reading, An
         begin = time.monotonic()
         missing = await wait_live(pairs, within_s=LIVE_S)
         remark(f"the storm is over; all was LIVE again after {time.monotonic() - begin:.1f} s")
-        end = time.monotonic() + BACK_S
-        while time.monotonic() < end:
-            sample(scene, "after the storm")
-            await asyncio.sleep(BACK_S / 20)
+        await _give_back(scene)
         for task in watching:
             task.cancel()
     return missing
+
+
+async def _give_back(scene: Scene) -> None:
+    """Sample what the service holds for I8, once the REST connections that idle in its pools are gone."""
+    begin = time.monotonic()
+    while time.monotonic() - begin < IDLE_S:
+        if sample(scene, DURING).get("fds", 0) <= scene.calm["fds"]:
+            break
+        await asyncio.sleep(EVERY_S)
+    end = time.monotonic() + BACK_S
+    while time.monotonic() < end:
+        sample(scene, "after the storm")
+        await asyncio.sleep(EVERY_S)
 
 
 async def _read_on(pairs: Sequence[tuple[Reading, Any]]) -> None:
