@@ -29,7 +29,6 @@ log = logging.getLogger(__name__)
 
 BAN_S: Final = 120.0  # a ban that does not say how long: Binance's shortest
 PAUSE_S: Final = 2.0  # a limit that does not say how long
-IDLE_S: Final = 2.0  # aiohttp looks once in so long, so an idle connection is given back within 5 s (I8)
 _LIMITED: Final = 429
 _BANNED: Final = 418
 _FORBIDDEN: Final = 403
