@@ -20,7 +20,6 @@ from datafacade.check.verdict import Verdict
 from datafacade.cli.demo.chaos.scene import CLIENTS, Scene
 from datafacade.cli.demo.chaos.storm import Storm, proven
 from datafacade.cli.demo.chaos.watch import (
-    DURING,
     EVERY_S,
     Reading,
     sample,
@@ -36,7 +35,6 @@ from datafacade.cli.screen import on_interrupt
 LIVE_S: Final = 45.0  # from the last fault until all topics must be LIVE again
 CALM_S: Final = 4.0  # of quiet before the storm and behind it
 BACK_S: Final = 5.0
-IDLE_S: Final = 16.0  # an idle REST connection lives 15 s
 READ_S: Final = 1.0
 
 
@@ -159,12 +157,7 @@ async def _weather(scene: Scene, storm: Storm, pairs: Sequence[tuple[Reading, An
 
 
 async def _give_back(scene: Scene) -> None:
-    """Sample what the service holds for I8, once the REST connections that idle in its pools are gone."""
-    begin = time.monotonic()
-    while time.monotonic() - begin < IDLE_S:
-        if sample(scene, DURING).get("fds", 0) <= scene.calm["fds"]:
-            break
-        await asyncio.sleep(EVERY_S)
+    """Sample what the service holds, for I8."""
     end = time.monotonic() + BACK_S
     while time.monotonic() < end:
         sample(scene, "after the storm")
