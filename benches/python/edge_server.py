@@ -15,21 +15,22 @@ from typing import Final
 
 import uvloop
 
-from benches.python.edge_played import CORE_SERVER, TOPICS, Timer, frames, listing, pin
+from benches.python.edge_played import CORE_SERVER, Timer, frames, listing, pin
 from datafacade._core import Clock, Feed, Hub
-from datafacade.app.run import _grpcio_edge, _rust_edge
+from datafacade.app.run import _grpcio_edge, _rust_edge, _subscriptions
 from datafacade.config import load_config
 from datafacade.facade import DataFacade
 from datafacade.guard.breaker import Breaker
 from datafacade.guard.budget import Budget
+from datafacade.hot.connection import Connection
 from datafacade.hot.feed import FeedRunner, Line
 from datafacade.hot.fetch import Fetcher
 from datafacade.hot.instruments import InstrumentList
 from datafacade.hot.reader import HubReader
+from datafacade.hot.roll import RollFigures
 from datafacade.hot.tier import HotTier, VenueLine
 from datafacade.serve.handlers import Handlers
 from datafacade.serve.lifecycle import Lifecycle
-from datafacade.serve.subscriptions import Subscriptions
 from datafacade.types import Closed, FeedKey, Priority
 from datafacade.venues.binance import SPOT
 from datafacade.venues.rest import RestAnswer
@@ -135,15 +136,27 @@ def make(count: int, rate: int) -> tuple[DataFacade, PlayedSocket]:
 
     dials = Budget(config.rate_limits.venues["binance"].connections, clock=clock, venue="binance")
     breaker = Breaker(config.circuits.of("binance").websocket, clock=clock, random=random)
+    key = FeedKey("binance", "spot")
+
+    def connect(_predecessor: Connection | None = None) -> Connection:
+        return Connection(
+            key,
+            feed=Feed(venue="binance", product="spot", hub=hub, clock=clock, epoch=epoch, seed=1),
+            fetcher=Fetcher(rest, venue="binance", clock=clock),
+            clock=clock,
+            product="spot",
+            url="played",
+            large_bytes=1 << 18,
+            recorder=None,
+        )
+
     runner = FeedRunner(
-        FeedKey("binance", "spot"),
-        feed=Feed(venue="binance", product="spot", hub=hub, clock=clock, epoch=epoch, seed=1),
-        line=Line(
-            dial=dial, url="played", product="spot", dials=dials, breaker=breaker, large_frame_bytes=1 << 18
-        ),
-        fetcher=Fetcher(rest, venue="binance", clock=clock),
+        key,
+        make=connect,
+        line=Line(dial=dial, dials=dials, breaker=breaker),
         clock=clock,
         random=random,
+        roll=RollFigures(),
     )
     instruments = InstrumentList(
         runner=runner,
@@ -163,8 +176,7 @@ def make(count: int, rate: int) -> tuple[DataFacade, PlayedSocket]:
 async def serve(edge: str, count: int, rate: int) -> None:
     """Serve until stdin ends."""
     facade, socket = make(count, rate)
-    subscriptions = Subscriptions(facade.tier, hub=facade.hub, clock=facade.clock, instruments_max=TOPICS)
-    handlers, address = Handlers(facade, subscriptions), ("127.0.0.1", 0)
+    handlers, address = Handlers(facade, _subscriptions(facade)), ("127.0.0.1", 0)
     server = (
         _rust_edge(facade, handlers, address, dev=False, insecure_public=False)
         if edge == "rust"

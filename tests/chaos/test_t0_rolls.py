@@ -120,6 +120,7 @@ class Pair:
                 self.meet()
 
 
+@pytest.mark.proves("ROW-A09")
 @pytest.mark.parametrize("seed", range(12))
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_every_change_is_told_once_whatever_the_delays_of_both_lines(name: str, seed: int) -> None:

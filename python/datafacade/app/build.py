@@ -327,6 +327,8 @@ def figures(config: Config, venue: Venue) -> dict[str, int]:
     hot = config.service.hot
     named: dict[str, int] = asdict(hot.feed) | {
         "liveness_ms": venue.liveness_ms,
+        "lifetime_ms": venue.lifetime_ms,
+        "overlap_ms": int(RollFigures().overlap_s * 1000),
         "ping_ms": venue.ping_ms,
         "send_ms": venue.send_ms,
         "reconnect_max_ms": int(hot.reconnect_sec * 1000) * _RECONNECT_FACTOR,

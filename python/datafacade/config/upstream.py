@@ -43,6 +43,7 @@ class Venue:
     ping_ms: MillisecondsOrNone = 0  # interval of the venue's own ping message; 0: the venue needs none
     keepalive_ms: MillisecondsOrNone = 5_000  # interval of our WebSocket pings; 0: none
     keepalive_timeout_ms: Milliseconds = 5_000  # a pong missing for so long: the line is dead
+    lifetime_ms: MillisecondsOrNone = 0  # the venue cuts a connection after so long; 0: it does not
     send_ms: MillisecondsOrNone = 0  # shortest time between two of our messages; 0: no rule
 
 

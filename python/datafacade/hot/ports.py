@@ -211,7 +211,7 @@ class Hub(Protocol):
         ts_first: int = 0,
         ts_last: int = 0,
     ) -> bool:
-        """Queue a Gap of scope DELIVERY: what this subscriber will not be given; ``gap_id`` 0: ``seq_first``."""
+        """Queue a Gap of scope DELIVERY: what this subscriber will not be given."""
         ...
 
     def push_entries(self, subscriber: int, entries: bytes) -> bool:
@@ -271,9 +271,9 @@ class Hub(Protocol):
 
         An end is ``slow_reader``, ``draining`` or ``closed``; None: the stream goes on.
 
-        With nothing waiting, ``ready_fd`` rings once something does; the fourth value is a time (monotonic ns) at
-        which to take again although it did not. ``stream_seq`` numbers the response that is filled: acknowledgements
-        bound those that have a number.
+        With nothing waiting, ``ready_fd`` rings once something does; the fourth value is a time (monotonic
+        ns) at which to take again although it did not. ``stream_seq`` numbers the response that is filled:
+        acknowledgements bound those that have a number.
         """
         ...
 
