@@ -138,7 +138,8 @@ def make(count: int, rate: int) -> tuple[DataFacade, PlayedSocket]:
     breaker = Breaker(config.circuits.of("binance").websocket, clock=clock, random=random)
     key = FeedKey("binance", "spot")
 
-    def connect(_predecessor: Connection | None = None) -> Connection:
+    def connect(predecessor: Connection | None = None) -> Connection:
+        del predecessor  # the played venue lives as long as the bench
         return Connection(
             key,
             feed=Feed(venue="binance", product="spot", hub=hub, clock=clock, epoch=epoch, seed=1),
