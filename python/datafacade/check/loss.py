@@ -15,6 +15,8 @@ from datafacade.v1 import types_pb2
 
 SECOND: Final = 1_000_000_000
 MATCH_NS: Final = 10 * SECOND  # a frame and what became of it are no further apart
+NUMBERED_BY_LINE: Final = frozenset({"coinbase"})  # while two lines tell the same, I4 judges
+LINES_NS: Final = 50_000_000  # between two lines that are told the same message
 TAIL_NS: Final = 2 * SECOND  # what was sent so shortly before the end may still be on its way
 SWALLOWED: Final = frozenset({"drop", "mute"})
 MERGED_TRADES: Final = frozenset({"okx"})  # ids jump legally: fills are merged, and nobody sees one missing
@@ -109,19 +111,32 @@ def _lost_deltas(
         if not anchor < t_wall_ns < end:
             continue
         verdict.compared += 1
-        is_here = any(0 <= ts_recv - t_wall_ns < MATCH_NS for ts_recv in delivered.get(number, ()))
+        came = delivered.get(number, ())  # by any line: the venue tells its lines one after the other
+        is_here = any(-LINES_NS <= ts_recv - t_wall_ns < MATCH_NS for ts_recv in came)
         if not is_here and not _is_covered(covered, number, t_wall_ns):
             verdict.add(str(topic), 0, f"book message {number} was neither delivered nor told as lost")
 
 
 def _book_messages(topic: Topic, sent: Sequence[Sent], truth: Truth) -> Iterator[tuple[int, int]]:
+    lines = _lines(sent) if topic.venue in NUMBERED_BY_LINE else {}
     for frame in sent:  # a damaged frame is not what the truth says
         if frame.kind == "update" and frame.fault is None and frame.sequence is not None:
-            yield frame.sequence, frame.t_wall_ns
+            others = (span for conn, span in lines.items() if conn != frame.conn)
+            if not any(first <= frame.t_wall_ns <= last for first, last in others):
+                yield frame.sequence, frame.t_wall_ns
     for fault in truth.applied:
         is_counted = fault.verb != "mute" or topic.venue not in UNCOUNTED
         if fault.topic == topic and fault.verb in SWALLOWED and is_counted and fault.sequence is not None:
             yield fault.sequence, fault.t_wall_ns
+
+
+def _lines(sent: Sequence[Sent]) -> dict[int, tuple[int, int]]:
+    """Return when each connection told something of a topic first and last."""
+    spans: dict[int, tuple[int, int]] = {}
+    for frame in sent:
+        first, _ = spans.get(frame.conn, (frame.t_wall_ns, 0))
+        spans[frame.conn] = (first, frame.t_wall_ns + LINES_NS)
+    return spans
 
 
 def _is_covered(covered: Sequence[Hole], number: int, t_wall_ns: int) -> bool:
