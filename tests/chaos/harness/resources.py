@@ -33,6 +33,12 @@ def cpu_ms(pid: int) -> int:
     return (int(fields[11]) + int(fields[12])) * 1_000 // os.sysconf("SC_CLK_TCK")
 
 
+def born_ns(pid: int) -> int:
+    """Return when a process was started, by the monotonic clock; the system counts in 10 ms."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return int(fields[19]) * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+
+
 class MemorySampler:
     """Looks at a process's resident memory each 10 ms while it is entered."""
 
