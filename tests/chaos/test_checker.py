@@ -248,6 +248,13 @@ def resumed_a_record_too_late(run: Forgery) -> None:
     run.trade("binance")
 
 
+def changes_of_a_new_epoch_without_a_book(run: Forgery) -> None:
+    run.crash()
+    run.resume("binance", BOOK)
+    run.state("binance", BOOK, types_pb2.STATE_LIVE)
+    run.change("binance")
+
+
 def position_refused(run: Forgery) -> None:
     run.accepted("binance", TRADES, stream_pb2.SUBSCRIPTION_PHASE_REJECTED)
     run.updates[-1][1].subscription_status.code = 3
@@ -399,6 +406,7 @@ LIES: list[tuple[Callable[[Forgery], None], str]] = [
     (caught_up_too_early, "I3"),
     (resumed_a_record_too_late, "I3"),
     (position_refused, "I3"),
+    (changes_of_a_new_epoch_without_a_book, "I3"),
     (trades_swapped, "I3"),
     (skipped_more_than_counted, "I3"),
     (skipped_and_never_counted, "I3"),

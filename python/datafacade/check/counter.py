@@ -75,7 +75,7 @@ class Counter:
                 self._begin(status.seq_next)
                 self._is_turning = True
             case phase if phase == RESUMED:
-                self._head = self._stands  # a gap of delivery moves no position
+                self._head, self._is_torn = self._stands, False  # a gap of delivery moves no position
                 return "" if self._epoch else "a topic that was never told is resumed"
             case phase if phase == CAUGHT_UP and self._misses(one):
                 return f"caught up at {status.seq_next}, but the last record is {self._head}"
@@ -154,6 +154,8 @@ class Counter:
     def _record(self, one: Told) -> str:
         seq, head = one.update.seq, self._head
         if head is None:
+            if one.kind == "book_delta":
+                return f"change {seq} without a snapshot"
             if self._topic.channel == BOOK or seq < self._seam:
                 return ""  # what describes the present to a joiner; a book starts with its snapshot
             self._head = seq

@@ -44,26 +44,21 @@ class Places:
     def __init__(self, topics: Sequence[Topic]) -> None:
         self._topics = topics
         self._stands: dict[Topic, tuple[int, int]] = {}  # epoch and seq
-        self._torn: dict[
-            Topic, bool
-        ] = {}  # books of which LATEST left changes out, until the cut that is due
 
     def take(self, update: hot_pb2.Update) -> None:
-        """Take one record. A book with a hole has no place to go on from: it has to begin anew."""
+        """Take one record. A book without its base, or with a hole, has no place to go on from."""
         if update.seq == 0:
             return
         topic = Topic(update.venue, update.symbol, update.channel, update.variant)
+        is_base = update.HasField("book_snapshot")
+        if is_base and update.flags & MORE:
+            return
         epoch, head = self._stands.get(topic, (0, 0))
-        if update.HasField("book_snapshot"):
-            if update.flags & MORE:
-                return
-            self._torn[topic] = False
-        elif topic.channel == BOOK and epoch == update.epoch and update.seq > head + 1:
-            self._torn[topic] = True
-        if self._torn.get(topic):
-            self._stands.pop(topic, None)
-        else:
+        is_joined = epoch == update.epoch and update.seq <= head + 1
+        if topic.channel != BOOK or is_base or is_joined:
             self._stands[topic] = (update.epoch, update.seq)
+        else:
+            self._stands.pop(topic, None)
 
     def forget(self, number: int) -> None:
         """Forget where a subscription stands: the service does not know that place."""

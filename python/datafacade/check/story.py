@@ -134,9 +134,9 @@ class Follower:
     def read(self, told: Told) -> Moment:
         """Apply one record."""
         update = told.update
-        if told.is_topic_record:
+        if told.is_topic_record or told.is_cut:
             (epoch, head), self._head = self._head, (update.epoch, update.seq)
-            self.is_whole = self.is_whole and not (epoch == update.epoch and update.seq > head + 1)
+            self.is_whole = self.is_whole and epoch == update.epoch and update.seq <= head + 1
         match told.kind:
             case "stream_state":
                 self.is_live = update.stream_state.state == types_pb2.STATE_LIVE

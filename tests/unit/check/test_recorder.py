@@ -65,6 +65,14 @@ def test_part_of_a_snapshot_is_no_position() -> None:
     assert after(part, record(BOOK_OF_BTC, 4, "book_snapshot")) == {BOOK_OF_BTC: (EPOCH, 4)}
 
 
+def test_book_without_its_base_begins_anew() -> None:
+    state = record(BOOK_OF_BTC, 9, "stream_state")
+    assert after(state, record(BOOK_OF_BTC, 10, "book_delta")) == {}
+    base = record(BOOK_OF_BTC, 10, "book_snapshot", flags=types_pb2.UPDATE_FLAG_CUT)
+    assert after(state, base, record(BOOK_OF_BTC, 11, "book_delta")) == {BOOK_OF_BTC: (EPOCH, 11)}
+    assert after(base, record(BOOK_OF_BTC, 1, "stream_state", epoch=EPOCH + 9)) == {}
+
+
 def test_book_with_a_hole_begins_anew_until_its_cut_came() -> None:
     told = [record(WINDOW_OF_BTC, 2, "book_snapshot"), record(WINDOW_OF_BTC, 5, "stream_state")]
     assert after(*told) == {}
