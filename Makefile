@@ -45,7 +45,7 @@ bench: $(STAMPS)/core ## SUITE=core, edge or klines; JSON=1 prints one JSON line
 	$(BIN)/python -m benches.python.run --suite $(or $(SUITE),core) $(if $(JSON),--json)
 
 soak: $(STAMPS)/core ## the fault rows with full figures: 20 injections each, real timers
-	DATAFACADE_TIER=2 $(BIN)/pytest tests/chaos
+	DATAFACADE_TIER=2 $(BIN)/pytest tests/chaos tests/integration/cli/test_chaos.py
 
 clean: ## forget everything that was built
 	rm -rf .venv .tools $(STAMPS) target python/datafacade/_core*.so

@@ -260,6 +260,8 @@ class Forgery:
         bar.quote_volume, bar.trade_count = str(100 * count), count
         bar.state = market_pb2.KLINE_STATE_FINAL
         bar.completeness = market_pb2.COMPLETENESS_COMPLETE
+        self.now += 30 * STEP_NS  # late trades may enter
+        self.update(venue, KLINES, takes_seq=False).heartbeat.state = types_pb2.STATE_LIVE
         return update
 
     def heal(self, venue: str, first: int, since_ns: int) -> None:

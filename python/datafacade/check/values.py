@@ -89,13 +89,19 @@ def right_klines(verdict: Verdict, truth: Truth, story: Story) -> None:
 
 
 def _last_words(told: Sequence[Told]) -> dict[int, Told]:
-    """Return the newest record of each bar by its open, if that claims to be final and complete."""
+    """Return the newest record of each bar by its open, if that claims to be final and complete.
+
+    A publisher that was ended before a late trade could enter had no time for its last word.
+    """
     words = {one.update.kline.ts_open: one for one in told if one.kind == "kline"}
+    ends: dict[int, int] = {}
+    for one in (one for one in told if one.update.seq):
+        ends[one.update.epoch] = max(ends.get(one.update.epoch, 0), one.update.ts_publish)
     return {
         open_ns: one
         for open_ns, one in words.items()
         if one.update.kline.state == FINAL and one.update.kline.completeness == COMPLETE
-        if one.update.kline.ts_close
+        if 0 < one.update.kline.ts_close < ends[one.update.epoch] - LATE_NS - MACHINE_NS
     }
 
 
