@@ -146,12 +146,12 @@ def let_end(bed: Bed, start_ns: int) -> None:
 
 # A14
 
-SYMBOLS: Final = 300 if IS_FULL else 40
-TOP: Final = 30 if IS_FULL else 12  # what most follow
+SYMBOLS: Final = 300 if IS_FULL else 60
+TOP: Final = 30  # what most follow
 TOP_MS: Final = 10_000
 ALL_S: Final = 240.0
 WEIGHT_MAX: Final = 6_000  # a minute, of Binance spot
-SPARE_WEIGHT: Final = 20 * 50  # that is left for snapshots after the reset, in the quick tier
+SPARE_WEIGHT: Final = 45 * 50  # that is left for snapshots after the reset, in the quick tier
 
 
 @pytest.fixture

@@ -286,6 +286,9 @@ impl Feed {
     /// Tries once to get a whole book from the venue.
     pub(crate) fn resync_now(&mut self, stream: usize) {
         let product = self.config.product;
+        if SnapshotSource::of(product) == SnapshotSource::Rest && self.yields(stream) {
+            return;
+        }
         let Some(entry) = self.streams.get_mut(stream) else { return };
         entry.resync.attempt += 1;
         entry.resync.due = 0;

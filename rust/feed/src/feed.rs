@@ -10,6 +10,7 @@ use facade_venues::{BookEvent, DecodeError, Decoded, Event, Product, Sequence};
 use crate::clock::Clock;
 use crate::command::Command;
 use crate::config::FeedConfig;
+use crate::favoured::Favoured;
 use crate::fetches::Fetch;
 use crate::joint::Joining;
 use crate::klines::KlineTopic;
@@ -36,6 +37,7 @@ pub struct Feed {
     pub(crate) line: Lifeline,
     pub(crate) streams: Vec<Stream>,
     pub(crate) subscriptions: Subscriptions,
+    pub(crate) favoured: Favoured,
     pub(crate) publisher: Publisher,
     pub(crate) commands: Vec<Command>,
     pub(crate) stats: FeedStats,
@@ -76,6 +78,7 @@ impl Feed {
             clock,
             streams: Vec::new(),
             subscriptions: Subscriptions::default(),
+            favoured: Favoured::default(),
             publisher,
             commands: Vec::new(),
             stats: FeedStats::default(),
@@ -207,10 +210,7 @@ impl Feed {
         self.line.opened(now, self.config.lifetime_ns);
         self.frame_sequence = None;
         self.subscriptions.reopen();
-        let hub = &self.hub;
-        let count = |entry: &Stream| entry.all_topics().map(|topic| hub.subscribers(topic.id)).sum();
-        let followers: Vec<u32> = self.streams.iter().map(count).collect();
-        self.subscriptions.favour(&followers);
+        self.favour_the_most_followed();
         let opening: Vec<String> =
             self.config.product.opening().iter().map(|text| (*text).to_owned()).collect();
         let request_id = self.subscriptions.request_id();

@@ -15,6 +15,7 @@ mod consolidated;
 mod depth;
 mod event_flow;
 mod fallback;
+mod favoured;
 mod feed;
 mod fetches;
 mod history;
