@@ -141,7 +141,8 @@ fn trades_come_out_oldest_first_with_the_takers_side() {
                 row(74, "10", "0.01", Sell, 1_787_824_800_123_456_000),
             ],
             vec![
-                row(10_218_208, "105433.6", "0.00027625", Buy, 1_762_795_433_971_744_500),
+                // the stream tells microseconds, so the same trade has one time on both ways
+                row(10_218_208, "105433.6", "0.00027625", Buy, 1_762_795_433_971_744_000),
                 row(10_218_209, "105433.5", "1.5", Sell, 1_762_795_434_100_000_000),
             ],
         ]
