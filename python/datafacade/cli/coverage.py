@@ -45,7 +45,7 @@ def coverage(
     """Print what is known of a topic's past: complete, unproven, missing or not covered.
 
     Examples:
-      datafacade coverage --venue kraken --pair BTC-USD --channel trades --last 1h
+      datafacade coverage --venue kraken --pair BTC-USD --last 1h   # trades
       datafacade coverage -v binance -p BTCUSDT -c book --last 7d --json
 
     Exit codes: 0 printed, 1 no service, unknown symbol, or a service that keeps nothing on disk.
