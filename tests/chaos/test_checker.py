@@ -525,7 +525,35 @@ def live_while_a_cut_is_due(run: Forgery) -> None:
     run.cut("binance")
 
 
+def live_of_a_new_epoch_before_its_cut(run: Forgery) -> None:
+    """Resume over a restart: the newest state stands before the cut, and the old copy holds no more."""
+    run.crash()
+    run.resume("binance", BOOK)
+    run.fault("binance", "corrupt", None, what="byte")
+    run.now += STEP_NS
+    run.state("binance", BOOK, types_pb2.STATE_LIVE)
+    run.seqs["binance", BOOK] += 1
+    run.cut("binance")
+    run.change("binance")
+
+
+def cut_off_behind_what_was_left_out(run: Forgery) -> None:
+    """Count what LATEST left out, then end the call with a gap for all that follows."""
+    run.is_skipping = True
+    run.accepted("binance", BOOK)
+    run.cut("binance")
+    run.change("binance")
+    run.change("binance", is_told=False)
+    run.counted("binance", 1, stream_pb2.DELIVERY_CAUSE_BEHIND)
+    run.seqs["binance", BOOK] += 1
+    gap = run.update("binance", BOOK, takes_seq=False)
+    gap.gap.scope, gap.gap.cause = stream_pb2.GAP_SCOPE_DELIVERY, stream_pb2.GAP_CAUSE_SLOW_READER
+    gap.gap.seq_first, gap.gap.seq_last = gap.seq + 1, gap.seq + 2
+    gap.seq = 0
+
+
 TRUTHS = [held_up_by_the_machine, kline_without_a_trade_that_came_late]
+TRUTHS += [live_of_a_new_epoch_before_its_cut, cut_off_behind_what_was_left_out]
 TRUTHS += [
     slow_reader_comes_back,
     topic_without_data,

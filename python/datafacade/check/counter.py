@@ -105,8 +105,12 @@ class Counter:
             self._epoch, self._head, self._is_turning = epoch, 0, False
         head, self._head = self._head, gap.seq_last
         self._is_torn = True
-        is_odd = head is not None and gap.seq_first != head + 1
-        return f"a gap from {gap.seq_first} behind {head}" if is_odd else ""
+        if head is None or gap.seq_first == head + 1:
+            return ""
+        if self._skips and gap.seq_first > head + 1:
+            self._owe(gap.seq_first - head - 1, one)  # left out before the gap begins
+            return ""
+        return f"a gap from {gap.seq_first} behind {head}"
 
     def _counted(self, one: Told) -> str:
         change = one.update.delivery_change

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from datafacade.check.book import NaiveBook
-from datafacade.check.holes import Jumps
+from datafacade.check.holes import Jumps, starts_over
 from datafacade.check.names import Topic
 from datafacade.check.story import Story, Told, follow, is_state
 from datafacade.check.truth import Applied, Sent, Truth
@@ -220,8 +220,9 @@ def _between(verdict: Verdict, topic: Topic, wrong: Wrong, told: Sequence[Told])
     jumps = Jumps()
     for one in told:
         is_past = (one.update.ts_recv or one.update.ts_publish) > wrong.since_wall_ns
-        if jumps.read(one) and is_past:
-            return  # its copy has a hole: a client waits for the cut that stands for it
+        is_torn = jumps.read(one) or starts_over(one)
+        if is_torn and is_past:
+            return  # its copy has a hole: a client waits for the snapshot that stands for it
         if one.kind == "book_snapshot" and not one.is_fallback and is_past:
             return
         if one.kind == "book_delta" and _is_behind(topic, wrong, one):

@@ -14,12 +14,14 @@ from typing import Any, Final
 
 from datafacade.check.control import ControlLog, read_control
 from datafacade.check.judge import judge_all
+from datafacade.check.process import CONTROL
 from datafacade.check.story import Story
 from datafacade.check.truth import Truth, read_truth
 from datafacade.check.verdict import Verdict
 from datafacade.cli.demo.chaos.scene import CLIENTS, Scene
 from datafacade.cli.demo.chaos.storm import Storm, proven
 from datafacade.cli.demo.chaos.watch import (
+    DURING,
     EVERY_S,
     Reading,
     sample,
@@ -141,8 +143,7 @@ async def _weather(scene: Scene, storm: Storm, pairs: Sequence[tuple[Reading, An
             tasks.create_task(work)
             for work in (watch_memory(scene), watch_health(scene), _read_on(pairs), _alive(scene))
         ]
-        await asyncio.sleep(CALM_S)
-        scene.calm = sample(scene, "control")
+        scene.calm = await _calm(scene)
         await storm.blow()
         await scene.heal()
         if storm.refused:
@@ -154,6 +155,18 @@ async def _weather(scene: Scene, storm: Storm, pairs: Sequence[tuple[Reading, An
         for task in watching:
             task.cancel()
     return missing
+
+
+async def _calm(scene: Scene) -> dict[str, int]:
+    """Return the most that the service holds while nothing happens: connections for REST come and go."""
+    most = sample(scene, CONTROL)
+    end = time.monotonic() + CALM_S
+    while time.monotonic() < end:
+        await asyncio.sleep(EVERY_S)
+        held = sample(scene, DURING)
+        most = {name: max(value, held.get(name, 0)) for name, value in most.items()}
+    scene.control.note("resources", phase=CONTROL, **most)
+    return most
 
 
 async def _give_back(scene: Scene) -> None:
