@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 SCALE: Final = 30  # every number is held as an integer of 10**-30: the contract's smallest exponent
+LINES_MAX: Final = 1 << 17  # texts that are kept: a book changes little between two hashes
 
 
 def whole(mantissa: int, exponent: int) -> int:
@@ -28,6 +30,11 @@ def plain(value: int) -> str:
     digits = str(abs(value)).rjust(SCALE + 1, "0")
     fraction = digits[-SCALE:].rstrip("0")
     return sign + digits[:-SCALE] + ("." + fraction if fraction else "")
+
+
+@lru_cache(LINES_MAX)
+def _line(side: str, price: int, quantity: int) -> str:
+    return f"{side},{plain(price)},{plain(quantity)}"
 
 
 class NaiveBook:
@@ -50,8 +57,8 @@ class NaiveBook:
         most = levels or None
         bids = sorted(self.bids, reverse=True)[:most]
         asks = sorted(self.asks)[:most]
-        lines = [f"b,{plain(price)},{plain(self.bids[price])}" for price in bids]
-        lines += [f"a,{plain(price)},{plain(self.asks[price])}" for price in asks]
+        lines = [_line("b", price, self.bids[price]) for price in bids]
+        lines += [_line("a", price, self.asks[price]) for price in asks]
         return "\n".join(lines)
 
     def sha256(self, levels: int = 0) -> str:
