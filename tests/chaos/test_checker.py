@@ -552,7 +552,17 @@ def cut_off_behind_what_was_left_out(run: Forgery) -> None:
     gap.seq = 0
 
 
-TRUTHS = [held_up_by_the_machine, kline_without_a_trade_that_came_late]
+def killed_while_a_change_was_under_way(run: Forgery) -> None:
+    """Send a change before the last one arrives on a slow line; the service dies before it arrives too."""
+    late = run.change("binance")
+    run.change("binance", is_told=False)
+    run.change("binance", is_told=False)
+    assert late is not None
+    late.ts_recv += 5 * STEP_NS
+    restart(run)
+
+
+TRUTHS = [held_up_by_the_machine, kline_without_a_trade_that_came_late, killed_while_a_change_was_under_way]
 TRUTHS += [live_of_a_new_epoch_before_its_cut, cut_off_behind_what_was_left_out]
 TRUTHS += [
     slow_reader_comes_back,

@@ -10,7 +10,7 @@ from datafacade.check.story import Told
 from datafacade.v1 import hot_pb2, stream_pb2, types_pb2
 
 CLOCK_NS: Final = 50_000_000  # slack of a venue's millisecond stamps against the truth log
-FOREVER: Final = 1 << 62
+SLOW_NS: Final = 10_000_000_000  # no line is slower; a venue's clock may be wrong by more
 BOOK_DATA: Final = frozenset({"book_delta", "book_snapshot"})
 BACKFILLED: Final = types_pb2.UPDATE_FLAG_BACKFILLED
 SKIPPING: Final = frozenset({types_pb2.DELIVERY_MODE_LATEST, types_pb2.DELIVERY_MODE_INTERVAL})
@@ -81,9 +81,15 @@ def _of_delivery(told: Sequence[Told]) -> Iterator[Hole]:
             newest, is_open = one.update.trade.trade_id, False
         elif is_book:
             if last is not None and (one.is_cut or (is_open and one.kind == "book_snapshot")):
-                yield Hole(None, None, last.update.ts_recv, one.update.ts_recv - CLOCK_NS)
+                yield Hole(None, None, _left_at(last.update), one.update.ts_recv - CLOCK_NS)
             is_open = is_open and one.kind != "book_snapshot"
             last = one
+
+
+def _left_at(update: hot_pb2.Update) -> int:
+    """Return when a message left its venue: behind it others can be under way on a slow line."""
+    is_sane = 0 < update.ts_event <= update.ts_recv < update.ts_event + SLOW_NS
+    return update.ts_event if is_sane else update.ts_recv
 
 
 class Jumps:
