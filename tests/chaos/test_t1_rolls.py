@@ -46,7 +46,6 @@ def rolling(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
         made.close()
 
 
-@pytest.mark.skipif(not IS_FULL, reason="once red, a gap at the start: full tier until understood")
 @pytest.mark.proves("ROW-A09")
 def test_twenty_lifetimes_end_without_loss_or_repetition(rolling: Bed) -> None:
     start = time.monotonic_ns()

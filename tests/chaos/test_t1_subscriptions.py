@@ -86,7 +86,6 @@ def latencies(bed: Bed, topic: Topic, since_ns: int, until_ns: int) -> list[int]
     return found
 
 
-@pytest.mark.skipif(not IS_FULL, reason="truth logged without the fault at times: full tier")
 @pytest.mark.proves("ROW-A16")
 def test_huge_snapshot_is_taken_and_delays_no_other_venue(bed: Bed) -> None:
     mib = 24 if IS_FULL else 8

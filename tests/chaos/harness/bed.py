@@ -14,9 +14,9 @@ from datafacade.check.control import ControlLog, read_control
 from datafacade.check.names import BOOK, TRADES, Topic
 from datafacade.check.story import Story, Told, is_state
 from datafacade.check.truth import Truth
-from datafacade.v1 import hot_pb2
+from datafacade.v1 import hot_pb2, stream_pb2
 from tests.chaos.harness.figures import Figures, announce
-from tests.chaos.harness.probe import ProbeProcess, subscription
+from tests.chaos.harness.probe import DATA, ProbeProcess, subscription
 from tests.chaos.harness.service import MODULE, ServiceProcess, write_config
 from tests.chaos.harness.simulator import SimulatorProcess
 from tests.chaos.harness.tier import IS_FULL
@@ -122,11 +122,24 @@ class Bed:
                 topic, lambda one: is_state(one, 3), since_ns=since, within_s=LIVE_S, what="back"
             )
         self.probe.wait_live(self.topics, within_s=LIVE_S)
+        self.wait_whole(since)
         if settles:
             self.settle()
         self.service.health()  # opens the harness's own connection, which stays
         self.sample("control")
         return self
+
+    def wait_whole(self, since_ns: int) -> None:
+        """Wait until each topic told news behind a reset, and what became of its gap.
+
+        A topic is LIVE before the first trade behind a reset shows what was lost: that gap belongs to the
+        reset, not to the row that comes next.
+        """
+        for topic in self.topics:
+            self.probe.wait_for(
+                topic, lambda one: one.kind in DATA, since_ns=since_ns, within_s=LIVE_S, what="goes on"
+            )
+            until(lambda: not open_gaps(self.probe.of(topic)), within_s=LIVE_S, what=f"{topic}: gaps end")  # noqa: B023
 
     def settle(self, s: float = 0.0) -> None:
         """Wait until reconnects count as first attempts again: 30 s LIVE in the product's scaled time."""
@@ -228,6 +241,16 @@ class Bed:
         self.service.close()
         self.simulator.stop()
         self.control.close()
+
+
+def open_gaps(told: Sequence[Told]) -> set[int]:
+    """Return the gaps of a topic that may still be filled, by number."""
+    found: set[int] = set()
+    for one in told:
+        if one.kind == "gap":
+            is_open = one.update.gap.state == stream_pb2.GAP_STATE_OPEN
+            (found.add if is_open else found.discard)(one.update.gap.gap_id)
+    return found
 
 
 class Row:

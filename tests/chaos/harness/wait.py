@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 def until(look: Callable[[], T | None], *, within_s: float, what: str) -> T:
-    """Return what ``look`` finds: anything but None and False.
+    """Return what ``look`` finds: anything that is true; an empty list is nothing found.
 
     Raises:
         AssertionError: Nothing was found in time; names the time reached.
@@ -19,7 +19,7 @@ def until(look: Callable[[], T | None], *, within_s: float, what: str) -> T:
     start = time.monotonic()
     while True:
         found = look()
-        if found is not None and found is not False:
+        if found:
             return found
         reached = time.monotonic() - start
         if reached > within_s:
