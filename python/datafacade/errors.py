@@ -269,6 +269,7 @@ class VenueFailed(FacadeError):
 
     problem: str
     retry_after_ms: int = 1_000
+    is_final: bool = field(default=False, kw_only=True)  # the same request would fail in the same way again
 
     @property
     def message(self) -> str:

@@ -106,45 +106,130 @@ def test_jitter_stays_within_ten_percent(seed: int) -> None:
     assert 54_000 <= made.wait_ms() <= 66_000
 
 
+@pytest.mark.proves("ROW-C02")
+def test_a_probe_that_hangs_is_told_as_a_failure_although_nobody_asks_for_another() -> None:
+    made, clock = breaker()
+    fail(made, 5)
+    clock.advance(60)
+    assert made.admit()
+    clock.advance(10)
+    assert made.state() is BreakerState.OPEN
+    assert made.wait_ms() == 112_000  # 120 s from the moment at which the probe was given up
+
+
+def test_an_answer_from_before_the_opening_says_nothing_about_the_probe() -> None:
+    made, clock = breaker()
+    old = made.admit()
+    fail(made, 5)
+    clock.advance(60)
+    probe = made.admit()
+    for verdict in (made.success, made.failure, made.abandon):
+        verdict(old)
+        assert made.state() is BreakerState.HALF_OPEN
+        assert not made.admit()  # the probe is still under way
+    made.success(probe)
+    assert made.admit()
+
+
 class Model(RuleBasedStateMachine):
-    """Against any order of events: calls pass only where the rules of FAULTS 1.3 let them."""
+    """Against any order of calls, verdicts and pauses: the breaker stands where FAULTS 1.3 says.
+
+    The model is the rule read aloud: 5 failures in a row open it for 60 s, doubling to 600; then one probe at
+    a time, 2 s each, three good ones close it, a bad one opens it.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.breaker, self.clock = breaker()
-        self.in_flight = False
+        self.calls: list[tuple[int, str]] = []  # ticket, era in which it was admitted
+        self.era = "closed 0"
         self.failures = 0
+        self.successes = 0
+        self.wait_s = 60
+        self.retry_at = 0.0
+        self.probe_until = 0.0  # 0: none is under way
+        self.now = 0.0
+        self.probes = 0
 
-    @rule(seconds=st.floats(0, 700))
-    def time_passes(self, seconds: float) -> None:
-        self.clock.advance(seconds)
+    @rule(tenths=st.one_of(st.integers(1, 30), st.sampled_from([599, 600, 601, 1_200, 6_000])))
+    def time_passes(self, tenths: int) -> None:
+        self.clock.advance(tenths / 10)
+        self.now = round(self.now + tenths / 10, 1)
+        if self.probe_until and self.now >= self.probe_until:
+            self._probe_failed(self.probe_until)
 
     @rule()
-    @precondition(lambda self: not self.in_flight)
     def call(self) -> None:
-        was_open = self.breaker.state() is BreakerState.OPEN
-        self.in_flight = self.breaker.admit()
-        assert not (was_open and self.in_flight)
-
-    @rule(ok=st.booleans())
-    @precondition(lambda self: self.in_flight)
-    def finish(self, ok: bool) -> None:
-        self.in_flight = False
-        before = self.breaker.state()
-        if ok:
-            self.breaker.success()
-            self.failures = 0
-            assert self.breaker.state() is not BreakerState.OPEN
+        ticket = self.breaker.admit()
+        if self.era.startswith("closed"):
+            assert ticket
+            self.calls.append((ticket, self.era))
+        elif self.now < self.retry_at or self.probe_until:
+            assert not ticket
         else:
-            self.breaker.failure()
+            assert ticket
+            if self.era.startswith("open"):
+                self.successes = 0
+            self.probes += 1
+            self.era = f"probe {self.probes}"
+            self.probe_until = round(self.now + 2, 1)
+            self.calls.append((ticket, self.era))
+
+    @rule(verdict=st.sampled_from(["success", "failure", "abandon"]), which=st.integers(0, 100))
+    @precondition(lambda self: self.calls)
+    def a_call_ends(self, verdict: str, which: int) -> None:
+        ticket, era = self.calls.pop(which % len(self.calls))
+        getattr(self.breaker, verdict)(ticket)
+        if era != self.era or (era.startswith("probe") and not self.probe_until):
+            return
+        if era.startswith("closed"):
+            self._closed_call_ended(verdict)
+        elif verdict == "failure":
+            self._probe_failed(self.now)
+        else:
+            self.probe_until = 0.0
+            if verdict == "success":
+                self.failures = 0
+                self.successes += 1
+                if self.successes == 3:
+                    self.era, self.wait_s = f"closed {self.probes}", 60
+
+    def _closed_call_ended(self, verdict: str) -> None:
+        if verdict == "success":
+            self.failures = 0
+        elif verdict == "failure":
             self.failures += 1
-            must_open = before is BreakerState.HALF_OPEN or self.failures >= 5
-            assert (self.breaker.state() is BreakerState.OPEN) == must_open
+            if self.failures == 5:
+                self._open(self.now)
+
+    def _probe_failed(self, at: float) -> None:
+        self.failures += 1
+        self.wait_s = min(2 * self.wait_s, 600)
+        self._open(at)
+
+    def _open(self, at: float) -> None:
+        self.era, self.retry_at, self.probe_until = f"open {at}", round(at + self.wait_s, 1), 0.0
 
     @invariant()
-    def an_open_breaker_says_until_when(self) -> None:
-        assert (self.breaker.state() is BreakerState.OPEN) <= (self.breaker.wait_ms() > 0)
+    def it_stands_where_the_rule_says(self) -> None:
+        if self.era.startswith("closed"):
+            expected = BreakerState.CLOSED
+        elif self.era.startswith("open") and self.now < self.retry_at:
+            expected = BreakerState.OPEN
+        else:
+            expected = BreakerState.HALF_OPEN
+        assert self.breaker.state() is expected
+        assert self.breaker.failures == self.failures
+
+    @invariant()
+    def it_says_how_long_no_call_may_pass(self) -> None:
+        until = self.retry_at if self.era.startswith("open") else self.probe_until
+        assert self.breaker.wait_ms() == pytest.approx(max(0.0, until - self.now) * 1_000, abs=1)
 
 
-Model.TestCase.settings = settings(max_examples=100, stateful_step_count=40)
-test_model = pytest.mark.proves("ROW-C01")(Model.TestCase)
+@pytest.mark.proves("ROW-C01")
+@pytest.mark.proves("ROW-C02")
+class TestBreakerAgainstItsModel(Model.TestCase):  # type: ignore[misc,valid-type]
+    """Runs the machine."""
+
+    settings = settings(max_examples=200, stateful_step_count=60, deadline=None)
