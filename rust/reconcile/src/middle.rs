@@ -1,0 +1,191 @@
+//! Prices of one instant on one scale: their middle, who is near it, and what they make together.
+
+use std::ops::Range;
+
+use facade_model::{Decimal, Sum};
+
+use crate::rules::{BILLION, Method, Rules};
+
+/// Bound of values on the common scale: far below what 128 bits hold, so that sums and doubles cannot overflow.
+const WIDEST: i128 = 1 << 100;
+/// Prices further than this factor from the middle are outliers whatever the rules allow.
+const FAR: f64 = 3.0;
+
+/// A price with the place of its quote.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Held {
+    /// The price.
+    pub(crate) price: Decimal,
+    /// The same on the scale of all prices beside it.
+    pub(crate) value: i128,
+    /// Place of the quote.
+    pub(crate) at: usize,
+    /// Whether it averages over venues.
+    pub(crate) is_aggregator: bool,
+}
+
+impl Held {
+    /// Holds a price that is not on a scale yet.
+    pub(crate) fn new(price: Decimal, at: usize, is_aggregator: bool) -> Self {
+        Self { price, value: 0, at, is_aggregator }
+    }
+
+    /// Whether the price lies so far off that it has no true value on the scale.
+    fn is_far(&self) -> bool {
+        self.value == 0 || self.value == WIDEST
+    }
+}
+
+/// Brings prices on one scale and in order; returns the exponent of the scale.
+///
+/// No digit is lost. Where one scale cannot hold all, those far from the middle get a value that is as far: 0 or
+/// [`WIDEST`]. `None`: the middle itself is torn, so that no price is near it.
+pub(crate) fn align(held: &mut [Held]) -> Option<i8> {
+    let exponent = held.iter().map(|one| one.price.exponent).min().unwrap_or(0);
+    if !held.iter_mut().all(|one| scale(one, exponent)) {
+        return align_around_middle(held);
+    }
+    held.sort_unstable_by_key(|one| (one.value, one.at));
+    Some(exponent)
+}
+
+/// Sets the value at an exponent that is not above that of the price; `false`: it would be too wide.
+fn scale(one: &mut Held, exponent: i8) -> bool {
+    if one.price.exponent == exponent {
+        one.value = i128::from(one.price.mantissa);
+        return true;
+    }
+    let value = Sum::from(one.price).rescale(exponent).filter(|&value| value < WIDEST);
+    one.value = value.unwrap_or(WIDEST);
+    value.is_some()
+}
+
+/// Aligns prices of which one is at least 10^11 times another.
+fn align_around_middle(held: &mut [Held]) -> Option<i8> {
+    held.sort_unstable_by(|left, right| left.price.compare(right.price).then(left.at.cmp(&right.at)));
+    let low = approximate(held.get(held.len().checked_sub(1)? / 2)?.price);
+    let high = approximate(held.get(held.len() / 2)?.price);
+    if high > low * FAR {
+        return None;
+    }
+    let near = low / FAR..=high * FAR;
+    let exponents = held.iter().filter(|one| near.contains(&approximate(one.price)));
+    let exponent = exponents.map(|one| one.price.exponent).min()?;
+    for one in held {
+        let size = approximate(one.price);
+        if near.contains(&size) {
+            scale(one, exponent);
+        } else {
+            one.value = if size < low { 0 } else { WIDEST };
+        }
+    }
+    Some(exponent)
+}
+
+fn approximate(price: Decimal) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "decides only what is far beyond doubt")]
+    let digits = price.mantissa as f64;
+    digits * 10_f64.powi(i32::from(price.exponent))
+}
+
+/// Returns twice the median of prices in order: exact where the median lies between two of them.
+pub(crate) fn twice_median(held: &[Held]) -> i128 {
+    let value = |at: usize| held.get(at).map_or(0, |one| one.value);
+    value(held.len().saturating_sub(1) / 2) + value(held.len() / 2)
+}
+
+/// Returns half of a number of the scale.
+pub(crate) fn half(twice: i128, exponent: i8) -> Sum {
+    if twice % 2 == 0 { Sum::new(twice / 2, exponent) } else { Sum::new(twice * 5, exponent - 1) }
+}
+
+/// Returns the places, in order, of the prices that are no outliers. Of one or two prices none is.
+pub(crate) fn near(held: &[Held], rules: &Rules) -> Range<usize> {
+    if held.len() <= 2 {
+        return 0..held.len();
+    }
+    let twice = twice_median(held);
+    let allowed = share(twice, rules.deviation);
+    let start = held.partition_point(|one| 2 * one.value < twice - allowed);
+    let end = held.partition_point(|one| 2 * one.value <= twice + allowed);
+    start..end
+}
+
+/// Returns so many billionths of a number above 0, rounded down: exact for comparing integers with it.
+fn share(number: i128, billionths: i128) -> i128 {
+    if let (Ok(number), Ok(billionths)) = (i64::try_from(number), i64::try_from(billionths))
+        && let Some(product) = number.checked_mul(billionths)
+    {
+        return i128::from(product / 1_000_000_000);
+    }
+    number / BILLION * billionths + number % BILLION * billionths / BILLION
+}
+
+/// Whether aggregators agree with one another and lie further from the venues than is allowed.
+pub(crate) fn is_correlated(held: &[Held], rules: &Rules, space: &mut Vec<Held>) -> bool {
+    space.clear();
+    space.extend(held.iter().filter(|one| one.is_aggregator));
+    if space.len() < 2 || space.len() == held.len() || space.iter().any(Held::is_far) {
+        return false;
+    }
+    let theirs = twice_median(space);
+    let allowed = share(theirs, rules.deviation);
+    if space.iter().any(|one| (2 * one.value - theirs).abs() > allowed) {
+        return false;
+    }
+    space.clear();
+    space.extend(held.iter().filter(|one| !one.is_aggregator));
+    let venues = twice_median(space);
+    (theirs - venues).abs() > share(venues, rules.deviation)
+}
+
+/// What prices that agree make together.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Estimate {
+    /// The price.
+    pub(crate) price: Sum,
+    /// Sample standard deviation of all of them, over the price.
+    pub(crate) deviation_ratio: f64,
+}
+
+/// Makes one price of prices in order, at least one; `trimmed` at each end do not enter it.
+pub(crate) fn estimate(held: &[Held], exponent: i8, rules: &Rules, trimmed: usize) -> Estimate {
+    let kept = held.get(trimmed..held.len().saturating_sub(trimmed)).unwrap_or_default();
+    let twice = twice_median(kept);
+    let price = match rules.method {
+        Method::TrimmedMedian => half(twice, exponent),
+        Method::TrimmedMean => {
+            let count = i128::try_from(kept.len()).unwrap_or(1);
+            let total = Sum::new(total(kept), exponent);
+            total.quotient(Sum::new(count, 0)).unwrap_or(Sum::ZERO)
+        }
+    };
+    let center = match rules.method {
+        Method::TrimmedMedian => float(twice) / 2.0,
+        Method::TrimmedMean => float(total(kept)) / float_of(kept.len()),
+    };
+    Estimate { price, deviation_ratio: deviation(held) / center }
+}
+
+/// Returns the sample standard deviation on the scale of the values; the differences are exact.
+fn deviation(held: &[Held]) -> f64 {
+    if held.len() < 2 {
+        return 0.0;
+    }
+    let (sum, count) = (total(held), i128::try_from(held.len()).unwrap_or(1));
+    let squares: f64 = held.iter().map(|one| float(count * one.value - sum)).map(|apart| apart * apart).sum();
+    (squares / float_of(held.len() - 1)).sqrt() / float_of(held.len())
+}
+
+fn total(held: &[Held]) -> i128 {
+    held.iter().map(|one| one.value).sum()
+}
+
+fn float_of(count: usize) -> f64 {
+    f64::from(u32::try_from(count).unwrap_or(u32::MAX))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "rounded once, to the nearest")]
+fn float(number: i128) -> f64 {
+    i64::try_from(number).map_or(number as f64, |number| number as f64)
+}
