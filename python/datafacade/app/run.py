@@ -7,11 +7,12 @@ import contextlib
 import errno
 import importlib.resources
 import ipaddress
+import logging
 import os
 import resource
 import signal
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, Literal, cast
 
@@ -34,10 +35,13 @@ from datafacade.serve.handlers import Handlers
 from datafacade.serve.handlers import path as method_path
 from datafacade.serve.history import History
 from datafacade.serve.lifecycle import Lifecycle, Ready, Server
+from datafacade.serve.metrics import MetricsServer
 from datafacade.serve.resume import CHUNK_BYTES, Resume
 from datafacade.serve.subscriptions import Limits, Subscriptions
 from datafacade.store.datadir import DataDir, place
 from datafacade.types import Channel, Topic
+
+log = logging.getLogger(__name__)
 
 LISTED_WITHIN_S: Final = 5.0  # then the service is ready, with the venues that are
 CREDIT_SHARE: Final = 4  # part of what a stream may be owed that a replay may fill
@@ -51,6 +55,7 @@ def serve(
     *,
     host: str | None = None,
     port: int | None = None,
+    metrics_port: int | None = None,
     data_dir: str | None = None,
     edge: EdgeName = "rust",
     dev: bool = False,
@@ -67,6 +72,7 @@ def serve(
                 config,
                 host=host,
                 port=port,
+                metrics_port=metrics_port,
                 data_dir=data_dir,
                 edge=edge,
                 dev=dev,
@@ -94,6 +100,7 @@ async def run_service(
     *,
     host: str | None = None,
     port: int | None = None,
+    metrics_port: int | None = None,
     data_dir: str | None = None,
     edge: EdgeName = "rust",
     dev: bool = False,
@@ -106,6 +113,7 @@ async def run_service(
         config: What ``load_config`` returned.
         host: Address to listen on; None: as configured.
         port: Its port, 0: a free one; None: as configured.
+        metrics_port: Of the page for Prometheus; None: as configured, or none where ``port`` is any free one.
         data_dir: Where what outlives the process is kept, ``none``: nowhere; None: as configured.
         edge: ``rust``, or ``grpcio`` for the reference server (loopback only).
         dev: Serve reflection too (loopback only).
@@ -124,7 +132,24 @@ async def run_service(
         if data is not None:
             opened.callback(data.close)
         facade = Factory(config).create_data_facade(data=data)
-        await _serve(facade, address, edge=edge, dev=dev, insecure_public=insecure_public, ready=ready)
+        if metrics_port is None and address[1] != 0:
+            metrics_port = server.metrics_port
+        async with _metrics(facade, metrics_port):
+            await _serve(facade, address, edge=edge, dev=dev, insecure_public=insecure_public, ready=ready)
+
+
+@contextlib.asynccontextmanager
+async def _metrics(facade: DataFacade, port: int | None) -> AsyncIterator[None]:
+    """Show the figures of Health to Prometheus meanwhile."""
+    if port is None:
+        yield
+        return
+    page = MetricsServer(facade.health, port=port)
+    log.info("metrics.listening", extra={"url": await page.start()})
+    try:
+        yield
+    finally:
+        await page.stop()
 
 
 async def _serve(

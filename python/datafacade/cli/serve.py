@@ -34,6 +34,15 @@ def serve(
     port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="Port, 50051 by default; 0: a free one.")
     ] = None,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(
+            "--metrics-port",
+            min=0,
+            max=65535,
+            help="Of /metrics for Prometheus on 127.0.0.1; 50052 by default.",
+        ),
+    ] = None,
     data_dir: Annotated[
         str | None,
         typer.Option(
@@ -54,6 +63,9 @@ def serve(
     What clients resume from after a crash is kept in a data directory that one service uses at a time:
     --data-dir, else data.dir of service.yaml, else DATAFACADE_DATA_DIR, else the user's state directory
     ($XDG_STATE_HOME/datafacade, or ~/.local/state/datafacade).
+
+    Prometheus finds the figures of Health at http://127.0.0.1:50052/metrics (--metrics-port; with --port 0
+    there is no page unless it is asked for).
 
     Examples:
       datafacade serve                      # the real venues
@@ -81,6 +93,7 @@ def serve(
         settings,
         host=host,
         port=port,
+        metrics_port=metrics_port,
         data_dir=data_dir,
         edge=edge.value,
         dev=dev,

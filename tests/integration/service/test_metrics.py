@@ -1,0 +1,96 @@
+"""The page for Prometheus tells what Health tells, and nothing that has no bound."""
+
+from __future__ import annotations
+
+import socket
+
+import aiohttp
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from datafacade.errors import AddressTaken
+from datafacade.serve.metrics import MetricsServer
+from datafacade.v1 import cache_pb2, health_pb2, lineage_pb2, types_pb2
+
+
+def health() -> health_pb2.HealthResponse:
+    """Return an answer in which every figure differs."""
+    answer = health_pb2.HealthResponse(status=health_pb2.HEALTH_STATUS_DEGRADED, uptime_ns=2_500_000_000)
+    venue = answer.venues.add(venue="kraken", ws_connected=True, error_ratio=0.25)
+    venue.counts.trades, venue.counts.gaps = 17, 3
+    venue.streams.add(symbol="BTC-USD", channel=types_pb2.CHANNEL_BOOK_L2, state=types_pb2.STATE_LIVE)
+    venue.streams.add(symbol="ETH-USD", channel=types_pb2.CHANNEL_BOOK_L2, state=types_pb2.STATE_STALE)
+    venue.streams.add(symbol="ADA-USD", channel=types_pb2.CHANNEL_BOOK_L2, state=types_pb2.STATE_LIVE)
+    quantiles = types_pb2.LatencyQuantiles(count=9, p50_ns=1_000, p90_ns=2_000, p99_ns=3_000, p999_ns=4_000)
+    venue.latencies.add(stage=health_pb2.LATENCY_STAGE_REST, quantiles=quantiles)
+    venue.rate_limits.add(budget="rest:spot", limit=15, remaining=11)
+    venue.breakers.add(transport="http:spot", state=health_pb2.BREAKER_STATE_OPEN)
+    answer.edge.unary_calls, answer.edge.ring_bytes = 44, 4_096
+    row = cache_pb2.CacheClassStats(
+        cache_class="prices_hot", tier=lineage_pb2.CACHE_TIER_L1, hits=8, misses=2
+    )
+    answer.cache.classes.append(row)
+    return answer
+
+
+async def scrape(url: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    """Return each sample by its name and labels, as Prometheus reads it."""
+    async with aiohttp.ClientSession() as session, session.get(url) as page:
+        assert page.status == 200
+        text = await page.text()
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+@pytest.mark.proves("REQ-H5")
+async def test_the_page_tells_what_health_tells() -> None:
+    page = MetricsServer(health, port=0)
+    url = await page.start()
+    try:
+        assert url.startswith("http://127.0.0.1:")
+        told = await scrape(url)
+    finally:
+        await page.stop()
+    venue = ("venue", "kraken")
+    rows = ("channel", "book_l2")
+    expected = {
+        ("datafacade_service_uptime_seconds", ()): 2.5,
+        ("datafacade_hot_trades_total", (venue,)): 17,
+        ("datafacade_hot_gaps_total", (venue,)): 3,
+        ("datafacade_hot_connected", (venue,)): 1,
+        ("datafacade_hot_streams", (rows, ("state", "live"), venue)): 2,
+        ("datafacade_hot_streams", (rows, ("state", "stale"), venue)): 1,
+        ("datafacade_hot_latency_seconds", (("quantile", "0.99"), ("stage", "rest"), venue)): 3e-6,
+        ("datafacade_guard_error_ratio", (venue,)): 0.25,
+        ("datafacade_guard_budget_remaining", (("budget", "rest:spot"), venue)): 11,
+        ("datafacade_guard_breaker_open", (("transport", "http:spot"), venue)): 1,
+        ("datafacade_edge_unary_calls_total", ()): 44,
+        ("datafacade_edge_ring_bytes", ()): 4_096,
+        ("datafacade_cache_hits_total", (("class", "prices_hot"), ("tier", "l1"))): 8,
+        ("datafacade_cache_misses_total", (("class", "prices_hot"), ("tier", "l1"))): 2,
+    }
+    assert {name: told.get(name) for name in expected} == expected
+    status = {dict(labels)["status"]: value for (name, labels), value in told.items() if "status" in name}
+    assert [word for word, value in status.items() if value] == ["degraded"]
+
+
+@pytest.mark.proves("CTL-S31")
+async def test_no_label_holds_a_symbol() -> None:
+    page = MetricsServer(health, port=0)
+    try:
+        told = await scrape(await page.start())
+    finally:
+        await page.stop()
+    assert "BTC-USD" not in str(list(told))
+
+
+async def test_a_taken_port_is_named() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        page = MetricsServer(health, port=other.getsockname()[1])
+        with pytest.raises(AddressTaken, match=str(other.getsockname()[1])):
+            await page.start()
