@@ -10,42 +10,45 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
+from functools import partial
 from itertools import groupby
 from typing import Final
 
 from datafacade.sim.binance_depth import DepthState
 from datafacade.sim.binance_texts import Flavour, Writer
 from datafacade.sim.digits import padded
+from datafacade.sim.history import Page, RowWriter
+from datafacade.sim.intervals import SECOND_NS, Interval, minutes
 from datafacade.sim.listings import COINM_CONTRACT_USD, Instrument
 from datafacade.sim.market import Market
 from datafacade.sim.tape import Candle, Trade
-from datafacade.sim.venue import Answer, Query, RestHandler
+from datafacade.sim.venue import Answer, Query, RestHandler, page_answer
 
 TRADES_MAX: Final = 1_000
 TRADES_DEFAULT: Final = 500
 KLINES_MAX: Final[dict[Flavour, int]] = {"spot": 1_000, "usdm": 1_500, "coinm": 1_500}
 MS_NS: Final = 1_000_000
-SECOND_NS: Final = 1_000_000_000
-INTERVALS_NS: Final = {
-    name: count * SECOND_NS
-    for name, count in (
-        ("1s", 1),
-        ("1m", 60),
-        ("3m", 180),
-        ("5m", 300),
-        ("15m", 900),
-        ("30m", 1_800),
-        ("1h", 3_600),
-        ("2h", 7_200),
-        ("4h", 14_400),
-        ("6h", 21_600),
-        ("8h", 28_800),
-        ("12h", 43_200),
-        ("1d", 86_400),
-        ("1w", 604_800),
-    )
+MINUTES: Final = {
+    "1m": 1,
+    "3m": 3,
+    "5m": 5,
+    "15m": 15,
+    "30m": 30,
+    "1h": 60,
+    "2h": 120,
+    "4h": 240,
+    "6h": 360,
+    "8h": 480,
+    "12h": 720,
+    "1d": 1_440,
+    "3d": 4_320,
+    "1w": 10_080,
 }
-FOR_EVER_NS: Final = 1 << 62
+INTERVALS: Final = {
+    "1s": Interval(SECOND_NS),
+    **{name: minutes(count) for name, count in MINUTES.items()},
+    "1M": Interval(0, months=1),
+}
 _RowMaker = Callable[[Market], dict[str, object]]
 
 
@@ -61,6 +64,7 @@ class BinanceHistory:
         self._flavour = flavour
         self._depths = depths
         self._writer = Writer(flavour)
+        self._kline_writers: dict[Interval, RowWriter] = {}
 
     def routes(self, root: str) -> Mapping[str, RestHandler]:
         """Return the handlers by path."""
@@ -144,39 +148,37 @@ class BinanceHistory:
         market = self._market(query)
         if isinstance(market, Answer):
             return market
-        interval_ns = INTERVALS_NS.get(query.get("interval", ""))
-        if interval_ns is None or (query["interval"] == "1s" and self._flavour != "spot"):
+        interval = INTERVALS.get(query.get("interval", ""))
+        if interval is None or (query["interval"] == "1s" and self._flavour != "spot"):
             return error(-1120, "Invalid interval.")
         limit = _whole(query, "limit", TRADES_DEFAULT)
         start, end = _whole(query, "startTime", -1), _whole(query, "endTime", -1)
         if limit is None or start is None or end is None or limit == 0:
             return _bad("limit")
-        count, now = min(limit, KLINES_MAX[self._flavour]), time.time_ns()
-        last_ns = min(end * MS_NS if end >= 0 else FOR_EVER_NS, now)
-        first_ns = start * MS_NS if start >= 0 else 0
-        if start < 0 and interval_ns == SECOND_NS:
-            first_ns = last_ns - (count + 60) * interval_ns
-        candles = market.tape.candles(interval_ns, first_ns, last_ns, with_empty=True)
-        chosen = candles[:count] if start >= 0 else candles[-count:]
-        rows = [self._kline(market.instrument, candle, interval_ns) for candle in chosen]
-        return Answer(body=_dump(rows))
+        now = time.time_ns()
+        page = Page(
+            interval=interval,
+            first_ns=max(0, start) * MS_NS,
+            last_ns=min(end * MS_NS, now) if end >= 0 else now,
+            count=min(limit, KLINES_MAX[self._flavour]),
+            is_oldest=start >= 0,
+        )
+        write = self._kline_writers.setdefault(interval, partial(self._kline, interval))
+        return page_answer("[", market.history.rows(page, now, write), "]")
 
-    def _kline(self, listed: Instrument, candle: Candle, interval_ns: int) -> list[object]:
-        price, quantity = self._writer.price, self._writer.quantity
-        return [
-            candle.open_ns // MS_NS,
-            price(listed, candle.open),
-            price(listed, candle.high),
-            price(listed, candle.low),
-            price(listed, candle.close),
-            quantity(listed, candle.volume),
-            (candle.open_ns + interval_ns) // MS_NS - 1,
-            self._worth(listed, candle.volume, candle.notional),
-            candle.count,
-            quantity(listed, candle.taker_volume),
-            self._worth(listed, candle.taker_volume, candle.taker_notional),
-            "0",
-        ]
+    def _kline(self, interval: Interval, listed: Instrument, candle: Candle, is_closed: bool) -> str:
+        """Return one row; whether the candle is closed is told by its times alone."""
+        del is_closed
+        quantity = self._writer.quantity
+        prices = (candle.open, candle.high, candle.low, candle.close)
+        told = '","'.join([self._writer.price(listed, price) for price in prices])
+        worth = self._worth(listed, candle.volume, candle.notional)
+        taken = self._worth(listed, candle.taker_volume, candle.taker_notional)
+        return (
+            f'[{candle.open_ns // MS_NS},"{told}","{quantity(listed, candle.volume)}",'
+            f'{interval.end(candle.open_ns) // MS_NS - 1},"{worth}",{candle.count},'
+            f'"{quantity(listed, candle.taker_volume)}","{taken}","0"]'
+        )
 
     def _worth(self, listed: Instrument, volume: int, notional: int) -> str:
         """Return the quote volume; for coin-margined contracts their worth in the base asset (rounded)."""

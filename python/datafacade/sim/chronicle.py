@@ -8,8 +8,9 @@ from typing import Final
 
 from datafacade.sim.binance_futures import ODD_KIND, odd_price
 from datafacade.sim.digits import trimmed
+from datafacade.sim.intervals import MINUTE_NS, minutes
 from datafacade.sim.market import Market
-from datafacade.sim.tape import MINUTE_NS, Candle, Trade
+from datafacade.sim.tape import Candle, Trade
 from datafacade.sim.truth import Record, TruthLog
 
 LATE_NS: Final = 1_000_000_000  # a minute is written down so long after its end
@@ -48,7 +49,7 @@ class Chronicle:
         for product, market in markets:
             key = (product, market.instrument.venue_symbol)
             first = self._minutes.setdefault(key, 0)
-            for candle in market.tape.candles(MINUTE_NS, first, now, with_empty=False):
+            for candle in market.tape.candles(minutes(1), first, now):
                 is_closed = candle.open_ns + MINUTE_NS <= now
                 if is_closed or is_last:
                     self._minutes[key] = candle.open_ns + MINUTE_NS

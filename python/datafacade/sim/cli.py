@@ -46,6 +46,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="base assets; each venue quotes them in its own currency and spelling (default %(default)s)",
     )
     parser.add_argument(
+        "--generated",
+        type=int,
+        default=defaults.generated,
+        metavar="N",
+        help="list N further assets (G001, ...) everywhere, with small books that hardly move",
+    )
+    parser.add_argument("--no-past", action="store_true", help="no candles before the start")
+    parser.add_argument(
         "--products", default=",".join(PRODUCTS), metavar="LIST", help="venue products (default: %(default)s)"
     )
     parser.add_argument(
@@ -127,6 +135,8 @@ def settings_of(arguments: argparse.Namespace) -> SimulatorSettings:
         seed=arguments.seed,
         products=products,
         bases=tuple(dict.fromkeys(bases)),
+        generated=arguments.generated,
+        has_past=not arguments.no_past,
         steps_per_s=arguments.rate,
         trade_ratio=arguments.trade_ratio,
         depth=arguments.depth,

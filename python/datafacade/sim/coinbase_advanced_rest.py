@@ -14,27 +14,27 @@ from datafacade.sim.books import Level
 from datafacade.sim.coinbase_times import rfc3339
 from datafacade.sim.digits import trimmed
 from datafacade.sim.frames import Frame
+from datafacade.sim.history import Page
+from datafacade.sim.intervals import SECOND_NS, minutes
 from datafacade.sim.limits import SlidingWindow
 from datafacade.sim.market import Market
-from datafacade.sim.tape import MINUTE_NS
-from datafacade.sim.venue import Answer, Query, RestHandler
+from datafacade.sim.venue import Answer, Query, RestHandler, page_answer
 
 ROOT: Final = "/api/v3/brokerage"
 REQUESTS_PER_S: Final = 10
 CACHE_S: Final = 1.0
 TRADES_MAX: Final = 1_000
 CANDLES_MAX: Final = 350
-SECOND_NS: Final = 1_000_000_000
 GRANULARITIES: Final = {
-    "ONE_MINUTE": 1,
-    "FIVE_MINUTE": 5,
-    "FIFTEEN_MINUTE": 15,
-    "THIRTY_MINUTE": 30,
-    "ONE_HOUR": 60,
-    "TWO_HOUR": 120,
-    "FOUR_HOUR": 240,
-    "SIX_HOUR": 360,
-    "ONE_DAY": 1_440,
+    "ONE_MINUTE": minutes(1),
+    "FIVE_MINUTE": minutes(5),
+    "FIFTEEN_MINUTE": minutes(15),
+    "THIRTY_MINUTE": minutes(30),
+    "ONE_HOUR": minutes(60),
+    "TWO_HOUR": minutes(120),
+    "FOUR_HOUR": minutes(240),
+    "SIX_HOUR": minutes(360),
+    "ONE_DAY": minutes(1_440),
 }
 
 
@@ -172,14 +172,18 @@ class AdvancedRest:
         if market is None:
             return self._missing()
         start, end = query.get("start", ""), query.get("end", "")
-        minutes = GRANULARITIES.get(query.get("granularity", ""))
-        if minutes is None or not start.isdigit() or not end.isdigit():
+        interval = GRANULARITIES.get(query.get("granularity", ""))
+        if interval is None or not start.isdigit() or not end.isdigit():
             return self.error("INVALID_ARGUMENT", "start, end and granularity are required", 400)
-        limit, interval_ns = query.get("limit", str(CANDLES_MAX)), minutes * MINUTE_NS
-        if (int(end) - int(start)) * SECOND_NS > CANDLES_MAX * interval_ns:
+        if (int(end) - int(start)) * SECOND_NS > CANDLES_MAX * interval.ns:
             return self.error("INVALID_ARGUMENT", "number of candles requested should be less than 350", 400)
-        last = min(int(end) * SECOND_NS, time.time_ns())
-        candles = market.tape.candles(interval_ns, int(start) * SECOND_NS, last, with_empty=False)
-        count = min(int(limit), CANDLES_MAX) if limit.isdigit() else CANDLES_MAX
-        rows = [texts.candle(market.instrument, candle) for candle in candles[-count:][::-1]]
-        return Answer(body=texts.dump({"candles": rows}))
+        limit, now = query.get("limit", ""), time.time_ns()
+        page = Page(
+            interval=interval,
+            first_ns=int(start) * SECOND_NS,
+            last_ns=min(int(end) * SECOND_NS, now),
+            count=min(int(limit), CANDLES_MAX) if limit.isdigit() and int(limit) else CANDLES_MAX,
+            with_empty=False,
+        )
+        rows = market.history.rows(page, now, texts.candle)
+        return page_answer('{"candles":[', rows[::-1], "]}")

@@ -59,12 +59,16 @@ def trade(listed: Instrument, item: Trade) -> dict[str, object]:
     }
 
 
-def candle(listed: Instrument, item: Candle) -> dict[str, str]:
-    """Return one candle."""
-    prices = {"low": item.low, "high": item.high, "open": item.open, "close": item.close}
-    told = {name: trimmed(price, listed.price_scale) for name, price in prices.items()}
-    volume = trimmed(item.volume, listed.quantity_scale)
-    return {"start": str(item.open_ns // 1_000_000_000), **told, "volume": volume}
+def candle(listed: Instrument, item: Candle, is_closed: bool) -> str:
+    """Return one candle; nothing tells that it is closed."""
+    del is_closed
+    low, high, open_, close = (
+        trimmed(price, listed.price_scale) for price in (item.low, item.high, item.open, item.close)
+    )
+    return (
+        f'{{"start":"{item.open_ns // 1_000_000_000}","low":"{low}","high":"{high}","open":"{open_}",'
+        f'"close":"{close}","volume":"{trimmed(item.volume, listed.quantity_scale)}"}}'
+    )
 
 
 def trades_event(listed: Instrument, kind: str, trades: Sequence[Trade]) -> str:

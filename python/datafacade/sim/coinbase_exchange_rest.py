@@ -14,18 +14,19 @@ from datafacade.sim.books import Level
 from datafacade.sim.coinbase_times import parse_time, rfc3339
 from datafacade.sim.digits import padded, trimmed
 from datafacade.sim.frames import Frame
+from datafacade.sim.history import Page
+from datafacade.sim.intervals import SECOND_NS, minutes
 from datafacade.sim.limits import Bucket
 from datafacade.sim.listings import Instrument
 from datafacade.sim.market import Market
 from datafacade.sim.tape import Candle
-from datafacade.sim.venue import Answer, Query, RestHandler
+from datafacade.sim.venue import Answer, Query, RestHandler, page_answer
 
 REQUESTS_PER_S: Final = 10.0
 BURST: Final = 15.0
 TRADES_MAX: Final = 1_000
 CANDLES_MAX: Final = 300
-GRANULARITIES: Final = ("60", "300", "900", "3600", "21600", "86400")  # seconds
-SECOND_NS: Final = 1_000_000_000
+GRANULARITIES: Final = {str(60 * count): minutes(count) for count in (1, 5, 15, 60, 360, 1_440)}
 LEVELS_BY_NUMBER: Final[dict[str, int | None]] = {"1": 1, "2": None}
 
 
@@ -163,15 +164,14 @@ class ExchangeRest:
         length = query.get("granularity", "60")
         if length not in GRANULARITIES:
             return Answer(body='{"message":"Invalid granularity"}', status=400)
-        interval_ns, now = int(length) * SECOND_NS, time.time_ns()
+        interval, now = GRANULARITIES[length], time.time_ns()
         start, end = (parse_time(query[name]) if name in query else None for name in ("start", "end"))
         last = min(now if end is None else end, now)
-        first = last - CANDLES_MAX * interval_ns if start is None else start
-        if last - first > CANDLES_MAX * interval_ns:
+        first = last - CANDLES_MAX * interval.ns if start is None else start
+        if last - first > CANDLES_MAX * interval.ns:
             return Answer(body='{"message":"granularity too small for the requested time range"}', status=400)
-        candles = market.tape.candles(interval_ns, first, last, with_empty=False)
-        rows = ",".join(_candle_row(market.instrument, candle) for candle in candles[-CANDLES_MAX:][::-1])
-        return Answer(body=f"[{rows}]")
+        page = Page(interval=interval, first_ns=first, last_ns=last, count=CANDLES_MAX, with_empty=False)
+        return page_answer("[", market.history.rows(page, now, _candle_row)[::-1], "]")
 
     def _stats(self, query: Query) -> Answer:
         market = self._markets.get(query["product_id"])
@@ -184,8 +184,9 @@ class ExchangeRest:
         return Answer(body=texts.dump({**body, "volume": volume, "volume_30day": volume}))
 
 
-def _candle_row(listed: Instrument, candle: Candle) -> str:
+def _candle_row(listed: Instrument, candle: Candle, is_closed: bool) -> str:
     """Return ``[time, low, high, open, close, volume]``: JSON numbers, low before high before open."""
+    del is_closed  # nothing tells it
     prices = (candle.low, candle.high, candle.open, candle.close)
     row = [str(candle.open_ns // SECOND_NS), *(trimmed(price, listed.price_scale) for price in prices)]
     return f"[{','.join([*row, trimmed(candle.volume, listed.quantity_scale)])}]"

@@ -10,11 +10,14 @@ def padded(value: int, scale: int) -> str:
         >>> padded(9701201, 4)
         '970.1201'
     """
-    sign = "-" if value < 0 else ""
     if scale == 0:
-        return f"{value}"
-    whole, fraction = divmod(abs(value), 10**scale)
-    return f"{sign}{whole}.{fraction:0{scale}d}"
+        return str(value)
+    if value < 0:
+        return f"-{padded(-value, scale)}"
+    digits = str(value)
+    if len(digits) <= scale:
+        digits = digits.zfill(scale + 1)
+    return f"{digits[:-scale]}.{digits[-scale:]}"
 
 
 def trimmed(value: int, scale: int) -> str:

@@ -13,12 +13,14 @@ from typing import Final
 from datafacade.sim import kraken_texts as texts
 from datafacade.sim.digits import fixed, padded
 from datafacade.sim.frames import Frame
+from datafacade.sim.history import Page
+from datafacade.sim.intervals import minutes
 from datafacade.sim.kraken_times import stamp
 from datafacade.sim.limits import Bucket
 from datafacade.sim.listings import Instrument
 from datafacade.sim.market import Market
-from datafacade.sim.tape import MINUTE_NS, Candle
-from datafacade.sim.venue import Answer, Query, RestHandler
+from datafacade.sim.tape import Candle
+from datafacade.sim.venue import Answer, Query, RestHandler, page_answer
 
 ROOT: Final = "/0/public"
 REQUESTS_PER_S: Final = 1.0
@@ -26,7 +28,7 @@ BURST: Final = 4.0  # the venue tells about one a second; its tolerance is not d
 BOOK_LEVELS_MAX: Final = 500
 TRADES_MAX: Final = 1_000
 CANDLES_MAX: Final = 720
-INTERVALS: Final = ("1", "5", "15", "30", "60", "240", "1440", "10080", "21600")  # minutes
+INTERVALS: Final = {str(count): minutes(count) for count in (1, 5, 15, 30, 60, 240, 1_440, 10_080, 21_600)}
 PER_PAIR: Final = ("Trades", "OHLC")
 
 
@@ -135,12 +137,12 @@ class KrakenRest:
         interval, since = query.get("interval", "1"), query.get("since", "0")
         if interval not in INTERVALS or not since.isdigit():
             return _error("EGeneral:Invalid arguments")
-        interval_ns, now = int(interval) * MINUTE_NS, time.time_ns()
-        start = max(int(since) * 10**9, now - CANDLES_MAX * interval_ns)
-        candles = market.tape.candles(interval_ns, start, now, with_empty=True)
-        rows = [_candle_row(market.instrument, candle) for candle in candles]
-        last = candles[-2 if len(candles) > 1 else -1].open_ns // 10**9 if candles else int(since)
-        return _result({texts.result_key(market.instrument): rows, "last": last})
+        span, now = INTERVALS[interval], time.time_ns()
+        page = Page(interval=span, first_ns=int(since) * 10**9, last_ns=now, count=CANDLES_MAX)
+        rows = market.history.rows(page, now, _candle_row)
+        last = span.back(span.begin(now), 1) // 10**9 if rows else int(since)
+        key = texts.result_key(market.instrument)
+        return page_answer(f'{{"error":[],"result":{{"{key}":[', rows, f'],"last":{last}}}}}')
 
     def _ticker(self, query: Query) -> Answer:
         names = [name for name in query.get("pair", "").split(",") if name]
@@ -150,13 +152,14 @@ class KrakenRest:
         return _result({texts.result_key(market.instrument): _ticker_row(market) for market in chosen})
 
 
-def _candle_row(listed: Instrument, candle: Candle) -> list[object]:
-    """Return ``[time, open, high, low, close, vwap, volume, count]``."""
+def _candle_row(listed: Instrument, candle: Candle, is_closed: bool) -> str:
+    """Return ``[time, open, high, low, close, vwap, volume, count]``; nothing tells that it is closed."""
+    del is_closed
     prices = (candle.open, candle.high, candle.low, candle.close)
     mean = padded(candle.notional // candle.volume, listed.price_scale) if candle.volume else "0.0"
-    texts_ = [padded(price, listed.price_scale) for price in prices]
+    told = '","'.join([padded(price, listed.price_scale) for price in prices])
     volume = padded(candle.volume, listed.quantity_scale)
-    return [candle.open_ns // 10**9, *texts_, mean, volume, candle.count]
+    return f'[{candle.open_ns // 10**9},"{told}","{mean}","{volume}",{candle.count}]'
 
 
 def _ticker_row(market: Market) -> dict[str, object]:

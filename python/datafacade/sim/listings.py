@@ -125,6 +125,11 @@ def asset_of(base: str) -> Asset:
     return Asset(1_000_000 + number % 90_000_000, 4, 20_000_000_000)
 
 
+def generated_bases(count: int) -> list[str]:
+    """Return the names of ``count`` assets that no real one bears: G001, G002, ..."""
+    return [f"G{number:03d}" for number in range(1, count + 1)]
+
+
 def instrument(product: ProductKey, base: str) -> Instrument:
     """Return the listing of ``base`` at ``product``."""
     asset = asset_of(base)

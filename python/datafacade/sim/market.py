@@ -12,8 +12,11 @@ from random import Random
 from typing import Final, Literal
 
 from datafacade.sim.books import Book, Change, Side
+from datafacade.sim.history import History, RowCache
+from datafacade.sim.intervals import DAY_NS, MINUTE_NS
 from datafacade.sim.listings import Instrument
-from datafacade.sim.tape import Tape, Trade
+from datafacade.sim.past import Past
+from datafacade.sim.tape import Candle, Tape, Trade
 
 TRADES_KEPT: Final = 20_000
 FAIR_SPAN: Final = 0.04  # ratio: the fair value stays this near to where it started
@@ -52,17 +55,21 @@ class Market:
     depth: int  # levels a side that the market keeps near
     trade_ratio: float = 0.2  # share of the steps that are trades
     id_stride: int = 1  # largest step of the update counter (futures count all symbols together)
+    past: Past | None = None  # what the asset did before
+    rows: RowCache = field(default_factory=RowCache)
     book: Book = field(init=False)
     update_id: int = field(init=False)
     trade_id: int = field(init=False)
-    day: DayStats = field(init=False)
+    session: DayStats = field(init=False)  # since the first trade
     tape: Tape = field(init=False)
+    history: History = field(init=False)
     steps: int = field(default=0, init=False)
     orders: int = field(default=0, init=False)
     groups: int = field(default=0, init=False)
     fair: int = field(init=False)
     _fair_random: Random = field(init=False)
     _random: Random = field(init=False)
+    _before: tuple[int, Candle | None] = field(default=(-1, None), init=False)
 
     def __post_init__(self) -> None:
         """Derive what the fields imply."""
@@ -73,14 +80,41 @@ class Market:
         self.update_id = self._random.randrange(10**9, 5 * 10**10)
         self.trade_id = self._random.randrange(10**8, 6 * 10**9)
         self.fair = listed.start_price
-        self.day = DayStats(listed.start_price, listed.start_price, listed.start_price, listed.start_price)
+        self.session = DayStats(
+            listed.start_price, listed.start_price, listed.start_price, listed.start_price
+        )
         self.tape = Tape(TRADES_KEPT)
+        self.history = History(listed, self.tape, self.past, self.rows)
         self._fill()
 
     @property
     def trades(self) -> list[Trade]:
         """Return the newest matches, oldest first."""
         return self.tape.trades
+
+    @property
+    def day(self) -> DayStats:
+        """Return the statistics of the 24 hours up to the newest trade (who runs longer counts more)."""
+        session = self.session
+        if not self.tape.trades:
+            return session
+        first = self.tape.trades[-1].ts_event - DAY_NS
+        first -= first % MINUTE_NS
+        if first != self._before[0]:
+            self._before = (first, self.history.before_start(first))
+        before = self._before[1]
+        if before is None:
+            return session
+        return DayStats(
+            before.open,
+            max(before.high, session.high),
+            min(before.low, session.low),
+            session.last,
+            session.last_quantity,
+            session.volume + before.volume,
+            session.notional + before.notional,
+            session.count + before.count,
+        )
 
     def _fill(self) -> None:
         """Lay the first book: dense near the best, thinner behind it."""
@@ -223,7 +257,7 @@ class Market:
         return made
 
     def _count(self, price: int, quantity: int) -> None:
-        day = self.day
+        day = self.session
         day.high, day.low, day.last = max(day.high, price), min(day.low, price), price
         day.last_quantity = quantity
         day.volume += quantity

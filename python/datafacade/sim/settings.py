@@ -19,6 +19,9 @@ class SimulatorSettings:
     seed: int = 1
     products: tuple[ProductKey, ...] = PRODUCTS
     bases: tuple[str, ...] = ("BTC", "ETH", "SOL")  # base assets listed at every product
+    generated: int = 0  # further assets listed at every product: small books that hardly move
+    generated_steps_per_s: float = 0.1  # of each of them
+    has_past: bool = True  # candles before the start, made from the seed
     steps_per_s: float = 25.0  # market steps per symbol and second, trades included
     trade_ratio: float = 0.2  # share of the steps that are trades
     depth: int = 500  # levels a side that a market keeps near
@@ -47,6 +50,8 @@ class SimulatorSettings:
             raise ValueError("expected a rate of at least 0 and a trade ratio from 0 to 1")
         if not self.bases or self.depth < 1:
             raise ValueError("expected at least one base asset and one level")
+        if self.generated < 0 or self.generated_steps_per_s < 0:
+            raise ValueError("expected a number and a rate of generated assets of at least 0")
         unknown = set(self.products) - set(PRODUCTS)
         if unknown:
             raise ValueError(

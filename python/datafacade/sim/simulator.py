@@ -21,16 +21,17 @@ from types import TracebackType
 from typing import Final, Self
 
 from datafacade.sim.actions import act
-from datafacade.sim.binance_futures import is_market_trade
 from datafacade.sim.books import Book
 from datafacade.sim.chronicle import Chronicle
 from datafacade.sim.control import ControlServer
 from datafacade.sim.faults import Fault, FaultBoard
 from datafacade.sim.limits import ConnectionRules
 from datafacade.sim.listener import Listener
-from datafacade.sim.listings import Instrument, ProductKey, instrument
+from datafacade.sim.listings import Instrument, ProductKey
 from datafacade.sim.market import Market
+from datafacade.sim.opening import Opening, rate_of
 from datafacade.sim.outlet import Outlet
+from datafacade.sim.pacing import Key, Pacer
 from datafacade.sim.proxy import Proxy, Route
 from datafacade.sim.rest import RestServer
 from datafacade.sim.settings import SimulatorSettings
@@ -42,18 +43,6 @@ from datafacade.sim.venues import build_venue
 
 TICK_S: Final = 0.01
 RULES_EVERY: Final = 10  # ticks between two looks at connection rules
-STEPS_PER_TICK_MAX: Final = 2_000  # per market; a machine that stalls does not owe more than this
-WARM_UP_STEPS: Final = 200  # so that the first client finds trades and a moved market
-FUTURES_STRIDE: Final = 40
-
-
-def rate_of(settings: SimulatorSettings, product: str, market: Market) -> float:
-    """Return the steps a second of a market: by PRODUCT:SYMBOL, by base asset, or the common rate."""
-    listed = market.instrument
-    for name in (f"{product}:{listed.venue_symbol}", listed.base):
-        if name in settings.rates:
-            return settings.rates[name]
-    return settings.steps_per_s
 
 
 class Simulator:
@@ -80,9 +69,9 @@ class Simulator:
         self.venues: dict[ProductKey, Venue] = {}
         self.listeners: dict[ProductKey, Listener] = {}
         self._rests: list[RestServer] = []
-        numbers = itertools.count(1)
+        numbers, opening = itertools.count(1), Opening(settings)
         for product in settings.products:
-            venue = build_venue(product, self._markets(product), self._around, settings)
+            venue = build_venue(product, self._markets(opening, product), self._around, settings)
             self.venues[product] = venue
             if product in settings.rest_limits:
                 venue.limit_rest(settings.rest_limits[product])
@@ -95,37 +84,28 @@ class Simulator:
         self.chronicle = Chronicle(self.truth, is_on=settings.has_trade_log)
         self._trade_faults = TradeFaults(self.faults, self.chronicle, settings.seed)
         self.faults.on_over.append(self._on_over)
-        self._owed: dict[tuple[str, str], float] = {}
-        self.rates: dict[tuple[str, str], float] = {
-            (product, symbol): rate_of(settings, product, market)
-            for product, venue in self.venues.items()
-            for symbol, market in venue.markets.items()
-        }
-        self._bursts: dict[tuple[str, str], tuple[float, int]] = {}  # factor, until (monotonic ns)
+        self._by_product: dict[str, Venue] = {venue.product: venue for venue in self.venues.values()}
+        self._pacer = self._pace_all()
         self._task: asyncio.Task[None] | None = None
 
-    def _markets(self, product: ProductKey) -> dict[str, Market]:
-        markets: dict[str, Market] = {}
-        for base in self.settings.bases:
-            listed = instrument(product, base)
-            is_futures = product in ("binance/usdm", "binance/coinm")
-            stride = FUTURES_STRIDE if is_futures else 1
-            market = Market(
-                listed, self.settings.seed, self.settings.depth, self.settings.trade_ratio, stride
-            )
-            if is_futures and self.settings.has_oddities:
-                market.tape.counts = is_market_trade
-            self._warm_up(market)
-            markets[listed.venue_symbol] = market
-            self.instruments[product, listed.venue_symbol] = listed
+    def _markets(self, opening: Opening, product: ProductKey) -> dict[str, Market]:
+        markets = opening.markets(product)
+        for symbol, market in markets.items():
+            self.instruments[product, symbol] = market.instrument
         return markets
 
-    def _warm_up(self, market: Market) -> None:
-        """Let a market live before anybody looks: a moment, or the history that was asked for."""
-        now, history_s = time.time_ns(), self.settings.history_s
-        steps = max(WARM_UP_STEPS, int(history_s))
-        for left in range(steps, 0, -1):
-            market.step(now - int(history_s * 1e9 * left / steps))
+    def _pace_all(self) -> Pacer:
+        """Return the pacer of all markets; generated ones that nobody gave a rate take turns."""
+        settings, asked = self.settings, rate_of(self.settings)
+        rates: dict[Key, float] = {}
+        slow: dict[Key, float] = {}
+        for product, market in self._all_markets():
+            key, rate = (product, market.instrument.venue_symbol), asked(product, market)
+            if rate is None and market.instrument.base not in settings.bases:
+                slow[key] = settings.generated_steps_per_s
+            else:
+                rates[key] = settings.steps_per_s if rate is None else rate
+        return Pacer(rates, slow)
 
     def _rules(self, venue: Venue) -> ConnectionRules:
         rules = venue.rules
@@ -234,19 +214,16 @@ class Simulator:
 
     def _advance(self, elapsed_s: float) -> None:
         """Take the steps that every market owes after ``elapsed_s``."""
-        for product, venue in self.venues.items():
-            for symbol, market in venue.markets.items():
-                key = (product, symbol)
-                if market.instrument.is_halted:
-                    continue
-                owed = self._owed.get(key, 0.0) + elapsed_s * self.rates[key] * self._factor(key)
-                steps = min(int(owed), STEPS_PER_TICK_MAX)
-                self._owed[key] = owed - int(owed)
-                for _ in range(steps):
-                    step = market.step(time.time_ns())
-                    self.chronicle.traded(product, market, step.trades)
-                    told = self._trade_faults.told(venue, market, step.trades)
-                    venue.changed(market, step.changes, told)
+        for (product, symbol), steps in self._pacer.due(elapsed_s, time.monotonic_ns()):
+            venue = self._by_product[product]
+            market = venue.markets[symbol]
+            if market.instrument.is_halted:
+                continue
+            for _ in range(steps):
+                step = market.step(time.time_ns())
+                self.chronicle.traded(product, market, step.trades)
+                told = self._trade_faults.told(venue, market, step.trades)
+                venue.changed(market, step.changes, told)
 
     def _flood(self, elapsed_s: float) -> None:
         """Send the pings that armed floods owe."""
@@ -301,19 +278,13 @@ class Simulator:
             for market in venue.markets.values():
                 yield product, market
 
-    def _factor(self, key: tuple[str, str]) -> float:
-        if not self._bursts:
-            return 1.0
-        factor, until = self._bursts.get(key, (1.0, 0))
-        return factor if time.monotonic_ns() < until else 1.0
-
     def pace(self, product: str, symbol: str, steps_per_s: float) -> None:
         """Let one market take so many steps a second from now on; 0 stops it."""
-        self.rates[product, symbol] = steps_per_s
+        self._pacer.pace((product, symbol), steps_per_s)
 
     def burst(self, product: str, symbol: str, factor: float, until_ns: int) -> None:
         """Let one market run ``factor`` times as fast until ``until_ns`` (monotonic)."""
-        self._bursts[product, symbol] = (factor, until_ns)
+        self._pacer.burst((product, symbol), factor, until_ns)
 
     # What tests and the control endpoint ask
 

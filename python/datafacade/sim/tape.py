@@ -7,13 +7,12 @@ checker can compare sums to the last digit.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-MINUTE_NS: Final = 60_000_000_000
-WEEK_NS: Final = 7 * 1_440 * MINUTE_NS
-MONDAY_NS: Final = 4 * 1_440 * MINUTE_NS  # the first Monday after the beginning of 1970
+from datafacade.sim.intervals import MINUTE_NS, Interval
+
 CANDLES_KEPT: Final = 10_000  # minutes
 
 
@@ -139,35 +138,35 @@ class Tape:
 
     # Candles
 
-    def candles(self, interval_ns: int, start_ns: int, end_ns: int, *, with_empty: bool) -> list[Candle]:
-        """Return the candles whose begin lies in ``start_ns .. end_ns``, oldest first.
+    def candles(self, interval: Interval, start_ns: int, end_ns: int) -> list[Candle]:
+        """Return the candles whose begin lies in ``start_ns .. end_ns``, oldest first, none without trades.
 
         Args:
-            interval_ns: Length; a week begins on Monday.
+            interval: Length.
             start_ns: Earliest begin, ns since 1970.
             end_ns: Latest begin, ns since 1970.
-            with_empty: Include intervals without trades, at the close before them.
         """
-        if interval_ns < MINUTE_NS:
+        if not interval.months and interval.ns < MINUTE_NS:
             parts: Iterable[Candle] = _single(filter(self.counts, self.between(start_ns, None)))
         else:
-            at = bisect_left(self.minutes, begin_of(start_ns, interval_ns), key=_begin_of)
+            at = bisect_left(self.minutes, interval.begin(start_ns), key=_begin_of)
             parts = self.minutes[at:]
-        made = [candle for candle in grouped(parts, interval_ns) if start_ns <= candle.open_ns <= end_ns]
-        return _filled(made, interval_ns, end_ns) if with_empty and made else made
+        return [candle for candle in grouped(parts, interval) if start_ns <= candle.open_ns <= end_ns]
+
+    def close_before(self, ns: int) -> int | None:
+        """Return the price of the last match of the market before ``ns``, or None."""
+        for at in range(bisect_left(self.trades, ns, key=_time_of) - 1, -1, -1):
+            if self.counts(self.trades[at]):
+                return self.trades[at].price
+        at = bisect_right(self.minutes, ns - MINUTE_NS, key=_begin_of)
+        return self.minutes[at - 1].close if at else None
 
 
-def begin_of(ns: int, interval_ns: int) -> int:
-    """Return the begin of the interval that holds ``ns``."""
-    shift = MONDAY_NS if interval_ns == WEEK_NS else 0
-    return ns - (ns - shift) % interval_ns
-
-
-def grouped(parts: Iterable[Candle], interval_ns: int) -> list[Candle]:
-    """Return the candles of ``interval_ns`` that ``parts`` make, which must be in order."""
+def grouped(parts: Iterable[Candle], interval: Interval) -> list[Candle]:
+    """Return the candles of ``interval`` that ``parts`` make, which must be in order."""
     made: list[Candle] = []
     for part in parts:
-        start = begin_of(part.open_ns, interval_ns)
+        start = interval.begin(part.open_ns)
         if not made or made[-1].open_ns != start:
             made.append(Candle(start, part.open, part.high, part.low, part.close))
         made[-1].join(part)
@@ -180,23 +179,6 @@ def _single(trades: Iterable[Trade]) -> Iterable[Candle]:
         candle = Candle(trade.ts_event, trade.price, trade.price, trade.price, trade.price)
         candle.add(trade)
         yield candle
-
-
-def _filled(made: Sequence[Candle], interval_ns: int, end_ns: int) -> list[Candle]:
-    """Return ``made`` with a candle at the close before for each interval without one."""
-    whole: list[Candle] = []
-    for candle in made:
-        if whole:
-            whole += _empty(whole[-1], interval_ns, candle.open_ns)
-        whole.append(candle)
-    return whole + list(_empty(whole[-1], interval_ns, begin_of(end_ns, interval_ns) + interval_ns))
-
-
-def _empty(last: Candle, interval_ns: int, end_ns: int) -> Iterable[Candle]:
-    """Yield the candles without trades between ``last`` and ``end_ns``."""
-    close = last.close
-    for start in range(last.open_ns + interval_ns, end_ns, interval_ns):
-        yield Candle(start, close, close, close, close)
 
 
 def _time_of(trade: Trade) -> int:

@@ -26,6 +26,19 @@ class NotModelled(ValueError):
     """The venue has nothing that the verb could change."""
 
 
+@dataclass(frozen=True, slots=True)
+class RowPage:
+    """An answer whose body is ``head``, rows joined by commas, ``tail``: so that faults can move rows."""
+
+    head: str
+    rows: tuple[str, ...]  # JSON texts
+    tail: str
+
+    def body(self) -> str:
+        """Return the JSON text."""
+        return f"{self.head}{','.join(self.rows)}{self.tail}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """One REST answer."""
@@ -35,9 +48,16 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
     content_type: str = "application/json"
     snapshot: Frame | None = None  # set when the body is an order book, so that snapshot faults can find it
+    page: RowPage | None = None  # set when the body is candles
 
 
 RestHandler = Callable[[Query], Answer]
+
+
+def page_answer(head: str, rows: Sequence[str], tail: str) -> Answer:
+    """Return an answer of rows."""
+    page = RowPage(head, tuple(rows), tail)
+    return Answer(body=page.body(), page=page)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,14 +1,14 @@
 """The tape finds trades by number and time; its candles equal a naive sum over the same trades."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from random import Random
 from typing import Literal
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datafacade.sim.tape import MINUTE_NS, WEEK_NS, Candle, Tape, Trade, begin_of
+from datafacade.sim.intervals import Interval
+from datafacade.sim.tape import Candle, Tape, Trade
 
 START = 1_784_620_800_000_000_000
 
@@ -61,31 +61,13 @@ def told(candles: Sequence[Candle]) -> list[tuple[int, ...]]:
 @given(st.integers(1, 200), st.integers(0, 1 << 30), st.sampled_from([1, 60, 300, 3_600]))
 def test_candles_are_the_sums_of_their_trades(count: int, seed: int, seconds: int) -> None:
     made = trades(count, seed)
-    found = tape_of(made).candles(seconds * 10**9, 0, 1 << 62, with_empty=False)
+    found = tape_of(made).candles(Interval(seconds * 10**9), 0, 1 << 62)
     assert told(found) == naive(made, seconds * 10**9)
 
 
-def test_empty_intervals_stand_at_the_close_before_them() -> None:
-    made = [
-        Trade(1, 100, 1, "buy", START, 1),
-        Trade(2, 105, 1, "sell", START + 3 * MINUTE_NS, 2),
-    ]
-    end = START + 5 * MINUTE_NS
-    found = tape_of(made).candles(MINUTE_NS, 0, end, with_empty=True)
-    assert [(candle.close, candle.count) for candle in found] == [
-        (100, 1),
-        (100, 0),
-        (100, 0),
-        (105, 1),
-        (105, 0),
-        (105, 0),
-    ]
-
-
-def test_weeks_begin_on_monday() -> None:
-    begin = datetime.fromtimestamp(begin_of(START, WEEK_NS) // 10**9, UTC)
-    assert (begin.weekday(), begin.hour) == (0, 0)
-    assert 0 <= START - begin_of(START, WEEK_NS) < WEEK_NS
+def test_the_price_before_a_time_is_the_last_trades() -> None:
+    tape = tape_of([Trade(1, 100, 1, "buy", START, 1), Trade(2, 105, 1, "sell", START + 9, 2)])
+    assert [tape.close_before(START + at) for at in (0, 1, 9, 10)] == [None, 100, 100, 105]
 
 
 def test_trades_are_found_by_number_and_by_time_and_hidden_ones_are_not() -> None:
