@@ -1,4 +1,7 @@
-"""Beds that several rows share. Each row isolates by symbol or venue and heals what it broke."""
+"""The bed that the rows of a file share. Each row isolates by symbol or venue and heals what it broke.
+
+One bed a file: after each row all that was told since the bed began is judged, which is quadratic in rows.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ FOLLOWED = ("BTC", "ETH")
 SPARE = ("SOL", "XRP", "ADA", "DOGE", "LTC", "LINK")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
     """Return a bed of all venues whose connections count as settled after 1 s.
 

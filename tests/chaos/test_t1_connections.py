@@ -79,10 +79,9 @@ def assert_gaps_are_the_holes(bed: Bed, topics: Sequence[Topic], since_ns: int) 
 def test_reset_is_told_and_healed_and_every_hole_named(bed: Bed) -> None:
     with bed.row("A01", bed.topics) as row:
         for _ in range(INJECTIONS):
-            for product in ALL:
-                topics = topics_of(bed, product)
-                marks = recover(row, topics, cut(bed, product, "rst"))
-                for left, _ in marks:
+            onsets = {product: cut(bed, product, "rst") for product in ALL}
+            for product, onset in onsets.items():
+                for left, _ in recover(row, topics_of(bed, product), onset):
                     assert left.update.stream_state.reason == types_pb2.STATE_REASON_CONNECTION_CLOSED
             bed.settle()
     assert_gaps_are_the_holes(bed, bed.topics, row.start_ns)
@@ -112,10 +111,12 @@ def test_close_code_stands_in_the_state_and_the_stream_heals(bed: Bed) -> None:
     seen: dict[int, int] = {}
     with bed.row("A02", bed.topics) as row:
         for turn in range(max(INJECTIONS, len(CODES))):
+            onsets: dict[str, tuple[int | None, int]] = {}
             for place, product in enumerate(ALL):  # each turn gives each connection another end
                 code = CODES[(turn + place) % len(CODES)]
                 verb: dict[str, object] = {"code": code, "reason": "restart"} if code else {}
-                onset = cut(bed, product, "close" if code else "eof", **verb)
+                onsets[product] = (code, cut(bed, product, "close" if code else "eof", **verb))
+            for product, (code, onset) in onsets.items():
                 for left, _ in recover(row, topics_of(bed, product), onset):
                     assert left.update.stream_state.close_code == (code or 1006)
                 seen[code or 1006] = seen.get(code or 1006, 0) + 1

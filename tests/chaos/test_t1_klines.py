@@ -110,10 +110,11 @@ def test_trade_that_comes_soon_after_its_kline_revises_it(bed: LivelyBed) -> Non
     topics = markets(bed, "BTC")
     begin = time.time_ns()
     with bed.row("D08 soon", topics) as row:
-        bed.pace("BTC", 60)
+        bed.pace("BTC", 120)
         for _ in range(INJECTIONS):
-            # sooner than REST is asked for what the next trade shows to be missing
-            for topic, trade in delay_one(bed, dict.fromkeys(topics, 180.0), at_ms=890).items():
+            # sooner than REST is asked for what the next trade shows to be missing, and later than the
+            # kline's first last word, which comes up to 100 ms behind the end of the second
+            for topic, trade in delay_one(bed, dict.fromkeys(topics, 180.0), at_ms=930).items():
                 measure_revision(row, bed, topic, trade)
         bed.pace("BTC", bed.plan.rate)
     assert_reckoned(bed, begin)

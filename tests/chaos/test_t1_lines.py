@@ -340,12 +340,16 @@ def common(one: ProbeProcess, other: ProbeProcess, topic: Topic) -> int:
         return 0
     start = places[sliced[first]]
     if first and start:
-        mine, theirs = (hot_pb2.Update.FromString(log[0]) for log in (sliced, whole))
-        raise AssertionError(f"{topic}: {first} and {start} records differ, the first: {mine}, {theirs}")
+        raise AssertionError(f"{topic}: {first} and {start} records differ: {shown((sliced[0], whole[0]))}")
     pairs = list(zip(sliced[first:], whole[start:], strict=False))
     differ = [at for at, (mine, theirs) in enumerate(pairs) if mine != theirs]
-    assert not differ, f"{topic}: record {differ[0]} of {len(pairs)} differs"
+    assert not differ, f"{topic}: record {differ[0]} of {len(pairs)} differs: {shown(pairs[differ[0]])}"
     return len(pairs)
+
+
+def shown(records: Sequence[bytes]) -> list[str]:
+    """Return encoded updates for people to read."""
+    return [str(hot_pb2.Update.FromString(record)) for record in records]
 
 
 def logged(probe: ProbeProcess, topic: Topic) -> list[bytes]:
