@@ -193,6 +193,14 @@ class BinanceHistory:
     # Tickers
 
     def _tickers(self, query: Query, make: _RowMaker) -> Answer:
+        if "symbols" in query:
+            try:
+                wanted = [self._depths[str(symbol)].market for symbol in json.loads(query["symbols"])]
+            except (ValueError, TypeError):
+                return error(-1100, "Illegal characters found in parameter 'symbols'.")
+            except KeyError:
+                return error(-1121, "Invalid symbol.")
+            return Answer(body=_dump([make(market) for market in wanted]))
         if "symbol" not in query:
             return Answer(body=_dump([make(state.market) for state in self._depths.values()]))
         market = self._market(query)

@@ -8,16 +8,22 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
+from typing import Final
 
 from datafacade.sim.binance_depth import DepthState
+from datafacade.sim.binance_funding import BinanceFunding
 from datafacade.sim.binance_history import BinanceHistory, error
 from datafacade.sim.binance_texts import Flavour, Writer, exchange_info
 from datafacade.sim.binance_weights import weight_of
 from datafacade.sim.books import Book
 from datafacade.sim.frames import Frame
-from datafacade.sim.limits import WeightLedger
+from datafacade.sim.limits import SlidingWindow, WeightLedger
 from datafacade.sim.listings import ProductKey
 from datafacade.sim.venue import Answer, Query, RestHandler, Surroundings
+
+FUNDING_SHARED: Final = ("fundingRate", "fundingInfo")  # they share one limit
+FUNDING_REQUESTS: Final = 500
+FUNDING_SPAN_S: Final = 300.0
 
 
 class BinanceRest:
@@ -40,6 +46,9 @@ class BinanceRest:
             "binance/spot" if flavour == "spot" else "binance/usdm" if flavour == "usdm" else "binance/coinm"
         )
         self._history = BinanceHistory(flavour, depths)
+        markets = {symbol: state.market for symbol, state in depths.items()}
+        self._funding = None if flavour == "spot" else BinanceFunding(self._product, markets)
+        self._shared = SlidingWindow(FUNDING_REQUESTS, FUNDING_SPAN_S)
         self.ledger = WeightLedger(weight_limit)
 
     def routes(self) -> Mapping[str, RestHandler]:
@@ -50,6 +59,7 @@ class BinanceRest:
             f"{self._root}/exchangeInfo": self._exchange_info,
             f"{self._root}/depth": self._depth,
             **self._history.routes(self._root),
+            **(self._funding.routes(self._root) if self._funding is not None else {}),
         }
 
     def weight_of(self, path: str, query: Query) -> int:
@@ -59,6 +69,10 @@ class BinanceRest:
     def admit(self, path: str, query: Query) -> Answer | None:
         """Charge the weight of a request; return 429 or 418 beyond the limit."""
         now = time.time()
+        is_shared = path.rpartition("/")[2] in FUNDING_SHARED
+        if is_shared and not self._shared.admit(time.monotonic()):
+            self._around.stats.violation(self._product, "funding_requests")
+            return error(-1003, "Too many requests; current limit is 500 requests per 5 MINUTE.", 429)
         status = self.ledger.charge(self.weight_of(path, query), now)
         if status == 200:
             return None

@@ -23,12 +23,19 @@ SPOT: Final = {
     "aggTrades": 4,
 }
 FUTURES: Final = {"ping": 1, "time": 1, "exchangeInfo": 1, "historicalTrades": 20, "aggTrades": 20}
+FUNDING: Final = {"fundingRate": 1, "fundingInfo": 0}  # the sheet tells requests, no weight: inferred
 TICKERS_SPOT: Final = {
     "ticker/24hr": (2, 80),
     "ticker/price": (2, 4),
     "ticker/bookTicker": (2, 4),
 }  # one, all
-TICKERS_FUTURES: Final = {"ticker/24hr": (1, 40), "ticker/price": (1, 2), "ticker/bookTicker": (2, 5)}
+SYMBOLS_SPOT: Final = ((20, 2), (100, 40), (1 << 30, 80))  # ticker/24hr?symbols=
+TICKERS_FUTURES: Final = {
+    "premiumIndex": (1, 10),
+    "ticker/24hr": (1, 40),
+    "ticker/price": (1, 2),
+    "ticker/bookTicker": (2, 5),
+}
 DEFAULT_SPOT: Final = 2
 DEFAULT_FUTURES: Final = 5
 
@@ -40,10 +47,12 @@ def weight_of(flavour: Flavour, name: str, query: Query) -> int:
         return _by_limit(DEPTH_SPOT if is_spot else DEPTH_FUTURES, _limit(query, 100 if is_spot else 500))
     if name == "klines" and not is_spot:
         return _by_limit(KLINES_FUTURES, _limit(query, 500))
+    if name == "ticker/24hr" and is_spot and "symbols" in query:
+        return _by_limit(SYMBOLS_SPOT, query["symbols"].count(",") + 1)
     one_and_all = (TICKERS_SPOT if is_spot else TICKERS_FUTURES).get(name)
     if one_and_all is not None:
         return one_and_all[0 if "symbol" in query else 1]
-    return SPOT.get(name, DEFAULT_SPOT) if is_spot else FUTURES.get(name, DEFAULT_FUTURES)
+    return SPOT.get(name, DEFAULT_SPOT) if is_spot else {**FUTURES, **FUNDING}.get(name, DEFAULT_FUTURES)
 
 
 def _limit(query: Query, default: int) -> int:

@@ -15,6 +15,7 @@ from datafacade.sim.digits import fixed, padded
 from datafacade.sim.frames import Frame
 from datafacade.sim.history import Page
 from datafacade.sim.intervals import minutes
+from datafacade.sim.kraken_futures import KrakenFutures
 from datafacade.sim.kraken_times import stamp
 from datafacade.sim.limits import Bucket
 from datafacade.sim.listings import Instrument
@@ -43,6 +44,7 @@ class KrakenRest:
             names = (symbol, symbol.replace("/", ""), texts.altname(listed), texts.result_key(listed))
             wsname = str(texts.asset_pair(listed)["wsname"])
             self._by_name.update(dict.fromkeys((*names, wsname), market))
+        self._futures = KrakenFutures(markets)
         self._rate, self._burst = REQUESTS_PER_S, BURST
         self._buckets: dict[str, Bucket] = {}
 
@@ -56,6 +58,7 @@ class KrakenRest:
             f"{ROOT}/Trades": self._trades,
             f"{ROOT}/OHLC": self._ohlc,
             f"{ROOT}/Ticker": self._ticker,
+            **self._futures.routes(),
         }
 
     def admit(self, path: str, query: Query) -> Answer | None:

@@ -14,6 +14,7 @@ from datafacade.sim import okx_texts as texts
 from datafacade.sim.frames import Frame
 from datafacade.sim.limits import SlidingWindow
 from datafacade.sim.market import Market
+from datafacade.sim.okx_funding import OkxFunding
 from datafacade.sim.okx_history import OkxHistory, data, error, missing
 from datafacade.sim.venue import Answer, Query, RestHandler
 from datafacade.sim.windows import Window
@@ -31,7 +32,10 @@ LIMITS: Final = {
     "market/history-trades": 20,
     "market/candles": 40,
     "market/history-candles": 20,
+    "public/funding-rate": 10,
+    "public/funding-rate-history": 10,
 }
+PER_INSTRUMENT: Final = ("public/funding-rate", "public/funding-rate-history")
 BOOK_LEVELS_MAX: Final = 400
 FULL_LEVELS_MAX: Final = 5_000
 
@@ -50,6 +54,7 @@ class OkxRest:
         self._markets = markets
         self._chains = chains
         self._history = OkxHistory(markets)
+        self._funding = OkxFunding(markets)
         self._limit: int | None = None  # of every endpoint, instead of its own
         self._windows: dict[str, SlidingWindow] = {}
 
@@ -63,13 +68,15 @@ class OkxRest:
             f"{ROOT}/market/tickers": self._tickers,
             f"{ROOT}/market/books-full": self._books_full,
             **self._history.routes(ROOT),
+            **self._funding.routes(ROOT),
         }
 
     def admit(self, path: str, query: Query) -> Answer | None:
         """Count a request in the window of its endpoint; return 429 beyond the limit."""
         name = path.removeprefix(f"{ROOT}/")
         limit = self._limit or LIMITS.get(name, 20)
-        key = f"{name}:{query.get('instType', '')}"
+        told_apart = query.get("instId" if name in PER_INSTRUMENT else "instType", "")
+        key = f"{name}:{told_apart}"
         if self._windows.setdefault(key, SlidingWindow(limit, SPAN_S)).admit(time.monotonic()):
             return None
         return error("50011", "Too Many Requests", 429)
@@ -91,6 +98,8 @@ class OkxRest:
             for code, (symbol, market) in enumerate(self._markets.items())
             if kind == "SPOT" and wanted in (None, symbol)
         ]
+        if kind == "SWAP":
+            rows = self._funding.listings(wanted)
         if wanted is not None and not rows:
             return missing()
         return data(rows)
