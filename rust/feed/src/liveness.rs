@@ -19,6 +19,8 @@ use crate::trade_flow::counts_trades;
 pub(crate) const WATCHED: [Channel; 3] = [Channel::Trades, Channel::BookL2, Channel::TopOfBook];
 /// How long news of the second source may take to reach us by the stream.
 const GRACE_NS: i64 = 1_000_000_000;
+/// How long before its patience ends a stream is told to be mute: ticks are 50 ms apart, and it is to be known by then.
+const NOTICE_NS: i64 = 100_000_000;
 /// Longest pause between two questions about one stream.
 const PAUSE_MAX_NS: i64 = 300_000_000_000;
 /// Questions under way at once.
@@ -205,7 +207,7 @@ impl Feed {
     /// When the patience with a stream ends.
     fn threshold(&self, stream: usize, channel: Channel) -> i64 {
         let watch = self.streams.get(stream).and_then(|entry| entry.watches.get(channel as usize));
-        watch.map_or(0, |watch| watch.pace.last()).saturating_add(self.patience(stream, channel))
+        watch.map_or(0, |watch| watch.pace.last()).saturating_add(self.patience(stream, channel) - NOTICE_NS)
     }
 
     fn watch_mut(&mut self, stream: usize, channel: Channel) -> Option<&mut Watch> {
@@ -348,7 +350,7 @@ impl Feed {
     }
 }
 
-/// When a question is asked, so that its answer is there when the patience ends.
+/// When a question is asked, so that its answer is there, and its grace over, when the patience ends.
 const fn early(patience: i64) -> i64 {
-    patience / 4 * 3
+    patience / 3 * 2
 }
