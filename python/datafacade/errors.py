@@ -239,7 +239,14 @@ class Draining(FacadeError):
 class PitNotFound(FacadeError):
     """No such snapshot."""
 
-    snapshot_id: str
+    recovery: ClassVar[str] = "list what there is with datafacade pit ls"
+
+    snapshot_id: str  # or what was asked for instead
+
+    @property
+    def message(self) -> str:
+        """Name what was asked for."""
+        return f"no snapshot {self.snapshot_id}"
 
 
 @dataclass(eq=False)
@@ -247,6 +254,11 @@ class PitExists(FacadeError):
     """Snapshots are immutable: this one is there already."""
 
     snapshot_id: str
+
+    @property
+    def message(self) -> str:
+        """Name it."""
+        return f"snapshot {self.snapshot_id} exists already"
 
 
 @dataclass(eq=False)
@@ -256,6 +268,70 @@ class PitCorrupt(FacadeError):
     recovery: ClassVar[str] = "run datafacade pit verify"
 
     snapshot_id: str
+
+    @property
+    def message(self) -> str:
+        """Name it."""
+        return f"snapshot {self.snapshot_id} is damaged"
+
+
+@dataclass(eq=False)
+class PitSkipped(FacadeError):
+    """So many snapshots wait for the disk that this one was not kept; the answer itself is good."""
+
+    recovery: ClassVar[str] = "ask again, or give the store a faster disk"
+
+    waiting: int
+    retry_after_ms: int = 1_000
+
+    @property
+    def message(self) -> str:
+        """Name the bound."""
+        return f"{self.waiting} snapshots wait for the disk already"
+
+
+@dataclass(eq=False)
+class PitFull(FacadeError):
+    """There is no room for another snapshot."""
+
+    recovery: ClassVar[str] = "free space, raise pit.bytes_max, or run datafacade pit gc"
+
+    problem: str
+
+    @property
+    def message(self) -> str:
+        """Name what is full."""
+        return f"no room for a snapshot: {self.problem}"
+
+
+@dataclass(eq=False)
+class PitWriteFailed(FacadeError):
+    """The disk refused a snapshot; nothing of it is kept."""
+
+    recovery: ClassVar[str] = "look at the disk and at the log; commits go on as soon as it lets them"
+
+    problem: str
+    retry_after_ms: int = 1_000
+
+    @property
+    def message(self) -> str:
+        """Name the problem."""
+        return f"snapshot cannot be written: {self.problem}"
+
+
+@dataclass(eq=False)
+class PitUnusable(FacadeError):
+    """A directory of snapshots cannot be opened."""
+
+    recovery: ClassVar[str] = "name the directory with --dir, or choose another"
+
+    path: str
+    problem: str
+
+    @property
+    def message(self) -> str:
+        """Name the place and the problem."""
+        return f"snapshots cannot be used: {self.path}: {self.problem}" if self.path else self.problem
 
 
 # What a venue did

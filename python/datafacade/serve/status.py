@@ -45,6 +45,9 @@ TABLE: Final[Mapping[type[FacadeError], int]] = MappingProxyType(
         errors.ResumeTooOld: code_pb2.OUT_OF_RANGE,
         errors.PitExists: code_pb2.ALREADY_EXISTS,
         errors.PitCorrupt: code_pb2.DATA_LOSS,
+        errors.PitFull: code_pb2.RESOURCE_EXHAUSTED,
+        errors.PitSkipped: code_pb2.UNAVAILABLE,
+        errors.PitWriteFailed: code_pb2.UNAVAILABLE,
         errors.NotSupported: code_pb2.UNIMPLEMENTED,
         errors.NotAuthenticated: code_pb2.UNAUTHENTICATED,
         errors.NotPermitted: code_pb2.PERMISSION_DENIED,
@@ -154,6 +157,8 @@ def _details(error: FacadeError) -> list[Message]:
         | errors.VenueRateLimited
         | errors.CircuitOpen
         | errors.BookNotReady
+        | errors.PitSkipped
+        | errors.PitWriteFailed
         | errors.Draining,
     ):
         delay = duration_pb2.Duration()

@@ -46,6 +46,9 @@ EXAMPLES: list[tuple[FacadeError, int, str, str | None]] = [
     (errors.ResumeTooOld(5), code_pb2.OUT_OF_RANGE, "RESUME_TOO_OLD", None),
     (errors.PitExists("abc"), code_pb2.ALREADY_EXISTS, "PIT_EXISTS", None),
     (errors.PitCorrupt("abc"), code_pb2.DATA_LOSS, "PIT_CORRUPT", None),
+    (errors.PitFull("no space left on device"), code_pb2.RESOURCE_EXHAUSTED, "PIT_FULL", None),
+    (errors.PitSkipped(64), code_pb2.UNAVAILABLE, "PIT_SKIPPED", "RetryInfo"),
+    (errors.PitWriteFailed("input/output error"), code_pb2.UNAVAILABLE, "PIT_WRITE_FAILED", "RetryInfo"),
     (errors.NotSupported("x"), code_pb2.UNIMPLEMENTED, "NOT_SUPPORTED", None),
     (errors.NotAuthenticated(), code_pb2.UNAUTHENTICATED, "NOT_AUTHENTICATED", None),
     (errors.NotPermitted("admin"), code_pb2.PERMISSION_DENIED, "NOT_PERMITTED", None),
@@ -74,6 +77,7 @@ def test_the_table_knows_every_error_that_a_caller_can_meet() -> None:
         errors.AddressTaken,
         errors.DataDirInUse,
         errors.DataDirUnusable,
+        errors.PitUnusable,
         errors.RecordingFailed,
     }
     assert set(FacadeError.__subclasses__()) == set(TABLE) | inside

@@ -1,0 +1,225 @@
+"""Keep the one list that says what exists: a chain of records in segments that are never changed.
+
+A segment holds the records of one group of commits and is named after its first number. Many of them are
+folded into one that holds the same lines and is named after its first and last number.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from datafacade.store.pit.files import Folder
+from datafacade.store.pit.record import CUT, ZERO, Broken, line_of, values_of
+
+FOLDER: Final = ".manifest"
+_NAME: Final = re.compile(r"([0-9]{16})(?:-([0-9]{16}))?\.jsonl")
+
+Line = dict[str, Any]  # what one line tells
+Publish = Callable[[Folder, str, bytes], None]  # writes a file by the protocol
+
+
+class Damage(NamedTuple):
+    """Something that is not what was written."""
+
+    what: str  # id of a snapshot, or the file's path in the store
+    file: str  # path in the store
+    problem: str
+
+
+class Segment(NamedTuple):
+    """One file of the manifest."""
+
+    first: int
+    last: int  # of a folded one; else the same as the first, whatever it holds
+    name: str
+
+
+def segments_of(names: Iterable[str]) -> tuple[list[Segment], list[Segment]]:
+    """Return the segments that hold the chain, in order, and those that a folded one has made superfluous.
+
+    Example:
+        >>> names = [f"{1:016d}-{2:016d}.jsonl", f"{2:016d}.jsonl", f"{3:016d}.jsonl"]
+        >>> [[segment.first for segment in part] for part in segments_of(names)]
+        [[1, 3], [2]]
+    """
+    found = []
+    for name in names:
+        match = _NAME.fullmatch(name)
+        if match:
+            first = int(match[1])
+            found.append(Segment(first, int(match[2] or first), name))
+    found.sort(key=lambda segment: (segment.first, -segment.last))
+    holding: list[Segment] = []
+    spare: list[Segment] = []
+    reach = 0
+    for segment in found:
+        (spare if segment.last <= reach else holding).append(segment)
+        reach = max(reach, segment.last)
+    return holding, spare
+
+
+class Chain:
+    """Judges lines in order: what is broken, missing, doubled or out of place."""
+
+    def __init__(self) -> None:
+        self.damages: list[Damage] = []
+        self.first: Line | None = None
+        self.last: Line | None = None
+        self._is_torn = False  # the line before was unreadable: the next one need not join
+        self._cut: Line | None = None
+
+    @property
+    def seq(self) -> int:
+        """Number of the last line; 0: there is none."""
+        return int(self.last["seq"]) if self.last else 0
+
+    @property
+    def head(self) -> str:
+        """Hash of the last line."""
+        return str(self.last["hash"]) if self.last else ZERO
+
+    def lines(self, file: str, content: bytes) -> Iterator[Line]:
+        """Yield every line that is whole, wherever it stands; note what is wrong."""
+        *lines, rest = content.split(b"\n")
+        if rest or not lines:
+            lines.append(rest)
+        for at, text in enumerate(lines, 1):
+            try:
+                line = values_of(text)
+            except Broken as broken:
+                self._blame(file, f"line {at}: {broken}")
+                self._is_torn = True
+                continue
+            self._join(file, line, at)
+            yield line
+
+    def end(self) -> None:
+        """Judge the beginning: it is the first line ever, or the newest cut names it."""
+        if self.first is None:
+            return
+        cut = self._cut
+        wanted = (1, ZERO) if cut is None else (cut["first"], cut["follows"])
+        if (self.first["seq"], self.first["prev"]) != wanted and self.first["seq"] >= wanted[0]:
+            problem = f"begins with record {self.first['seq']}, expected {wanted[0]}"
+            self._blame(f"{FOLDER}/{wanted[0]:016d}.jsonl", problem)
+
+    def expect(self, first: int) -> None:
+        """Note that a file is missing if the next one begins further on."""
+        if self.last is not None and not self._is_torn and first > self.seq + 1:
+            self.miss(f"{FOLDER}/{_name(self.seq + 1)}", f"missing up to record {first - 1}")
+
+    def miss(self, file: str, problem: str) -> None:
+        """Note a file that cannot be read at all."""
+        self._blame(file, problem)
+        self._is_torn = True
+
+    def _join(self, file: str, line: Line, at: int) -> None:
+        if self.first is None:
+            self.first = line
+        elif not self._is_torn and (line["seq"], line["prev"]) != (self.seq + 1, self.head):
+            self._blame(file, f"line {at}: expected record {self.seq + 1}, found {line['seq']}")
+        self._is_torn = False
+        if line["op"] == CUT:
+            self._cut = line
+        if line["seq"] > self.seq:
+            self.last = line
+
+    def _blame(self, file: str, problem: str) -> None:
+        self.damages.append(Damage(file, file, problem))
+
+
+class Manifest:
+    """The chain as one process sees it. Only the holder of the store's lock may append."""
+
+    def __init__(self, folder: Folder) -> None:
+        self.folder = folder
+        self.chain = Chain()
+        self.segments: list[Segment] = []
+        self._stamp = -1
+
+    @property
+    def seq_next(self) -> int:
+        """Number of the next record."""
+        named = (
+            self.segments[-1].last if self.segments else 0
+        )  # a segment may be unreadable: its name is taken
+        return max(self.chain.seq, named) + 1
+
+    def read(self) -> Iterator[Line]:
+        """Yield every whole line from the beginning, and judge the chain anew."""
+        self.chain, self._stamp = Chain(), self.folder.stamp()
+        self.segments, _ = segments_of(self.folder.names())
+        yield from self._lines(self.segments)
+        self.chain.end()
+
+    def news(self) -> Iterator[Line] | None:
+        """Return what other processes appended since; None: read it anew, they folded or cut it."""
+        if self.folder.stamp() == self._stamp and self.folder.facts(_name(self.seq_next)) is None:
+            return iter(())
+        self._stamp = self.folder.stamp()
+        segments, _ = segments_of(self.folder.names())
+        known = len(self.segments)
+        if segments[:known] != self.segments:
+            return None
+        self.segments = segments
+        return self._lines(segments[known:])
+
+    def append(self, told: Sequence[Mapping[str, Any]], publish: Publish) -> list[Line]:
+        """Append records as one segment, durably.
+
+        Args:
+            told: What each record tells, without its number.
+            publish: Writes a file by the protocol; raises ``FileExistsError`` if the name is taken.
+        """
+        seq, prev = self.seq_next, self.chain.head
+        text = bytearray()
+        for number, values in enumerate(told, seq):
+            line, prev = line_of(values, seq=number, prev=prev)
+            text += line
+        publish(self.folder, _name(seq), bytes(text))
+        self.segments.append(Segment(seq, seq, _name(seq)))
+        self._stamp = self.folder.stamp()
+        return list(self.chain.lines(f"{FOLDER}/{_name(seq)}", bytes(text)))
+
+    def fold(self, publish: Publish, *, least: int) -> int:
+        """Write small segments as one, then remove them; return how many went.
+
+        Args:
+            publish: Writes a file by the protocol.
+            least: Leave it be while fewer are there.
+        """
+        small = [segment for segment in self.segments if "-" not in segment.name]
+        if len(small) <= least or self.chain.damages:
+            return 0
+        *small, newest = small  # it stays: other processes look for it by its name
+        text = b"".join(self.folder.read(segment.name) for segment in small)
+        first, last = small[0].first, newest.first - 1
+        whole = Segment(first, last, f"{first:016d}-{last:016d}.jsonl")
+        publish(self.folder, whole.name, text)
+        self.segments = [*self.segments[: -len(small) - 1], whole, newest]
+        self.sweep()
+        return len(small)
+
+    def sweep(self) -> None:
+        """Remove segments whose lines stand in a folded one, after it is durable."""
+        _, spare = segments_of(self.folder.names())
+        for segment in spare:
+            self.folder.unlink(segment.name)
+        self._stamp = self.folder.stamp()
+
+    def _lines(self, segments: Iterable[Segment]) -> Iterator[Line]:
+        for segment in segments:
+            path = f"{FOLDER}/{segment.name}"
+            self.chain.expect(segment.first)
+            try:
+                content = self.folder.read(segment.name)
+            except OSError as error:
+                self.chain.miss(path, (error.strerror or type(error).__name__).lower())
+                continue
+            yield from self.chain.lines(path, content)
+
+
+def _name(seq: int) -> str:
+    return f"{seq:016d}.jsonl"

@@ -1,0 +1,273 @@
+"""Put a store in order at its start: what a crash left half done is finished, taken in, or put aside.
+
+Temps go. Files that retention had dropped go. A snapshot that is complete but in no record was linked and
+never acknowledged: it is taken in. What is neither is put into quarantine, never deleted. All is told.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any, Final
+
+from datafacade.store.pit.audit import Trail
+from datafacade.store.pit.content import VERSION
+from datafacade.store.pit.files import Folder, opened
+from datafacade.store.pit.index import Index, key_of
+from datafacade.store.pit.manifest import Manifest
+from datafacade.store.pit.names import (
+    JSON,
+    META,
+    METADATA,
+    NAME_DIGITS,
+    PARQUET,
+    PROTO,
+    TEMP,
+    Entity,
+    day_of,
+    stem_of,
+)
+from datafacade.store.pit.publish import forget
+from datafacade.store.pit.record import PUT, Record, record_from
+from datafacade.store.pit.snapshot import read_part
+from datafacade.store.pit.writer import Writer
+
+log = logging.getLogger(__name__)
+
+QUARANTINE: Final = ".quarantine"
+_SUFFIXES: Final = (META, JSON, PROTO, PARQUET)
+
+
+@dataclass(slots=True)
+class Findings:
+    """What a start found and did; paths in the store."""
+
+    temps: int = 0
+    finished: int = 0  # files of dropped snapshots that were still there
+    adopted: list[str] = field(default_factory=list)  # ids
+    quarantined: list[str] = field(default_factory=list)  # files
+    damaged: list[str] = field(default_factory=list)  # ids or files
+
+    def told(self) -> dict[str, Any]:
+        """Return it for the audit log."""
+        return {
+            "temps": self.temps,
+            "finished": self.finished,
+            "adopted": self.adopted,
+            "quarantined": self.quarantined,
+            "damaged": self.damaged,
+        }
+
+
+def recover(root: Folder, writer: Writer, *, ts: int) -> Findings:
+    """Put everything in order; the caller has the writer's turn.
+
+    Args:
+        root: The store.
+        writer: Who knows the manifest.
+        ts: Wall time for the audit log, ns UTC.
+
+    Raises:
+        OSError: The disk refuses.
+    """
+    found, index = Findings(), writer.catalog.index
+    _clear(writer.manifest, found)
+    adopted = []
+    for paths in clean(root, index, found).values():
+        values = adoptable(root, paths)
+        if values is None:
+            found.quarantined += aside(root, writer.trail, paths, why="in no record, and not whole", ts=ts)
+        else:
+            adopted.append(values)
+            _sync(root, paths)
+    if adopted:
+        writer.record(adopted)
+        found.adopted = [values["id"] for values in adopted]
+    found.damaged = [damage.what for damage in writer.manifest.chain.damages]
+    for line in list(index.newest):
+        if line["id"] in index:
+            faults = faults_of(root, record_from(line))
+            found.damaged += [line["id"]] if faults else []
+            found.quarantined += aside(root, writer.trail, [*faults], why="not what was written", ts=ts)
+    writer.trail.write("open", ts=ts, told={"last": writer.manifest.chain.seq, **found.told()})
+    return found
+
+
+def aside(root: Folder, trail: Trail, paths: Iterable[str], *, why: str, ts: int) -> list[str]:
+    """Move files into quarantine, and tell; return those that were there."""
+    moved = [path for path in paths if _put_aside(root, path)]
+    if moved:
+        trail.write("quarantine", ts=ts, told={"files": moved, "why": why})
+        log.error("pit.quarantined", extra={"files": moved, "why": why})
+    return moved
+
+
+def faults_of(root: Folder, record: Record) -> dict[str, str]:
+    """Return which files of a snapshot are not what was written, and what is wrong with them."""
+    faults = {}
+    for file in record.files:
+        try:
+            content = read_part(root, file.name)
+        except OSError as error:
+            faults[file.name] = (error.strerror or type(error).__name__).lower()
+            continue
+        if len(content) != file.size:
+            faults[file.name] = f"{len(content)} bytes, expected {file.size}"
+        elif sha256(content).hexdigest() != file.sha256:
+            faults[file.name] = "its hash is another"
+    return faults
+
+
+def walk(root: Folder) -> Iterator[tuple[str, str, Folder, list[str]]]:
+    """Yield every directory of snapshots: entity's folder, own name, itself open, and the names in it."""
+    for entity in root.names():
+        if entity.startswith(".") or not _is_folder(root, entity):
+            continue
+        with contextlib.suppress(OSError), opened(root, entity) as folder:
+            for day in folder.names():
+                if _is_folder(folder, day):
+                    with contextlib.suppress(OSError), opened(folder, day) as inner:
+                        yield entity, day, inner, inner.names()
+
+
+def clean(root: Folder, index: Index, findings: Findings) -> dict[str, list[str]]:
+    """Remove temps and what retention left over; return files in no record, by digits of their id."""
+    strays: dict[str, list[str]] = defaultdict(list)
+    for entity, day, folder, names in walk(root):
+        for name in names:
+            if name.startswith(TEMP):
+                forget(folder, name)
+                findings.temps += 1
+                continue
+            key = id_in(name)
+            if key is None or is_listed(index, key, f"{entity}/{day}", name):
+                continue
+            if key_of(key) in index.dropped:
+                forget(folder, name)
+                findings.finished += 1
+            else:
+                strays[key].append(f"{entity}/{day}/{name}")
+    return strays
+
+
+def is_listed(index: Index, key: str, path: str, name: str) -> bool:
+    """Return whether a file belongs to a live snapshot: the right name in the right place."""
+    if key not in index:
+        return False
+    ref = index.known(key)
+    folder, day, stem = ref.path.split("/")
+    entity, _, place = path.partition("/")
+    if entity != folder:
+        return False
+    return (
+        place == METADATA
+        if name.endswith(META)
+        else place == day and name.startswith(stem[: stem.index(".")])
+    )
+
+
+def adoptable(root: Folder, paths: list[str]) -> dict[str, Any] | None:
+    """Return the record of a snapshot whose files are all as its meta file says; None: they are not."""
+    metas = [path for path in paths if path.endswith(META)]
+    if len(metas) != 1:
+        return None
+    try:
+        content = read_part(root, metas[0])
+        told = json.loads(content)
+        if told["version"] != VERSION:
+            return None
+        for file in told["files"]:
+            found = read_part(root, file["path"])
+            if len(found) != file["size_bytes"] or sha256(found).hexdigest() != file["sha256"]:
+                return None
+        return _values(told, paths, meta=[len(content), sha256(content).hexdigest()])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _values(told: dict[str, Any], paths: list[str], *, meta: list[Any]) -> dict[str, Any] | None:
+    files = {file["path"]: file for file in told["files"]}
+    ts, folder = told["ts_wall"], Entity.parse(told["entity"]).folder
+    stem = f"{folder}/{day_of(ts)}/{stem_of(ts, told['id'])}"
+    readable = files.get(stem + JSON)
+    answer = files.get(stem + PROTO) or files.get(stem + PARQUET)
+    if (
+        answer is None
+        or answer["sha256"] != told["id"]
+        or {*files} != {path for path in paths if not path.endswith(META)}
+    ):
+        return None
+    shown = {"json": [readable["size_bytes"], readable["sha256"]]} if readable else {}
+    return {
+        "op": PUT,
+        "id": told["id"],
+        "ts": told["ts_wall"],
+        "mono": told["ts_mono"],
+        "entity": told["entity"],
+        "kind": told["kind"],
+        "size": told["size_bytes"],
+        "rows": told["record_count"],
+        **shown,
+        "meta": meta,
+        **({"labels": told["labels"]} if told["labels"] else {}),
+        **({"refs": told["references"]} if told["references"] else {}),
+    }
+
+
+def id_in(name: str) -> str | None:
+    """Return the digits of the id that a file's name carries; None: it is none of ours.
+
+    Example:
+        >>> id_in("20261121_164129_00112233445566778899aabbccddeeff.json.gz")
+        '00112233445566778899aabbccddeeff'
+    """
+    suffix = next((suffix for suffix in _SUFFIXES if name.endswith(suffix)), None)
+    if suffix is None:
+        return None
+    digits = name.removesuffix(suffix)[-NAME_DIGITS:]
+    is_hex = len(digits) == NAME_DIGITS and all(sign in "0123456789abcdef" for sign in digits)
+    return digits if is_hex else None
+
+
+def _is_folder(folder: Folder, name: str) -> bool:
+    facts = folder.facts(name)
+    return facts is not None and facts.is_folder
+
+
+def _clear(book: Manifest, found: Findings) -> None:
+    """Remove temps of the manifest, and segments that were folded."""
+    for name in book.folder.names():
+        if name.startswith(TEMP):
+            forget(book.folder, name)
+            found.temps += 1
+    book.sweep()
+
+
+def _sync(root: Folder, paths: Iterable[str]) -> None:
+    """Make names of files and of the folders above them durable: who linked them may not have come so far."""
+    for parts in sorted({tuple(path.split("/")[:-1]) for path in paths}):
+        for depth in range(1, len(parts) + 1):
+            with opened(root, *parts[:depth]) as folder:
+                folder.sync()
+    root.sync()
+
+
+def _put_aside(root: Folder, path: str) -> bool:
+    """Move a file into quarantine under a name that tells where it was; return whether it was there."""
+    *folders, name = path.split("/")
+    with opened(root, QUARANTINE) as quarantine, opened(root, *folders) as folder:
+        if folder.facts(name) is None:
+            return False
+        for turn in range(1_000):
+            target = f"{turn:03d}_{sha256(path.encode()).hexdigest()[:16]}_{name}"[:255]
+            with contextlib.suppress(FileExistsError):
+                folder.move(name, quarantine, target)
+                break
+        quarantine.sync()
+        folder.sync()
+    return True

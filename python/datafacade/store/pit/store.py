@@ -1,0 +1,289 @@
+"""Keep snapshots while a service runs: one thread writes what waits, in groups; anybody reads."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import queue
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, NamedTuple, Self, TypeVar
+
+from datafacade.clock import Clock, SystemClock
+from datafacade.errors import FacadeError, PitCorrupt, PitExists, PitSkipped
+from datafacade.store.pit.content import Prepared, prepare
+from datafacade.store.pit.record import Draft, PitRef
+from datafacade.store.pit.recovery import Findings
+from datafacade.store.pit.snapshot import PitSnapshot
+from datafacade.store.pit.vault import BYTES_MAX, Vault
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+WAITING_MAX: Final = 64  # snapshots that wait for the disk; what comes then is skipped, and told
+
+
+@dataclass(slots=True)
+class Counts:
+    """What became of the snapshots that were to be kept, since the start."""
+
+    committed: int = 0
+    groups: int = 0  # commits of one or more
+    existing: int = 0  # refused, since they are there already
+    skipped: int = 0  # told PIT_SKIPPED: too many waited
+    failed: int = 0
+
+
+class PitStats(NamedTuple):
+    """How a store stands."""
+
+    snapshots: int
+    entities: int
+    bytes_live: int  # of the answers
+    seq: int  # of the newest record
+    head: str  # its hash: names everything that was ever done
+    waiting: int
+    counts: Counts
+    failure: str  # why the newest commit failed; "": it did not
+    findings: Findings  # of the start
+
+
+class _Put(NamedTuple):
+    draft: Draft
+    ts_wall: int
+    ts_mono: int
+    done: Future[PitRef]
+
+
+class _Work(NamedTuple):
+    do: Callable[[], None]
+
+
+class PitStore:
+    """Snapshots of one directory; see ``docs/pit.md`` for what is promised.
+
+    Reading blocks for one file and is safe from any thread; ``put`` returns when the snapshot is on the disk.
+    """
+
+    def __init__(self, vault: Vault) -> None:
+        self._vault = vault
+        self._clock = vault.clock
+        self._queue: queue.SimpleQueue[_Put | _Work | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._waiting = 0
+        self._is_closed = False
+        self._counts = Counts()
+        self._failure = ""
+        self._thread = threading.Thread(target=self._run, name="pit-writer")
+        self._thread.start()
+
+    @classmethod
+    def open(cls, path: Path, *, clock: Clock | None = None, bytes_max: int = BYTES_MAX) -> Self:
+        """Open a directory for writing, put in order what a crash left, and start the writer.
+
+        Args:
+            path: The store; it is made if it is not there.
+            clock: Where times come from; None: the machine's.
+            bytes_max: Answers that are kept in all, bytes; beyond, commits are refused.
+
+        Raises:
+            PitUnusable: It cannot be used.
+        """
+        return cls(Vault.open(path, is_writable=True, clock=clock or SystemClock(), bytes_max=bytes_max))
+
+    async def put(
+        self,
+        entity: str,
+        kind: str,
+        message: bytes,
+        *,
+        readable: Mapping[str, Any] | bytes | None,
+        ts_wall: int = 0,
+        rows: int = 0,
+        sources: Sequence[str] = (),
+        labels: Sequence[str] = (),
+        references: Sequence[str] = (),
+    ) -> PitRef:
+        """Keep an answer; return when it is on the disk. The arguments are those of ``Draft``.
+
+        Raises:
+            PitExists: A snapshot of these very bytes is there already.
+            PitSkipped: Too many wait.
+            PitFull: The disk or the store is.
+            PitWriteFailed: The disk refuses.
+            InvalidRequest: An argument is beyond its bound.
+        """
+        draft = Draft(
+            entity=entity,
+            kind=kind,
+            message=message,
+            readable=readable,
+            ts_wall=ts_wall,
+            rows=rows,
+            sources=tuple(sources),
+            labels=tuple(labels),
+            references=tuple(references),
+        )
+        return await asyncio.wrap_future(self.submit(draft))
+
+    def submit(self, draft: Draft) -> Future[PitRef]:
+        """Hand over what is to be kept; the future ends as ``put`` does."""
+        done: Future[PitRef] = Future()
+        with self._lock:
+            is_taken = self._waiting < WAITING_MAX and not self._is_closed
+            self._waiting += is_taken
+            self._counts.skipped += not is_taken
+        if is_taken:
+            now = draft.ts_wall or self._clock.wall_ns()
+            self._queue.put(_Put(draft, now, self._clock.monotonic_ns(), done))
+        else:
+            log.warning("pit.skipped", extra={"entity": draft.entity, "waiting": WAITING_MAX})
+            done.set_exception(PitSkipped(WAITING_MAX))
+        return done
+
+    async def run(self, work: Callable[[Vault], T]) -> T:
+        """Do on the writer's thread what only the writer may: labels, retention, tables."""
+        done: Future[T] = Future()
+
+        def do() -> None:
+            if done.set_running_or_notify_cancel():
+                try:
+                    done.set_result(work(self._vault))
+                except Exception as error:  # handed to whoever waits
+                    done.set_exception(error)
+
+        self._queue.put(_Work(do))
+        return await asyncio.wrap_future(done)
+
+    def get(self, snapshot_id: str) -> PitSnapshot:
+        """Return a snapshot whose bytes are those of its id.
+
+        Raises:
+            PitNotFound: None is live, or several begin so.
+            PitCorrupt: Its bytes are lost or changed; the file goes into quarantine.
+        """
+        try:
+            return self._vault.get(snapshot_id)
+        except PitCorrupt as corrupt:
+            damaged = corrupt.snapshot_id
+            self._queue.put(_Work(lambda: self._quarantine(damaged)))
+            raise
+
+    def at(self, entity: str, ts: int) -> PitRef:
+        """Return the newest snapshot of an entity that was known at a time, ns UTC.
+
+        Raises:
+            PitNotFound: Nothing was known.
+        """
+        return self._vault.at(entity, ts)
+
+    def list(self, entity: str, ts_from: int, ts_to: int) -> Sequence[PitRef]:
+        """Return an entity's snapshots from a time up to before another, oldest first, ns UTC."""
+        return self._vault.list(entity, ts_from, ts_to)
+
+    def find(self, snapshot_id: str) -> PitRef:
+        """Return where a snapshot stands.
+
+        Raises:
+            PitNotFound: None is live, or several begin so.
+        """
+        return self._vault.find(snapshot_id)
+
+    def entities(self) -> Sequence[str]:
+        """Return all entities that have a snapshot, sorted."""
+        return self._vault.entities()
+
+    def stats(self) -> PitStats:
+        """Return how the store stands."""
+        with self._vault.catalog.lock:
+            index = self._vault.catalog.index
+            snapshots, entities, size = len(index), len(index.entities), index.bytes_live
+        chain = self._vault.manifest.chain
+        return PitStats(
+            snapshots=snapshots,
+            entities=entities,
+            bytes_live=size,
+            seq=chain.seq,
+            head=chain.head,
+            waiting=self._waiting,
+            counts=self._counts,
+            failure=self._failure,
+            findings=self._vault.findings,
+        )
+
+    def close(self) -> None:
+        """Write what waits, and end; idempotent."""
+        with self._lock:
+            was_closed, self._is_closed = self._is_closed, True
+        if not was_closed:
+            self._queue.put(None)
+            self._thread.join()
+            self._vault.close()
+
+    # On the thread
+
+    def _run(self) -> None:
+        is_over = False
+        while not is_over:
+            batch = [self._queue.get()]
+            while batch[-1] is not None and len(batch) < WAITING_MAX and not self._queue.empty():
+                batch.append(self._queue.get())
+            is_over = batch[-1] is None
+            self._commit([item for item in batch if isinstance(item, _Put)])
+            for item in batch:
+                if isinstance(item, _Work):
+                    item.do()
+
+    def _commit(self, items: Sequence[_Put]) -> None:
+        with self._lock:
+            self._waiting -= len(items)
+        ready = [(item, one) for item in items if (one := self._prepared(item)) is not None]
+        if not ready:
+            return
+        try:
+            outcomes = self._vault.commit([one for _, one in ready])
+        except Exception as error:  # the root of the thread: those who wait must hear of it
+            log.exception("pit.failed")
+            for item, _ in ready:
+                item.done.set_exception(error)
+            return
+        self._counts.groups += 1
+        for (item, _), outcome in zip(ready, outcomes, strict=True):
+            self._settle(item, outcome)
+
+    def _prepared(self, item: _Put) -> Prepared | None:
+        if not item.done.set_running_or_notify_cancel():
+            return None
+        try:
+            return prepare(item.draft, ts_wall=item.ts_wall, ts_mono=item.ts_mono)
+        except Exception as error:  # handed to whoever waits
+            item.done.set_exception(error)
+            return None
+
+    def _settle(self, item: _Put, outcome: PitRef | FacadeError) -> None:
+        if isinstance(outcome, PitRef):
+            self._counts.committed += 1
+            self._failure = ""
+            item.done.set_result(outcome)
+            return
+        self._count(outcome)
+        item.done.set_exception(outcome)
+
+    def _count(self, error: FacadeError) -> None:
+        if isinstance(error, PitExists):
+            self._counts.existing += 1
+            return
+        self._counts.failed += 1
+        self._failure = error.message
+        log.error("pit.failed", extra={"problem": error.message})
+
+    def _quarantine(self, snapshot_id: str) -> None:
+        try:
+            paths = self._vault.bad_files(snapshot_id)
+            self._vault.quarantine(paths, why="noticed by a read")
+        except (OSError, FacadeError) as error:
+            log.error("pit.quarantine_failed", extra={"problem": str(error)})

@@ -1,0 +1,275 @@
+"""Commit a group of snapshots: every file by the protocol of FAULTS 1.5, and what can be shared once for all.
+
+The files of a group are written one after the other and synced side by side, so that the disk's journal is
+written once for many; each folder that got new names is synced once; one segment of the manifest holds all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Final
+
+from datafacade.errors import FacadeError, PitExists, PitFull, PitWriteFailed
+from datafacade.store.pit.audit import Trail
+from datafacade.store.pit.content import Prepared
+from datafacade.store.pit.files import File, Folder, Lock
+from datafacade.store.pit.index import Catalog, key_of
+from datafacade.store.pit.manifest import Line, Manifest
+from datafacade.store.pit.publish import TRIES, SyncFailed, Temps, forget, publisher, syncing, write
+from datafacade.store.pit.record import PitRef
+
+FOLDERS_MAX: Final = 64  # held open
+FOLD_SEGMENTS: Final = 512
+SYNCS_MAX: Final = 4  # side by side
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+
+Outcome = PitRef | FacadeError
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """What one attempt has put on the disk, so that it can be taken back."""
+
+    files: list[tuple[Folder, str, str, File]] = field(default_factory=list)  # folder, temp, name, open file
+    temps: list[tuple[Folder, str]] = field(default_factory=list)
+    names: list[tuple[Folder, str]] = field(default_factory=list)
+    folders: dict[int, Folder] = field(default_factory=dict)  # that got new names
+
+    def touch(self, folder: Folder) -> None:
+        """Remember that a folder must be synced."""
+        self.folders[id(folder)] = folder
+
+    def undo(self) -> None:
+        """Take everything back, as far as the disk lets us."""
+        for *_, file in self.files:
+            with contextlib.suppress(OSError):
+                file.close()
+        for folder, name in (*self.temps, *self.names):
+            forget(folder, name)
+
+
+class Folders:
+    """Directories of entities and days, held open: the newest ones."""
+
+    def __init__(self, root: Folder) -> None:
+        self._root = root
+        self._held: dict[tuple[str, ...], Folder] = {}
+
+    def get(self, path: tuple[str, ...], touch: Callable[[Folder], None]) -> Folder:
+        """Return a directory, made if it is not there.
+
+        Args:
+            path: Names from the root on; two at most.
+            touch: Told of every directory whose names may not be on the disk yet. One that exists may have
+                been made by a process that died before it synced, so its first use counts as making it.
+        """
+        held = self._held.pop(path, None)
+        if held is None:
+            parent = self._root if len(path) == 1 else self.get(path[:-1], touch)
+            parent.make(path[-1])
+            touch(parent)
+            held = parent.open(path[-1])
+        self._held[path] = held
+        return held
+
+    def trim(self) -> None:
+        """Close the oldest; only between two groups."""
+        while len(self._held) > FOLDERS_MAX:
+            self._held.pop(next(iter(self._held))).close()
+
+    def close(self) -> None:
+        """Close all."""
+        while self._held:
+            self._held.popitem()[1].close()
+
+
+class Writer:
+    """The one hand that writes in this process. All methods belong to one thread."""
+
+    def __init__(
+        self,
+        root: Folder,
+        manifest: Manifest,
+        trail: Trail,
+        *,
+        catalog: Catalog,
+        lock: Lock,
+        token: str,
+        bytes_max: int,
+        is_parallel: bool = True,
+    ) -> None:
+        self.manifest = manifest
+        self.trail = trail
+        self.catalog = catalog
+        self._lock = lock
+        self._temps = Temps(token)
+        self.publish = publisher(self._temps)
+        self._bytes_max = bytes_max
+        self._folders = Folders(root)
+        self._syncs = ThreadPoolExecutor(SYNCS_MAX, thread_name_prefix="pit-sync") if is_parallel else None
+        self._is_behind = False  # a segment may have come into being without our knowledge
+
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[None]:
+        """Hold the store against other processes, and know all that they did."""
+        self._lock.hold()
+        try:
+            self._catch_up()
+            yield
+        finally:
+            self._lock.release()
+
+    def commit(self, group: Sequence[Prepared], *, ts: int) -> list[Outcome]:
+        """Make a group durable; return what became of each. What is returned as a reference is on the disk.
+
+        Args:
+            group: What to write.
+            ts: Wall time for the audit log, ns UTC.
+        """
+        try:
+            with self.turn():
+                outcomes = self._commit(group)
+                self._tell(outcomes, ts)
+                self._fold()
+        except OSError as error:
+            return [_failure(error) for _ in group]
+        return outcomes
+
+    def record(self, told: Sequence[dict[str, object]]) -> list[Line]:
+        """Append records of other operations; call it within ``turn``.
+
+        Raises:
+            OSError: The disk refuses.
+        """
+        lines = self.manifest.append(told, self.publish)
+        self.catalog.apply(lines)
+        return lines
+
+    def close(self) -> None:
+        """Let go of everything."""
+        self._folders.close()
+        if self._syncs is not None:
+            self._syncs.shutdown()
+        self.trail.close()
+        self._lock.close()
+
+    def _commit(self, group: Sequence[Prepared]) -> list[Outcome]:
+        outcomes: dict[int, Outcome] = {}
+        taken: set[bytes] = set()
+        room = self._bytes_max - self.catalog.index.bytes_live
+        for at, one in enumerate(group):
+            room -= len(one.parts[0].content)
+            if one.id in self.catalog.index or key_of(one.id) in taken:
+                outcomes[at] = PitExists(one.id)
+            elif room < 0:
+                outcomes[at] = PitFull(f"pit.bytes_max of {self._bytes_max} is reached")
+            taken.add(key_of(one.id))
+        for turn in range(1, TRIES + 1):
+            left = {at: one for at, one in enumerate(group) if at not in outcomes}
+            try:
+                outcomes |= self._attempt(left)
+                break
+            except (
+                SyncFailed,
+                FileNotFoundError,
+            ) as error:  # a sync failed, or a folder was removed under us
+                self._folders.close()
+                if turn == TRIES:
+                    outcomes |= {at: _failure(error) for at in left}
+            except OSError as error:
+                outcomes |= {at: _failure(error) for at in left}
+                break
+        self._folders.trim()
+        return [outcomes[at] for at in range(len(group))]
+
+    def _attempt(self, group: dict[int, Prepared]) -> dict[int, Outcome]:
+        attempt = _Attempt()
+        try:
+            self._write(attempt, group)
+            refused = self._name(attempt, group)
+            kept = {at: one for at, one in group.items() if at not in refused}
+            self._sync(attempt.folders.values())
+            if kept:
+                self._is_behind = True
+                lines = self.manifest.append([one.values for one in kept.values()], self.publish)
+                self._is_behind = False
+        except BaseException:
+            attempt.undo()
+            raise
+        outcomes: dict[int, Outcome] = {**refused}
+        if kept:
+            self.catalog.apply(lines)
+            outcomes |= {at: self.catalog.index.known(one.id) for at, one in kept.items()}
+        return outcomes
+
+    def _write(self, attempt: _Attempt, group: dict[int, Prepared]) -> None:
+        """Write all files under names that nobody knows, and wait until they are on the disk."""
+        for one in group.values():
+            for part in one.parts:
+                folder = self._folders.get(part.folder, attempt.touch)
+                temp = self._temps.name()
+                attempt.temps.append((folder, temp))
+                attempt.files.append((folder, temp, part.name, write(folder, temp, part.content)))
+        self._sync([file for *_, file in attempt.files])
+        while attempt.files:
+            attempt.files.pop()[3].close()
+
+    def _name(self, attempt: _Attempt, group: dict[int, Prepared]) -> dict[int, Outcome]:
+        """Give all files their names; a snapshot of which one is taken is refused as a whole."""
+        refused: dict[int, Outcome] = {}
+        temps = iter(list(attempt.temps))
+        for at, one in group.items():
+            pairs = [(*next(temps), part.name) for part in one.parts]
+            before = len(attempt.names)
+            try:
+                for folder, temp, name in pairs:
+                    folder.link(temp, name)
+                    attempt.names.append((folder, name))
+            except FileExistsError:
+                refused[at] = PitExists(one.id)
+                while len(attempt.names) > before:
+                    forget(*attempt.names.pop())
+            for folder, temp, _ in pairs:
+                folder.unlink(temp)
+                attempt.touch(folder)
+        attempt.temps.clear()
+        return refused
+
+    def _sync(self, things: Iterable[File | Folder]) -> None:
+        """Wait for all; side by side they share what the disk does."""
+        with syncing():
+            if self._syncs is None:
+                for thing in things:
+                    thing.sync()
+            else:
+                list(self._syncs.map(lambda thing: thing.sync(), things))
+
+    def _catch_up(self) -> None:
+        news = None if self._is_behind else self.manifest.news()
+        if news is None:
+            self.catalog.rebuild(self.manifest.read())
+        else:
+            self.catalog.apply(news)
+        self._is_behind = False
+
+    def _tell(self, outcomes: Sequence[Outcome], ts: int) -> None:
+        seqs = [outcome.seq for outcome in outcomes if isinstance(outcome, PitRef)]
+        if seqs:
+            told = {"first": min(seqs), "last": max(seqs), "head": self.manifest.chain.head}
+            with contextlib.suppress(OSError):  # what is committed is committed; the next start tells it
+                self.trail.write("commit", ts=ts, told=told)
+
+    def _fold(self) -> None:
+        with contextlib.suppress(OSError):
+            self.manifest.fold(self.publish, least=FOLD_SEGMENTS)
+
+
+def _failure(error: OSError) -> FacadeError:
+    problem = (error.strerror or type(error).__name__).lower()
+    if error.errno in _FULL:
+        return PitFull(problem)
+    return PitWriteFailed(problem)
