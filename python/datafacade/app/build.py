@@ -13,7 +13,8 @@ from datafacade.config import Config, FeedEndpoint, Venue
 from datafacade.errors import ConfigError, DataDirUnusable
 from datafacade.facade import DataFacade
 from datafacade.guard.breaker import Breaker
-from datafacade.guard.budget import Budget, RestBudgets
+from datafacade.guard.budget import Budget
+from datafacade.guard.rest_budgets import RestBudgets
 from datafacade.hot.connection import Connection
 from datafacade.hot.feed import FeedRunner, Line
 from datafacade.hot.fetch import Fetcher

@@ -12,11 +12,13 @@ from datafacade.config.upstream import (
     Breaker,
     Circuits,
     FeedEndpoint,
+    ParameterWeight,
     RateLimits,
     RestBudget,
     Venue,
     VenueLimits,
     Venues,
+    WeightStep,
     Window,
 )
 
@@ -33,6 +35,7 @@ __all__ = [
     "Hot",
     "HubBounds",
     "Log",
+    "ParameterWeight",
     "Pit",
     "ProviderRules",
     "RateLimits",
@@ -44,6 +47,7 @@ __all__ = [
     "VenueLimits",
     "Venues",
     "Warm",
+    "WeightStep",
     "Window",
     "load_config",
 ]

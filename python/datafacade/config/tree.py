@@ -43,7 +43,8 @@ def check(config: Config) -> None:
     """Refuse a tree whose files contradict each other.
 
     Raises:
-        ConfigError: A streaming venue is doubled, unknown, without limits, not allowed, or on an unsafe URL.
+        ConfigError: A streaming venue is doubled, unknown, without limits, not allowed, or on an unsafe URL;
+            or a request can never be made because it weighs more than our share of a window.
     """
     seen: set[str] = set()
     allowed = config.data_sources.authority.microstructure.allowed_sources
@@ -60,8 +61,19 @@ def check(config: Config) -> None:
         if problem:
             raise ConfigError("service.yaml", 0, "hot.venues", problem)
         seen.add(name)
+    _check_weights(config.rate_limits)
     if not config.venues.allow_private_upstream:
         _check_schemes(config.venues)
+
+
+def _check_weights(limits: RateLimits) -> None:
+    for name, venue in limits.venues.items():
+        smallest = min(window.limit for window in venue.rest.windows) * limits.share_ratio
+        for path, weight in venue.rest.weights.items():
+            heaviest = weight if isinstance(weight, int) else weight.heaviest
+            if heaviest > max(1.0, smallest) and path not in venue.rest.endpoints:
+                problem = f"{path} weighs {heaviest}, our share of a window is {smallest:g}"
+                raise ConfigError("rate_limits.yaml", 0, f"venues.{name}.rest.weights", problem)
 
 
 def _check_schemes(venues: Venues) -> None:

@@ -64,8 +64,34 @@ class Venues:
 class Window:
     """So much in any span of so many seconds."""
 
-    limit: Count
+    limit: Annotated[int, Field(ge=1, le=2**63 - 1)]
     seconds: Seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class WeightStep:
+    """What a request costs whose parameter is at most so large."""
+
+    upto: Annotated[int, Field(ge=0, le=1_000_000)]
+    weight: Count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class ParameterWeight:
+    """A weight that a parameter of the query decides: by its number, or by being there."""
+
+    parameter: Text
+    absent: Count  # without the parameter
+    present: Count = 1  # with it, where there are no steps
+    steps: tuple[WeightStep, ...] = ()  # in ascending order; beyond the last one, and for words, the dearest
+
+    @property
+    def heaviest(self) -> int:
+        """The most that such a request costs."""
+        return max(self.absent, self.present, *(step.weight for step in self.steps))
+
+
+Weight = Count | ParameterWeight
 
 
 Windows = Annotated[tuple[Window, ...], Field(min_length=1)]
@@ -77,9 +103,13 @@ class RestBudget:
 
     windows: Windows
     per_endpoint: bool = False  # True: each path has its own budget
-    endpoints: dict[Text, Windows] = field(default_factory=dict)  # paths with other windows
-    weights: dict[Text, Count] = field(default_factory=dict)  # of a path; 1 where nothing is said
-    used_header: str = ""  # answer header that tells the weight used in the first window
+    endpoints: dict[Text, Windows] = field(default_factory=dict)  # paths with a budget of their own
+    per_parameter: dict[Text, Text] = field(default_factory=dict)  # path: parameter; a budget for each value
+    weights: dict[Text, Weight] = field(default_factory=dict)  # of a path; 1 where nothing is said
+    used_header: str = ""  # answer header that tells the weight used; with -1M, -10S, -1D: of that window
+    remaining_header: str = ""  # answer header that tells what is left of the first window
+    limit_header: str = ""  # answer header that tells its limit
+    pause_sec: Seconds = 2.0  # after a limit that does not say how long
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
@@ -87,7 +117,7 @@ class VenueLimits:
     """What one venue allows."""
 
     rest: RestBudget
-    connections: Windows  # dials; already below the venue's limit
+    connections: Windows = (Window(limit=1, seconds=1.0),)  # dials; already below the venue's limit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)

@@ -1,22 +1,23 @@
-"""Spend a venue's allowance: so much weight in any span of so many seconds, the most urgent first.
-
-Exact sliding windows, not refilling buckets: no span of a window's length ever holds more than its limit.
-"""
+"""Spend an allowance: so much weight in any span of so many seconds, the most urgent first."""
 
 from __future__ import annotations
 
 import asyncio
 import heapq
-from collections import deque
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
 
-from datafacade.clock import NS_PER_S, Clock
-from datafacade.config import RestBudget, Window
+from datafacade.clock import NS_PER_MS, NS_PER_S, Clock
+from datafacade.config import Window
 from datafacade.errors import VenueRateLimited
+from datafacade.guard.window import NEVER_NS, SpentWindow, WindowFigures
 from datafacade.types import Priority
 
 WAITERS_MAX: Final = 1_024
+RESERVE_PART: Final = 10  # one in so many of a window's units is kept for books that are out of sync
+_RESERVE_FROM: Final = 20  # limits below have no units to spare
+_BLOCK_S_MAX: Final = 30 * 86_400.0
+_TIMER_S_MAX: Final = 3_600.0  # a longer wait is looked at again
 
 
 def shared(windows: Sequence[Window], ratio: float) -> tuple[Window, ...]:
@@ -31,123 +32,215 @@ def shared(windows: Sequence[Window], ratio: float) -> tuple[Window, ...]:
     return tuple(result)
 
 
-class _Spent:
-    """What was spent in one sliding window."""
+def ceiling(limit: int, priority: Priority) -> int:
+    """Return how much of a window this priority may fill."""
+    is_whole = priority is Priority.SNAPSHOT or limit < _RESERVE_FROM
+    return limit if is_whole else limit - limit // RESERVE_PART
 
-    __slots__ = ("entries", "limit", "span_ns", "total")
 
-    def __init__(self, window: Window) -> None:
-        self.limit = window.limit
-        self.span_ns = int(window.seconds * NS_PER_S)
-        self.entries: deque[tuple[int, int]] = deque()  # (monotonic ns, weight), oldest first
-        self.total = 0
+class Spending(NamedTuple):
+    """What was spent and when, so that it can be taken back."""
 
-    def forget(self, now: int) -> None:
-        while self.entries and self.entries[0][0] <= now - self.span_ns:
-            self.total -= self.entries.popleft()[1]
+    at_ns: int  # monotonic
+    weight: int
 
-    def add(self, now: int, weight: int) -> None:
-        self.entries.append((now, weight))
-        self.total += weight
 
-    def wait_ns(self, now: int, weight: int) -> int:
-        """Return how long until ``weight`` fits."""
-        excess = self.total + min(weight, self.limit) - self.limit
-        for spent_at, spent in self.entries:
-            if excess <= 0:
-                break
-            excess -= spent
-            if excess <= 0:
-                return spent_at + self.span_ns - now
-        return 0
+class _Waiter(NamedTuple):
+    """Who waits; the smallest goes first."""
+
+    priority: int
+    serial: int
+    weight: int
+    future: asyncio.Future[Spending]
 
 
 class Budget:
     """One allowance. Owned by the event loop."""
 
     def __init__(self, windows: Sequence[Window], *, clock: Clock, venue: str = "") -> None:
-        self._spent = [_Spent(window) for window in windows]
+        """Start with nothing spent.
+
+        Args:
+            windows: All of them must agree to what is spent.
+            clock: What times it.
+            venue: Named in errors.
+        """
+        self.changed: Callable[[], None] | None = None  # called after each spending and each ban
+        self._spent = [SpentWindow(window) for window in windows]
         self._clock = clock
         self._venue = venue
-        self._blocked_until = 0  # monotonic ns
-        self._waiters: list[tuple[int, int, int, asyncio.Future[None]]] = []
+        self._latest = clock.monotonic_ns()  # time never goes back here
+        self._blocked_until = self._latest  # monotonic ns
+        self._waiters: list[_Waiter] = []
         self._serial = 0
         self._timer: asyncio.TimerHandle | None = None
 
-    def check(self, weight: int = 1) -> tuple[bool, int]:
+    # What can be asked
+
+    def check(self, weight: int = 1, priority: Priority = Priority.SNAPSHOT) -> tuple[bool, int]:
         """Return whether ``weight`` could be spent now, and how much is left."""
         now = self._now()
-        remaining = min(spent.limit - spent.total for spent in self._spent)
-        return self._wait_ns(now, weight) == 0, max(0, remaining)
+        remaining = min(ceiling(spent.limit, priority) - spent.total for spent in self._spent)
+        return self._wait_ns(now, weight, priority) == 0, max(0, remaining)
+
+    def blocked_ns(self) -> int:
+        """Return how long the venue's own ban still holds; 0: there is none."""
+        return max(0, self._blocked_until - self._now())
+
+    def windows(self) -> list[WindowFigures]:
+        """Return how each window stands."""
+        now = self._now()
+        return [
+            WindowFigures(
+                limit=spent.limit,
+                remaining=max(0, spent.limit - spent.total),
+                span_ms=spent.span_ns // NS_PER_MS,
+                full_again_ns=spent.full_again_ns(now),
+            )
+            for spent in self._spent
+        ]
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is spent, nothing blocked, and nobody waits."""
+        self._now()
+        return not (self._waiters or self.blocked_ns() or any(spent.total for spent in self._spent))
+
+    @property
+    def waiting(self) -> int:
+        """How many wait."""
+        return sum(not waiter.future.done() for waiter in self._waiters)
+
+    # Spending
 
     def take(self, weight: int = 1) -> bool:
         """Spend ``weight`` now if it fits and nobody waits."""
         now = self._now()
-        if self._waiters or self._wait_ns(now, weight) > 0:
+        if self._waiters or self._wait_ns(now, weight, Priority.SNAPSHOT) > 0:
             return False
         self._spend(now, weight)
         return True
 
-    async def acquire(self, weight: int = 1, priority: Priority = Priority.CLIENT) -> None:
+    async def acquire(
+        self, weight: int = 1, priority: Priority = Priority.CLIENT, *, deadline_ns: int | None = None
+    ) -> Spending:
         """Spend ``weight`` as soon as it fits and nobody more urgent waits.
 
-        Raises:
-            VenueRateLimited: Too many wait already.
-        """
-        if self.take(weight):
-            return
-        if len(self._waiters) >= WAITERS_MAX:
-            wait_ms = self._wait_ns(self._now(), weight) // 1_000_000
-            raise VenueRateLimited(wait_ms + 1, venue=self._venue, operation="acquire")
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._serial += 1
-        heapq.heappush(self._waiters, (int(priority), self._serial, weight, future))
-        self._pump()
-        await future
+        Args:
+            weight: From 1.
+            priority: Who goes first.
+            deadline_ns: When it is of no use any more (monotonic ns); None: never.
 
-    def learn_used(self, used: int) -> None:
-        """Believe a venue that counts more in the first window than we do: others share our address."""
+        Raises:
+            VenueRateLimited: At once: its turn would come after the deadline, or never, or too many wait.
+        """
         now = self._now()
-        first = self._spent[0]
-        if used > first.total:
-            first.add(now, used - first.total)
+        if not self._waiters and self._wait_ns(now, weight, priority) == 0:
+            return self._spend(now, weight)
+        ahead = self._ahead(priority)
+        wait_ns = self._wait_ns(now, weight, priority, ahead=ahead)
+        if wait_ns >= NEVER_NS or (deadline_ns is not None and now + wait_ns > deadline_ns):
+            raise self._limited(wait_ns)
+        self._make_room(priority, wait_ns)
+        future: asyncio.Future[Spending] = asyncio.get_running_loop().create_future()
+        self._serial += 1
+        heapq.heappush(self._waiters, _Waiter(int(priority), self._serial, weight, future))
+        self._pump()
+        return await future
+
+    def refund(self, spending: Spending) -> None:
+        """Take back what was spent on a call that was never made."""
+        for spent in self._spent:
+            spent.remove(spending.at_ns, spending.weight)
+
+    # What venues say
+
+    def learn_used(self, used: int, span_s: float | None = None) -> None:
+        """Believe a venue that counts more than we do: others share our address.
+
+        Args:
+            used: Its count.
+            span_s: Length of the window that it counts; None: the first one. A window that we do not keep
+                teaches nothing.
+        """
+        now = self._now()
+        for spent in self._spent:
+            if span_s is None or spent.span_ns == int(span_s * NS_PER_S):
+                if used > spent.total:
+                    spent.add(now, used - spent.total)
+                    self._tell()
+                return
 
     def block(self, seconds: float) -> None:
         """Spend nothing for so long: the venue said so."""
-        self._blocked_until = max(self._blocked_until, self._clock.monotonic_ns() + int(seconds * NS_PER_S))
+        until = self._now() + int(min(max(0.0, seconds), _BLOCK_S_MAX) * NS_PER_S)
+        if until > self._blocked_until:
+            self._blocked_until = until
+            self._tell()
 
-    def blocked_ns(self) -> int:
-        """Return how long the venue's own ban still holds; 0: there is none."""
-        return max(0, self._blocked_until - self._clock.monotonic_ns())
+    # What outlives the process
 
-    def full_again_ns(self) -> int:
-        """Return how long until the first window is wholly free."""
+    def spent(self) -> list[tuple[int, list[tuple[int, int]]]]:
+        """Return what each window holds: (span ns, [(monotonic ns, weight), ...])."""
+        self._now()
+        return [(spent.span_ns, spent.entries()) for spent in self._spent]
+
+    def restore(self, span_ns: int, entries: Sequence[tuple[int, int]]) -> None:
+        """Count what an earlier process spent: entries of a window, oldest first, none in the future.
+
+        Windows of the same length take them all; where the configuration changed, all windows do.
+        """
+        same = [spent for spent in self._spent if spent.span_ns == span_ns]
         now = self._now()
-        first = self._spent[0]
-        return max(0, first.entries[-1][0] + first.span_ns - now) if first.entries else 0
+        for spent in same or self._spent:
+            for at_ns, weight in entries:
+                spent.add(min(at_ns, now), weight)
+            spent.forget(now)
 
-    @property
-    def limit(self) -> int:
-        """Weight of the first window."""
-        return self._spent[0].limit
-
-    @property
-    def span_ms(self) -> int:
-        """Length of the first window."""
-        return self._spent[0].span_ns // 1_000_000
+    # Inside
 
     def _now(self) -> int:
-        now = self._clock.monotonic_ns()
+        now = self._latest = max(self._latest, self._clock.monotonic_ns())
         for spent in self._spent:
             spent.forget(now)
         return now
 
-    def _wait_ns(self, now: int, weight: int) -> int:
-        return max(self._blocked_until - now, 0, *(spent.wait_ns(now, weight) for spent in self._spent))
+    def _wait_ns(self, now: int, weight: int, priority: Priority, *, ahead: int = 0) -> int:
+        waits = (
+            spent.wait_ns(now, max(1, weight), ahead=ahead, ceiling=ceiling(spent.limit, priority))
+            for spent in self._spent
+        )
+        return max(self._blocked_until - now, 0, *waits)
 
-    def _spend(self, now: int, weight: int) -> None:
+    def _spend(self, now: int, weight: int) -> Spending:
+        weight = max(1, weight)
         for spent in self._spent:
-            spent.add(now, min(weight, spent.limit))
+            spent.add(now, weight)
+        self._tell()
+        return Spending(now, weight)
+
+    def _tell(self) -> None:
+        if self.changed is not None:
+            self.changed()
+
+    def _ahead(self, priority: Priority) -> int:
+        return sum(one.weight for one in self._waiters if one.priority <= priority and not one.future.done())
+
+    def _make_room(self, priority: Priority, wait_ns: int) -> None:
+        """Refuse whoever is least urgent when too many wait: the newcomer, or the last of the queue."""
+        if len(self._waiters) < WAITERS_MAX:
+            return
+        last = max(self._waiters)
+        if last.priority <= priority and not last.future.done():
+            raise self._limited(wait_ns)
+        self._waiters.remove(last)
+        heapq.heapify(self._waiters)
+        if not last.future.done():
+            last.future.set_exception(self._limited(wait_ns))
+
+    def _limited(self, wait_ns: int) -> VenueRateLimited:
+        known_ns = wait_ns if wait_ns < NEVER_NS else max(spent.span_ns for spent in self._spent)
+        return VenueRateLimited(known_ns // NS_PER_MS + 1, venue=self._venue, operation="acquire")
 
     def _pump(self) -> None:
         """Serve who waits, most urgent first; come back when the first of them fits."""
@@ -155,62 +248,13 @@ class Budget:
             self._timer.cancel()
             self._timer = None
         while self._waiters:
-            _, _, weight, future = self._waiters[0]
+            priority, _, weight, future = self._waiters[0]
             now = self._now()
-            wait_ns = 0 if future.done() else self._wait_ns(now, weight)
+            wait_ns = 0 if future.done() else self._wait_ns(now, weight, Priority(priority))
             if wait_ns > 0:
                 loop = asyncio.get_running_loop()
-                self._timer = loop.call_later(wait_ns / NS_PER_S, self._pump)
+                self._timer = loop.call_later(min(wait_ns / NS_PER_S, _TIMER_S_MAX), self._pump)
                 return
             heapq.heappop(self._waiters)
             if not future.done():
-                self._spend(now, weight)
-                future.set_result(None)
-
-
-class RestBudgets:
-    """A venue's REST allowance: one for all paths, or one for each."""
-
-    def __init__(self, budget: RestBudget, *, share_ratio: float, clock: Clock, venue: str) -> None:
-        self._config = budget
-        self._share_ratio = share_ratio
-        self._clock = clock
-        self._venue = venue
-        self._budgets: dict[str, Budget] = {}
-        self._blocked_until = clock.monotonic_ns()
-
-    def of(self, path: str) -> Budget:
-        """Return the budget that pays for a path; its query does not matter."""
-        path = path.partition("?")[0]
-        is_own = self._config.per_endpoint or path in self._config.endpoints
-        key = path if is_own else ""
-        if key not in self._budgets:
-            windows = self._config.endpoints.get(path, self._config.windows)
-            made = Budget(shared(windows, self._share_ratio), clock=self._clock, venue=self._venue)
-            made.block((self._blocked_until - self._clock.monotonic_ns()) / NS_PER_S)
-            self._budgets[key] = made
-        return self._budgets[key]
-
-    def weight(self, path: str) -> int:
-        """Return the documented weight of a path; 1 where nothing is documented."""
-        return self._config.weights.get(path.partition("?")[0], 1)
-
-    def learn(self, path: str, headers: dict[str, str]) -> None:
-        """Read the venue's own count from an answer's headers (names in lower case)."""
-        used = headers.get(self._config.used_header.lower(), "") if self._config.used_header else ""
-        if used.isascii() and used.isdigit():
-            self.of(path).learn_used(int(used[:9]))
-
-    def block(self, seconds: float, path: str | None = None) -> None:
-        """Spend nothing for so long: on one path, or on all, since bans hold for the whole address."""
-        if path is not None:
-            self.of(path).block(seconds)
-            return
-        until = self._clock.monotonic_ns() + int(seconds * NS_PER_S)
-        self._blocked_until = max(self._blocked_until, until)
-        for budget in self._budgets.values():
-            budget.block(seconds)
-
-    def budgets(self) -> dict[str, Budget]:
-        """Return the budgets in use, by path; "" pays for all paths without their own."""
-        return dict(self._budgets)
+                future.set_result(self._spend(now, weight))

@@ -1,7 +1,7 @@
 """Try again what may succeed the second time, and never so often that it makes an outage worse.
 
-One layer retries, and only here: at most three tries a request, and never more than one retry for ten requests
-so far, so a venue that fails gets at most 1.1 times the calls that were asked for.
+One layer retries, and only here: at most three tries a request, and never more than one retry for ten
+requests so far, so a venue that fails gets at most 1.1 times the calls that were asked for.
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from datafacade.clock import Clock
-from datafacade.guard.breaker import Breaker, BreakerState
-from datafacade.guard.budget import Budget
+from datafacade.guard.breaker import BreakerState
+from datafacade.guard.health import breaker_row, limit_rows, rest_rows
 from datafacade.hot.advice import ERRORS_MANY, VenueSigns, advise
 from datafacade.hot.feed import FeedRunner
 from datafacade.hot.ports import Hub
@@ -22,11 +22,6 @@ _STAGES: Final = (
     ("venue_to_recv", _H.LATENCY_STAGE_VENUE_TO_RECV),
     ("recv_to_publish", _H.LATENCY_STAGE_RECV_TO_PUBLISH),
 )
-_BREAKERS: Final = {
-    BreakerState.CLOSED: _H.BREAKER_STATE_CLOSED,
-    BreakerState.OPEN: _H.BREAKER_STATE_OPEN,
-    BreakerState.HALF_OPEN: _H.BREAKER_STATE_HALF_OPEN,
-}
 
 
 def venue_health(venue: VenueLine, *, hub: Hub, clock: Clock, summary_only: bool) -> _H.VenueHealth:
@@ -178,37 +173,15 @@ def _rest(health: _H.VenueHealth, venue: VenueLine, clock: Clock) -> None:
 
 def _guards(health: _H.VenueHealth, venue: VenueLine, clock: Clock) -> None:
     """Show budgets and breakers."""
-    limits = [_limit("connections", venue.dials, clock)]
+    limits = limit_rows("connections", venue.dials, clock)
     for name, rest in venue.rests.items():
-        for path, budget in rest.guards.budgets.budgets().items():
-            limits.append(_limit(f"rest:{name}{path}", budget, clock))
+        limits += rest_rows(f"rest:{name}", rest.guards.budgets, clock)
     health.rate_limits.extend(sorted(limits, key=lambda limit: limit.budget))
-    breakers = [_breaker("websocket", next(iter(venue.runners.values())).breaker, clock)]
-    breakers += [_breaker(f"http:{name}", rest.guards.breaker, clock) for name, rest in venue.rests.items()]
+    breakers = [breaker_row("websocket", next(iter(venue.runners.values())).breaker, clock)]
+    breakers += [
+        breaker_row(f"http:{name}", rest.guards.breaker, clock) for name, rest in venue.rests.items()
+    ]
     health.breakers.extend(sorted(breakers, key=lambda breaker: breaker.transport))
-
-
-def _limit(name: str, budget: Budget, clock: Clock) -> _H.RateLimitHealth:
-    now = clock.wall_ns()
-    full_again, blocked = budget.full_again_ns(), budget.blocked_ns()
-    return _H.RateLimitHealth(
-        budget=name,
-        limit=budget.limit,
-        remaining=budget.check()[1],
-        window_ms=budget.span_ms,
-        ts_reset=now + full_again if full_again else 0,
-        ts_backoff_until=now + blocked if blocked else 0,
-    )
-
-
-def _breaker(name: str, breaker: Breaker, clock: Clock) -> _H.BreakerHealth:
-    wait_ns = breaker.wait_ms() * 1_000_000
-    return _H.BreakerHealth(
-        transport=name,
-        state=_BREAKERS[breaker.state()],
-        failures=breaker.failures,
-        ts_retry=clock.wall_ns() + wait_ns if wait_ns else 0,
-    )
 
 
 def _status(health: _H.VenueHealth, venue: VenueLine) -> _H.HealthStatus.ValueType:

@@ -19,7 +19,7 @@ from datafacade.clock import NS_PER_S, Clock
 from datafacade.errors import CircuitOpen, DialFailed, VenueFailed, VenueRateLimited
 from datafacade.guard.address import is_public
 from datafacade.guard.breaker import Breaker
-from datafacade.guard.budget import RestBudgets
+from datafacade.guard.rest_budgets import RestBudgets
 from datafacade.observe.latency import FailureRatio, Latency
 from datafacade.types import Priority
 from datafacade.venues.address import resolve

@@ -16,7 +16,7 @@ from datafacade.config import Breaker as BreakerFigures
 from datafacade.config import RestBudget, Window
 from datafacade.errors import CircuitOpen, VenueFailed, VenueRateLimited
 from datafacade.guard.breaker import Breaker, BreakerState
-from datafacade.guard.budget import RestBudgets
+from datafacade.guard.rest_budgets import RestBudgets
 from datafacade.observe.latency import FailureRatio, Latency
 from datafacade.types import Priority
 from datafacade.venues.dial import tls_context
