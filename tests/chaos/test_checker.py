@@ -163,6 +163,12 @@ def kept_descriptors(run: Forgery) -> None:
     run.resources("leak", fds=31)
 
 
+def kept_more_than_is_spare(run: Forgery) -> None:
+    run.resources("control")
+    run.control[-1]["spare_fds"] = 2
+    run.resources("leak", fds=33)
+
+
 def another_process(run: Forgery) -> None:
     run.resources("later", pid=4_712)
 
@@ -394,6 +400,7 @@ LIES: list[tuple[Callable[[Forgery], None], str]] = [
     (live_and_crossed, "I5"),
     (kept_threads, "I8"),
     (kept_descriptors, "I8"),
+    (kept_more_than_is_spare, "I8"),
     (another_process, "I10"),
     (lost_trade_after_a_restart, "I1"),
     (lost_trade_before_a_restart, "I1"),

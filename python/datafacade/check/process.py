@@ -70,7 +70,8 @@ def gives_back(entries: Sequence[Entry]) -> Verdict:
 
 def _is_back(entry: Entry) -> bool:
     allowed = entry["allowed"]
-    return bool(entry["threads"] <= allowed["threads"] and entry["fds"] <= allowed["fds"])
+    fds = allowed["fds"] + allowed.get("spare_fds", 0)
+    return bool(entry["threads"] <= allowed["threads"] and entry["fds"] <= fds)
 
 
 def same_process(entries: Sequence[Entry]) -> Verdict:
