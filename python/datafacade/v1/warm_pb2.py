@@ -26,7 +26,7 @@ from datafacade.v1 import lineage_pb2 as datafacade_dot_v1_dot_lineage__pb2
 from datafacade.v1 import market_pb2 as datafacade_dot_v1_dot_market__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x64\x61tafacade/v1/warm.proto\x12\rdatafacade.v1\x1a\x1b\x64\x61tafacade/v1/lineage.proto\x1a\x1a\x64\x61tafacade/v1/market.proto\"-\n\tTimeRange\x12\x10\n\x08ts_start\x18\x01 \x01(\x10\x12\x0e\n\x06ts_end\x18\x02 \x01(\x10\"\x9c\x01\n\x11WarmKlinesRequest\x12\r\n\x05venue\x18\x01 \x01(\t\x12\x0e\n\x06symbol\x18\x02 \x01(\t\x12\x10\n\x08interval\x18\x03 \x01(\t\x12\r\n\x05limit\x18\x04 \x01(\r\x12\x10\n\x08ts_start\x18\x05 \x01(\x10\x12\x0e\n\x06ts_end\x18\x06 \x01(\x10\x12\x10\n\x08ts_as_of\x18\x0e \x01(\x10\x12\x13\n\x0bsnapshot_id\x18\x0f \x01(\t\"\x97\x02\n\x12WarmKlinesResponse\x12\r\n\x05venue\x18\x01 \x01(\t\x12\x0e\n\x06symbol\x18\x02 \x01(\t\x12\x10\n\x08interval\x18\x03 \x01(\t\x12\x16\n\x0eprice_exponent\x18\x04 \x01(\x11\x12\x19\n\x11quantity_exponent\x18\x05 \x01(\x11\x12$\n\x06klines\x18\x06 \x03(\x0b\x32\x14.datafacade.v1.Kline\x12\'\n\x05holes\x18\x07 \x03(\x0b\x32\x18.datafacade.v1.TimeRange\x12\'\n\x07lineage\x18\x08 \x01(\x0b\x32\x16.datafacade.v1.Lineage\x12%\n\x06served\x18\x0f \x01(\x0b\x32\x15.datafacade.v1.Served\"\x8a\x01\n\x11WarmTradesRequest\x12\r\n\x05venue\x18\x01 \x01(\t\x12\x0e\n\x06symbol\x18\x02 \x01(\t\x12\r\n\x05limit\x18\x03 \x01(\r\x12\x10\n\x08ts_start\x18\x04 \x01(\x10\x12\x0e\n\x06ts_end\x18\x05 \x01(\x10\x12\x10\n\x08ts_as_of\x18\x0e \x01(\x10\x12\x13\n\x0bsnapshot_id\x18\x0f \x01(\t\"\xdf\x01\n\x12WarmTradesResponse\x12\r\n\x05venue\x18\x01 \x01(\t\x12\x0e\n\x06symbol\x18\x02 \x01(\t\x12\x16\n\x0eprice_exponent\x18\x03 \x01(\x11\x12\x19\n\x11quantity_exponent\x18\x04 \x01(\x11\x12\'\n\x06trades\x18\x05 \x03(\x0b\x32\x17.datafacade.v1.TradeRow\x12\'\n\x07lineage\x18\x06 \x01(\x0b\x32\x16.datafacade.v1.Lineage\x12%\n\x06served\x18\x0f \x01(\x0b\x32\x15.datafacade.v1.Served\"Y\n\x11WarmTickerRequest\x12\r\n\x05venue\x18\x01 \x01(\t\x12\x0e\n\x06symbol\x18\x02 \x01(\t\x12\x10\n\x08ts_as_of\x18\x0e \x01(\x10\x12\x13\n\x0bsnapshot_id\x18\x0f \x01(\t\"\x80\x02\n\x12WarmTickerResponse\x12\r\n\x05venue\x18\x01 \x01(\t\x12\x0e\n\x06symbol\x18\x02 \x01(\t\x12\x16\n\x0eprice_exponent\x18\x03 \x01(\x11\x12\x19\n\x11quantity_exponent\x18\x04 \x01(\x11\x12\x10\n\x08ts_event\x18\x05 \x01(\x10\x12\x0f\n\x07ts_recv\x18\x06 \x01(\x10\x12%\n\x06ticker\x18\x07 \x01(\x0b\x32\x15.datafacade.v1.Ticker\x12\'\n\x07lineage\x18\x08 \x01(\x0b\x32\x16.datafacade.v1.Lineage\x12%\n\x06served\x18\x0f \x01(\x0b\x32\x15.datafacade.v1.Served\"\x8b\x01\n\x12WarmFundingRequest\x12\r\n\x05venue\x18\x01 \x01(\t\x12\x0e\n\x06symbol\x18\x02 \x01(\t\x12\r\n\x05limit\x18\x03 \x01(\r\x12\x10\n\x08ts_start\x18\x04 \x01(\x10\x12\x0e\n\x06ts_end\x18\x05 \x01(\x10\x12\x10\n\x08ts_as_of\x18\x0e \x01(\x10\x12\x13\n\x0bsnapshot_id\x18\x0f \x01(\t\"\xd9\x01\n\x13WarmFundingResponse\x12\r\n\x05venue\x18\x01 \x01(\t\x12\x0e\n\x06symbol\x18\x02 \x01(\t\x12)\n\x05rates\x18\x03 \x03(\x0b\x32\x1a.datafacade.v1.FundingRate\x12(\n\x04next\x18\x04 \x01(\x0b\x32\x1a.datafacade.v1.FundingRate\x12\'\n\x07lineage\x18\x05 \x01(\x0b\x32\x16.datafacade.v1.Lineage\x12%\n\x06served\x18\x0f \x01(\x0b\x32\x15.datafacade.v1.Servedb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x64\x61tafacade/v1/warm.proto\x12\rdatafacade.v1\x1a\x1b\x64\x61tafacade/v1/lineage.proto\x1a\x1a\x64\x61tafacade/v1/market.proto\"=\n\tTimeRange\x12\x10\n\x08ts_start\x18\x01 \x01(\x10\x12\x0e\n\x06ts_end\x18\x02 \x01(\x10\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\x9c\x01\n\x11WarmKlinesRequest\x12\r\n\x05venue\x18\x01 \x01(\t\x12\x0e\n\x06symbol\x18\x02 \x01(\t\x12\x10\n\x08interval\x18\x03 \x01(\t\x12\r\n\x05limit\x18\x04 \x01(\r\x12\x10\n\x08ts_start\x18\x05 \x01(\x10\x12\x0e\n\x06ts_end\x18\x06 \x01(\x10\x12\x10\n\x08ts_as_of\x18\x0e \x01(\x10\x12\x13\n\x0bsnapshot_id\x18\x0f \x01(\t\"\x97\x02\n\x12WarmKlinesResponse\x12\r\n\x05venue\x18\x01 \x01(\t\x12\x0e\n\x06symbol\x18\x02 \x01(\t\x12\x10\n\x08interval\x18\x03 \x01(\t\x12\x16\n\x0eprice_exponent\x18\x04 \x01(\x11\x12\x19\n\x11quantity_exponent\x18\x05 \x01(\x11\x12$\n\x06klines\x18\x06 \x03(\x0b\x32\x14.datafacade.v1.Kline\x12\'\n\x05holes\x18\x07 \x03(\x0b\x32\x18.datafacade.v1.TimeRange\x12\'\n\x07lineage\x18\x08 \x01(\x0b\x32\x16.datafacade.v1.Lineage\x12%\n\x06served\x18\x0f \x01(\x0b\x32\x15.datafacade.v1.Served\"\x8a\x01\n\x11WarmTradesRequest\x12\r\n\x05venue\x18\x01 \x01(\t\x12\x0e\n\x06symbol\x18\x02 \x01(\t\x12\r\n\x05limit\x18\x03 \x01(\r\x12\x10\n\x08ts_start\x18\x04 \x01(\x10\x12\x0e\n\x06ts_end\x18\x05 \x01(\x10\x12\x10\n\x08ts_as_of\x18\x0e \x01(\x10\x12\x13\n\x0bsnapshot_id\x18\x0f \x01(\t\"\xdf\x01\n\x12WarmTradesResponse\x12\r\n\x05venue\x18\x01 \x01(\t\x12\x0e\n\x06symbol\x18\x02 \x01(\t\x12\x16\n\x0eprice_exponent\x18\x03 \x01(\x11\x12\x19\n\x11quantity_exponent\x18\x04 \x01(\x11\x12\'\n\x06trades\x18\x05 \x03(\x0b\x32\x17.datafacade.v1.TradeRow\x12\'\n\x07lineage\x18\x06 \x01(\x0b\x32\x16.datafacade.v1.Lineage\x12%\n\x06served\x18\x0f \x01(\x0b\x32\x15.datafacade.v1.Served\"Y\n\x11WarmTickerRequest\x12\r\n\x05venue\x18\x01 \x01(\t\x12\x0e\n\x06symbol\x18\x02 \x01(\t\x12\x10\n\x08ts_as_of\x18\x0e \x01(\x10\x12\x13\n\x0bsnapshot_id\x18\x0f \x01(\t\"\x80\x02\n\x12WarmTickerResponse\x12\r\n\x05venue\x18\x01 \x01(\t\x12\x0e\n\x06symbol\x18\x02 \x01(\t\x12\x16\n\x0eprice_exponent\x18\x03 \x01(\x11\x12\x19\n\x11quantity_exponent\x18\x04 \x01(\x11\x12\x10\n\x08ts_event\x18\x05 \x01(\x10\x12\x0f\n\x07ts_recv\x18\x06 \x01(\x10\x12%\n\x06ticker\x18\x07 \x01(\x0b\x32\x15.datafacade.v1.Ticker\x12\'\n\x07lineage\x18\x08 \x01(\x0b\x32\x16.datafacade.v1.Lineage\x12%\n\x06served\x18\x0f \x01(\x0b\x32\x15.datafacade.v1.Served\"\x8b\x01\n\x12WarmFundingRequest\x12\r\n\x05venue\x18\x01 \x01(\t\x12\x0e\n\x06symbol\x18\x02 \x01(\t\x12\r\n\x05limit\x18\x03 \x01(\r\x12\x10\n\x08ts_start\x18\x04 \x01(\x10\x12\x0e\n\x06ts_end\x18\x05 \x01(\x10\x12\x10\n\x08ts_as_of\x18\x0e \x01(\x10\x12\x13\n\x0bsnapshot_id\x18\x0f \x01(\t\"\xd9\x01\n\x13WarmFundingResponse\x12\r\n\x05venue\x18\x01 \x01(\t\x12\x0e\n\x06symbol\x18\x02 \x01(\t\x12)\n\x05rates\x18\x03 \x03(\x0b\x32\x1a.datafacade.v1.FundingRate\x12(\n\x04next\x18\x04 \x01(\x0b\x32\x1a.datafacade.v1.FundingRate\x12\'\n\x07lineage\x18\x05 \x01(\x0b\x32\x16.datafacade.v1.Lineage\x12%\n\x06served\x18\x0f \x01(\x0b\x32\x15.datafacade.v1.Servedb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,21 +34,21 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'datafacade.v1.warm_pb2', _g
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_TIMERANGE']._serialized_start=100
-  _globals['_TIMERANGE']._serialized_end=145
-  _globals['_WARMKLINESREQUEST']._serialized_start=148
-  _globals['_WARMKLINESREQUEST']._serialized_end=304
-  _globals['_WARMKLINESRESPONSE']._serialized_start=307
-  _globals['_WARMKLINESRESPONSE']._serialized_end=586
-  _globals['_WARMTRADESREQUEST']._serialized_start=589
-  _globals['_WARMTRADESREQUEST']._serialized_end=727
-  _globals['_WARMTRADESRESPONSE']._serialized_start=730
-  _globals['_WARMTRADESRESPONSE']._serialized_end=953
-  _globals['_WARMTICKERREQUEST']._serialized_start=955
-  _globals['_WARMTICKERREQUEST']._serialized_end=1044
-  _globals['_WARMTICKERRESPONSE']._serialized_start=1047
-  _globals['_WARMTICKERRESPONSE']._serialized_end=1303
-  _globals['_WARMFUNDINGREQUEST']._serialized_start=1306
-  _globals['_WARMFUNDINGREQUEST']._serialized_end=1445
-  _globals['_WARMFUNDINGRESPONSE']._serialized_start=1448
-  _globals['_WARMFUNDINGRESPONSE']._serialized_end=1665
+  _globals['_TIMERANGE']._serialized_end=161
+  _globals['_WARMKLINESREQUEST']._serialized_start=164
+  _globals['_WARMKLINESREQUEST']._serialized_end=320
+  _globals['_WARMKLINESRESPONSE']._serialized_start=323
+  _globals['_WARMKLINESRESPONSE']._serialized_end=602
+  _globals['_WARMTRADESREQUEST']._serialized_start=605
+  _globals['_WARMTRADESREQUEST']._serialized_end=743
+  _globals['_WARMTRADESRESPONSE']._serialized_start=746
+  _globals['_WARMTRADESRESPONSE']._serialized_end=969
+  _globals['_WARMTICKERREQUEST']._serialized_start=971
+  _globals['_WARMTICKERREQUEST']._serialized_end=1060
+  _globals['_WARMTICKERRESPONSE']._serialized_start=1063
+  _globals['_WARMTICKERRESPONSE']._serialized_end=1319
+  _globals['_WARMFUNDINGREQUEST']._serialized_start=1322
+  _globals['_WARMFUNDINGREQUEST']._serialized_end=1461
+  _globals['_WARMFUNDINGRESPONSE']._serialized_start=1464
+  _globals['_WARMFUNDINGRESPONSE']._serialized_end=1681
 # @@protoc_insertion_point(module_scope)

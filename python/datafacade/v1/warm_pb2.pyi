@@ -28,19 +28,26 @@ class TimeRange(_message.Message):
 
     TS_START_FIELD_NUMBER: _builtins.int
     TS_END_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
     ts_start: _builtins.int
     """First instant in it, ns since 1970 UTC; never absent. 64 bit: BigInt or string in JavaScript."""
     ts_end: _builtins.int
     """First instant behind it, ns since 1970 UTC; never absent. 64 bit: BigInt or string in JavaScript."""
+    reason: _builtins.str
+    """Why it holds nothing, in UPPER_SNAKE: NO_TRADES (the venue leaves out intervals in which nothing was traded),
+    NOT_KEPT (older than what the venue keeps, or than the instrument), MISSING, or one that came later; empty: not
+    told.
+    """
     def __init__(
         self,
         *,
         ts_start: _builtins.int = ...,
         ts_end: _builtins.int = ...,
+        reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ts_end", b"ts_end", "ts_start", b"ts_start"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "ts_end", b"ts_end", "ts_start", b"ts_start"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

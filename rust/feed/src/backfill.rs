@@ -170,6 +170,7 @@ impl Backfill {
             id_last: Some(id_last),
             ts_first: first.ts_first,
             ts_last: last.ts_last,
+            rows_max: 0,
         };
         match self.cursor {
             Some(cursor) if is_forward => {

@@ -8,7 +8,9 @@ mod sum;
 mod variant;
 
 pub use instrument::{Instrument, InstrumentKind, InstrumentStatus};
-pub use market::{BookSide, Level, LevelChange, TakerSide, Ticker, TopOfBook, Trade};
+pub use market::{
+    BookSide, FundingRate, Level, LevelChange, Statistics, TakerSide, Ticker, TopOfBook, Trade,
+};
 pub use number::{Decimal, NumberError, POW10};
 pub use stream::{Channel, GapCause, GapScope, GapState, Integrity, StateReason, StreamPhase, UpdateFlags};
 pub use sum::Sum;

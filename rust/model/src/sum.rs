@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::Write;
 
-use crate::Decimal;
+use crate::{Decimal, NumberError};
 
 /// Digits behind the decimal point of the dividend that a quotient shows at least.
 const QUOTIENT_DIGITS_MIN: u32 = 8;
@@ -11,6 +11,10 @@ const QUOTIENT_DIGITS_MIN: u32 = 8;
 const QUOTIENT_SIGNIFICANT_MIN: u128 = 10_u128.pow(16);
 /// Finest exponent of a quotient.
 const QUOTIENT_EXPONENT_MIN: i8 = -60;
+/// Exponents of a sum that a text tells.
+const EXPONENTS: std::ops::RangeInclusive<i32> = -60..=30;
+/// Most signs of a sum's text (FAULTS S19).
+const TEXT_LENGTH_MAX: usize = 40;
 
 /// An exact sum: `mantissa * 10^exponent`, exponent from -60 to 30.
 ///
@@ -37,6 +41,45 @@ impl Sum {
     #[must_use]
     pub const fn is_zero(self) -> bool {
         self.mantissa == 0
+    }
+
+    /// Reads a plain or scientific decimal that may need more than 64 bits; the result is canonical.
+    ///
+    /// # Errors
+    /// [`NumberError::Syntax`] if the text is no number, [`NumberError::Range`] if it cannot be held exactly.
+    pub fn parse(text: &[u8]) -> Result<Self, NumberError> {
+        match Decimal::parse(text) {
+            Ok(value) => return Ok(Self::from(value).canonical()),
+            Err(NumberError::Range) if text.len() <= TEXT_LENGTH_MAX => {}
+            Err(error) => return Err(error),
+        }
+        let (is_negative, digits) = text.strip_prefix(b"-").map_or((false, text), |rest| (true, rest));
+        let (digits, power) = match digits.iter().position(|byte| matches!(byte, b'e' | b'E')) {
+            Some(at) => (digits.get(..at).unwrap_or_default(), digits.get(at + 1..).unwrap_or_default()),
+            None => (digits, &b"0"[..]),
+        };
+        let power = std::str::from_utf8(power).ok().and_then(|power| power.parse::<i32>().ok());
+        let (mut mantissa, mut fraction, mut seen_point) = (0_i128, 0_i32, false);
+        for byte in digits {
+            match byte {
+                b'.' if !seen_point => seen_point = true,
+                b'0'..=b'9' => {
+                    let longer = mantissa.checked_mul(10).ok_or(NumberError::Range)?;
+                    mantissa = longer.checked_add(i128::from(byte - b'0')).ok_or(NumberError::Range)?;
+                    fraction += i32::from(seen_point);
+                }
+                _ => return Err(NumberError::Syntax),
+            }
+        }
+        let is_whole = digits.first() != Some(&b'.') && digits.last() != Some(&b'.');
+        let power = power.filter(|_| is_whole).ok_or(NumberError::Syntax)?;
+        let exponent = power.saturating_sub(fraction);
+        if !EXPONENTS.contains(&exponent) {
+            return Err(NumberError::Range);
+        }
+        let mantissa = if is_negative { -mantissa } else { mantissa };
+        let exponent = i8::try_from(exponent).map_err(|_| NumberError::Range)?;
+        Ok(Self { mantissa, exponent }.canonical())
     }
 
     /// Returns the exact mantissa at another exponent, or `None` if digits would be lost or 128 bits overflow.
@@ -110,6 +153,14 @@ impl Sum {
         let magnitude = i128::try_from(digits).ok()?;
         let is_negative = (self.mantissa < 0) != (divisor.mantissa < 0);
         Some(Self { mantissa: if is_negative { -magnitude } else { magnitude }, exponent }.canonical())
+    }
+
+    /// Returns the same value in 64 bits; `None`: it does not fit.
+    #[must_use]
+    pub fn decimal(self) -> Option<Decimal> {
+        let value = self.canonical();
+        let mantissa = i64::try_from(value.mantissa).ok()?;
+        (-30..=30).contains(&value.exponent).then(|| Decimal::new(mantissa, value.exponent).canonical())
     }
 
     /// Appends the plain decimal text: no exponent, no trailing zeros.
@@ -187,7 +238,32 @@ mod tests {
         assert_eq!(Sum::new(1, 0).quotient(Sum::ZERO), None);
     }
 
+    #[test]
+    fn texts_beyond_64_bits_are_read_to_the_last_digit() {
+        for (text, mantissa, exponent) in [
+            ("12345678901234567890.12345678", 1_234_567_890_123_456_789_012_345_678, -8),
+            ("-98765432109876543210", -98_765_432_109_876_543_210, 0),
+            ("1e20", 100_000_000_000_000_000_000, 0),
+            ("1.50", 15, -1),
+        ] {
+            assert_eq!(Sum::parse(text.as_bytes()), Ok(Sum::new(mantissa, exponent)), "{text}");
+        }
+        for text in ["1e999", "1e-61", "9999999999999999999999999999999999999999"] {
+            assert_eq!(Sum::parse(text.as_bytes()), Err(NumberError::Range), "{text}");
+        }
+        for text in ["", "-", "1..2", "NaN", "1e", "0x1", "99999999999999999999..1", "--99999999999999999999"]
+        {
+            assert_eq!(Sum::parse(text.as_bytes()), Err(NumberError::Syntax), "{text}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn a_sum_reads_back_as_it_was_written(mantissa in -(1_i128 << 120)..1_i128 << 120, exponent in -20_i8..=0) {
+            let value = Sum::new(mantissa, exponent).canonical();
+            prop_assert_eq!(Sum::parse(value.to_string().as_bytes()), Ok(value));
+        }
+
         #[test]
         fn plain_text_of_a_sum_is_that_of_a_decimal(mantissa: i64, exponent in -18_i8..=3) {
             let value = Decimal::new(mantissa, exponent);

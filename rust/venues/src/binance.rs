@@ -7,6 +7,8 @@ mod payload;
 mod request;
 mod rest;
 
+pub(crate) use rest::read_last_id;
+
 use facade_model::{BookSide, Channel, Instrument};
 
 use crate::history::{KlineRow, KlinesSpan, RestRequest, TradesSpan};
@@ -144,12 +146,16 @@ impl Protocol for Binance {
         (*self).ticker_request(venue_symbol)
     }
 
+    fn ticker_rest_request(&self, venue_symbol: &str) -> Option<RestRequest> {
+        self.best_request(venue_symbol)
+    }
+
     fn decode_trades(&self, scanner: &mut Scanner<'_>, out: &mut Decoded) -> Step<()> {
         rest::decode_trades(scanner, out)
     }
 
     fn decode_klines(&self, scanner: &mut Scanner<'_>, rows: &mut Vec<KlineRow>) -> Step<()> {
-        rest::decode_klines(scanner, rows)
+        self.read_klines(scanner, rows)
     }
 
     fn decode_ticker(&self, scanner: &mut Scanner<'_>, out: &mut Decoded) -> Step<()> {

@@ -96,6 +96,10 @@ impl Protocol for CoinbaseExchange {
         history::ticker_request(venue_symbol)
     }
 
+    fn ticker_rest_request(&self, venue_symbol: &str) -> Option<RestRequest> {
+        Some(history::stats_request(venue_symbol))
+    }
+
     fn decode_trades(&self, scanner: &mut Scanner<'_>, out: &mut Decoded) -> Step<()> {
         history::decode_trades(scanner, out)
     }

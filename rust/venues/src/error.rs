@@ -29,6 +29,9 @@ pub enum DecodeErrorKind {
     /// A member that we read stands twice in one object.
     #[error("duplicate key")]
     DuplicateKey,
+    /// A kline begins where its interval does not.
+    #[error("kline off its grid")]
+    OffGrid,
     /// The venue answered a REST request with an error instead of data.
     #[error("the venue refused the request")]
     Refused,

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use facade_model::{Channel, InstrumentStatus, LevelChange, Ticker, TopOfBook, Trade};
+use facade_model::{Channel, InstrumentStatus, LevelChange, Statistics, Ticker, TopOfBook, Trade};
 
 /// Bytes of the frame; empty: the frame does not tell.
 ///
@@ -39,6 +39,8 @@ pub struct Decoded {
     pub levels: Vec<LevelChange>,
     /// Trades of all [`TradesEvent`]s.
     pub trades: Vec<Trade>,
+    /// All that a REST ticker tells; its event carries the part that streams tell.
+    pub statistics: Option<Statistics>,
     /// Trades on their way from a mixed batch into order, with their venue symbols; empty outside a decoder.
     pub(crate) unsorted: Vec<(Span, Trade)>,
 }
@@ -49,6 +51,7 @@ impl Decoded {
         self.events.clear();
         self.levels.clear();
         self.trades.clear();
+        self.statistics = None;
         self.unsorted.clear();
     }
 
@@ -62,6 +65,12 @@ impl Decoded {
     #[must_use]
     pub fn trades_of(&self, event: &TradesEvent) -> &[Trade] {
         self.trades.get(event.trades.start as usize..event.trades.end as usize).unwrap_or_default()
+    }
+
+    /// Adds the event of a REST ticker.
+    pub(crate) fn push_statistics(&mut self, symbol: Span, ts_event: i64, told: &Statistics) {
+        self.events.push(Event::Ticker(TickerEvent { symbol, ts_event, ticker: told.ticker() }));
+        self.statistics = Some(*told);
     }
 
     /// Returns where the next level will stand.

@@ -1,6 +1,6 @@
 //! What REST tells of the past: the part that is asked for, and rows of klines.
 
-use facade_model::Decimal;
+use facade_model::{Decimal, Sum};
 
 /// Nanoseconds of one second.
 pub(crate) const SECOND_NS: i64 = 1_000_000_000;
@@ -28,6 +28,15 @@ pub struct TradesSpan {
     pub ts_first: i64,
     /// Venue time of the newest one wanted, ns UTC; 0: unknown.
     pub ts_last: i64,
+    /// Rows wanted of the newest; 0: as many as the venue gives.
+    pub rows_max: u32,
+}
+
+impl TradesSpan {
+    /// Returns how many rows to ask for of a venue that gives at most `most`.
+    pub(crate) fn rows(&self, most: u32) -> u32 {
+        if self.rows_max == 0 { most } else { self.rows_max.min(most) }
+    }
 }
 
 /// Which klines are asked for. Times ns UTC.
@@ -64,13 +73,41 @@ pub struct KlineRow {
     /// Last price.
     pub close: Decimal,
     /// Volume, base units (contracts where the venue counts contracts).
-    pub volume: Decimal,
+    pub volume: Sum,
     /// Volume, quote units.
-    pub quote_volume: Option<Decimal>,
+    pub quote_volume: Option<Sum>,
+    /// Mean price by volume.
+    pub vwap: Option<Sum>,
     /// Volume that takers bought, base units.
-    pub taker_buy_volume: Option<Decimal>,
+    pub taker_buy_volume: Option<Sum>,
     /// Trades.
     pub trade_count: Option<u64>,
     /// Whether the kline is closed; absent: the venue does not tell, compare its end with the clock.
     pub is_closed: Option<bool>,
+}
+
+impl KlineRow {
+    /// Starts a row with what every venue tells: open, high, low, close, and the volume.
+    pub(crate) const fn new(ts_open: i64, prices: [Decimal; 4], volume: Sum) -> Self {
+        let [open, high, low, close] = prices;
+        Self {
+            ts_open,
+            open,
+            high,
+            low,
+            close,
+            volume,
+            quote_volume: None,
+            vwap: None,
+            taker_buy_volume: None,
+            trade_count: None,
+            is_closed: None,
+        }
+    }
+
+    /// Whether the venue shows the interval though nothing was traded in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.volume.is_zero() && self.trade_count.is_none_or(|count| count == 0)
+    }
 }

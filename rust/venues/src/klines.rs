@@ -1,8 +1,11 @@
 //! Rows of klines as venues answer them, sorted, the oldest first.
 
+use facade_model::Decimal;
+
 use crate::DecodeErrorKind;
 use crate::history::{KlineRow, SECOND_NS};
-use crate::scan::{Scanner, Step};
+use crate::scan::{Array, Scanner, Step};
+use crate::trades::next_item;
 
 /// Reads an array of rows and puts them into order, whatever the venue's; a row that stands twice is kept once.
 pub(crate) fn read_rows(
@@ -21,6 +24,16 @@ pub(crate) fn read_rows(
     rows.sort_by_key(|row| row.ts_open);
     rows.dedup_by_key(|row| row.ts_open);
     Ok(())
+}
+
+/// Reads the next four items of a row: open, high, low, close, in the venue's order.
+pub(crate) fn read_prices(row: &mut Array, scanner: &mut Scanner<'_>) -> Step<[Decimal; 4]> {
+    let mut prices = [Decimal::ZERO; 4];
+    for slot in &mut prices {
+        next_item(row, scanner, "open, high, low, close")?;
+        *slot = scanner.decimal()?;
+    }
+    Ok(prices)
 }
 
 /// Returns an interval in seconds, if it is whole ones.

@@ -3,6 +3,7 @@
 //! [`Product`] is the one entrance. Everything here is pure: no clock, no I/O, no logging, and no allocation once
 //! the buffers of [`Decoded`] have grown to the usual frame.
 
+mod ask;
 mod binance;
 mod checksum;
 mod coinbase;
@@ -12,6 +13,7 @@ mod error;
 mod event;
 mod hint;
 mod history;
+mod interval;
 mod klines;
 mod kraken;
 mod levels;
@@ -20,14 +22,18 @@ mod product;
 mod request;
 mod rows;
 mod scan;
+mod table;
 mod timestamp;
 mod trades;
 
+pub use ask::{Ask, AskKind, Page, PageOrder, RestSource};
 pub use checksum::{kraken_checksum, okx_checksum};
 pub use error::{DecodeError, DecodeErrorKind};
 pub use event::{
     BookEvent, Control, Decoded, Event, Sequence, Span, StatusEvent, TickerEvent, TopEvent, TradesEvent,
 };
 pub use history::{KlineRow, KlinesSpan, RestRequest, TradesSpan};
+pub use interval::Interval;
 pub use product::Product;
 pub use request::ControlOp;
+pub use table::{HoleReason, Rows};

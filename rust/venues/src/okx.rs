@@ -6,6 +6,8 @@ mod frame;
 mod history;
 mod rest;
 
+pub(crate) use rest::read_answer;
+
 use facade_model::{Channel, Instrument};
 
 use crate::hint;

@@ -71,6 +71,11 @@ pub(crate) trait Protocol {
     /// Reads an answer of [`Self::ticker_request`]: statistics, and best prices where they stand with it.
     fn decode_ticker(&self, scanner: &mut Scanner<'_>, out: &mut Decoded) -> Step<()>;
 
+    /// Request for what the ticker leaves out; `None`: nothing.
+    fn ticker_rest_request(&self, _venue_symbol: &str) -> Option<RestRequest> {
+        None
+    }
+
     /// Text frames to send as soon as a connection is open.
     fn opening(&self) -> &'static [&'static str] {
         &[]
@@ -282,6 +287,20 @@ impl Product {
         self.protocol().ticker_request(venue_symbol)
     }
 
+    /// Returns the request for what [`Self::ticker_request`] leaves out; `None`: the venue has no more to tell.
+    #[must_use]
+    pub fn ticker_rest_request(self, venue_symbol: &str) -> Option<RestRequest> {
+        self.protocol().ticker_rest_request(venue_symbol)
+    }
+
+    /// Whether the venue shows a kline for an interval without a trade; else it leaves the interval out.
+    ///
+    /// Source: the venues' sheets: Binance, OKX and Kraken show them, both feeds of Coinbase do not.
+    #[must_use]
+    pub const fn shows_empty_klines(self) -> bool {
+        !matches!(self, Self::CoinbaseAdvanced | Self::CoinbaseExchange)
+    }
+
     /// Reads an answer of [`Self::trades_request`] into one [`crate::TradesEvent`] without a symbol, oldest first.
     ///
     /// # Errors
@@ -327,7 +346,7 @@ impl Product {
 
     /// Runs one reader over a whole text.
     #[inline]
-    fn read(
+    pub(crate) fn read(
         self,
         text: &[u8],
         out: &mut Decoded,
@@ -348,6 +367,25 @@ impl Product {
             DecodeError { kind, at: scanner.position(), is_book: hint.is_some(), book_symbol }
         })
     }
+}
+
+/// Runs one reader over a whole answer that belongs to no product's protocol.
+pub(crate) fn read(
+    text: &[u8],
+    reader: impl FnOnce(&mut Scanner<'_>) -> Step<()>,
+) -> Result<(), DecodeError> {
+    let mut scanner = Scanner::new(text);
+    let result = if text.len() > TEXT_BYTES_MAX {
+        Err(DecodeErrorKind::TooLong)
+    } else {
+        reader(&mut scanner).and_then(|()| scanner.end()).and_then(|()| check_utf8(text))
+    };
+    result.map_err(|kind| DecodeError {
+        kind,
+        at: scanner.position(),
+        is_book: false,
+        book_symbol: Span::default(),
+    })
 }
 
 /// Refuses bytes that are no UTF-8. Runs last: hostile texts are mostly refused before they are read to their end.

@@ -12,7 +12,7 @@ mod text;
 
 pub(crate) use key::{Key, Name, Object, keys};
 
-use facade_model::{Decimal, NumberError};
+use facade_model::{Decimal, NumberError, Sum};
 
 use crate::{DecodeErrorKind, Span};
 
@@ -273,6 +273,21 @@ impl<'a> Scanner<'a> {
             return Ok(None);
         }
         self.decimal().map(Some)
+    }
+
+    /// Takes a sum that may be missing, and may need more than 64 bits: volumes of cheap coins do.
+    #[inline]
+    pub(crate) fn sum_or_absent(&mut self) -> Step<Option<Sum>> {
+        self.peek();
+        if self.null() || self.literal(b"\"\"") {
+            return Ok(None);
+        }
+        self.sum().map(Some)
+    }
+
+    /// Takes a price that may be missing; 0 too says that there is none.
+    pub(crate) fn price_or_absent(&mut self) -> Step<Option<Decimal>> {
+        Ok(self.decimal_or_absent()?.filter(|px| !px.is_zero()))
     }
 
     /// Takes an integer of 0 or more, bare or in quotes.

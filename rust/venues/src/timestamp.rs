@@ -98,17 +98,41 @@ fn days_of_month(year: i64, month: i64) -> Option<i64> {
 
 /// Counts the days since 1970-01-01 in the Gregorian calendar; years begin in March here, so that a leap day is the last.
 #[inline]
-const fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
+pub(crate) const fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let month = if month <= 2 { month + 9 } else { month - 3 };
     let days_of_years = year * 365 + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
     days_of_years + (month * 153 + 2) / 5 + day - 1 - 719_468
 }
 
+/// Returns year and month (from 1) of a day counted since 1970-01-01.
+pub(crate) const fn month_of(day: i64) -> (i64, i64) {
+    let day = day + 719_468; // since the first of March of the year 0
+    let era = day.div_euclid(146_097); // four centuries are of one length
+    let of_era = day.rem_euclid(146_097);
+    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let from_march = (5 * of_year + 2) / 153;
+    let year = era * 400 + year;
+    if from_march < 10 { (year, from_march + 3) } else { (year + 1, from_march - 9) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn months_of_days_are_those_of_the_calendar() {
+        for year in [1970, 1999, 2000, 2023, 2024, 2100] {
+            for month in 1..=12 {
+                let first = days_since_1970(year, month, 1);
+                assert_eq!(month_of(first), (year, month));
+                let last = if month == 12 { (year + 1, 1) } else { (year, month + 1) };
+                assert_eq!(month_of(days_since_1970(last.0, last.1, 1) - 1), (year, month));
+            }
+        }
+    }
 
     #[test]
     fn times_of_venues_keep_every_digit() {

@@ -6,7 +6,7 @@
     reason = "a test fails by panicking, its helpers too"
 )]
 
-use facade_model::{Decimal, TakerSide, Trade};
+use facade_model::{Decimal, Sum, TakerSide, Trade};
 use facade_venues::{DecodeErrorKind, Decoded, Event, KlineRow, KlinesSpan, Product, TradesSpan};
 use proptest::prelude::*;
 use serde_json::Value;
@@ -171,20 +171,24 @@ fn klines_come_out_oldest_first_in_the_order_open_high_low_close() {
             high: number("97013.5"),
             low: number("96999.9"),
             close: number("97010"),
-            volume: number("2.5"),
-            quote_volume: Some(number("242500.25")),
-            taker_buy_volume: Some(number("1.25")),
+            volume: number("2.5").into(),
+            quote_volume: Some(number("242500.25").into()),
+            vwap: None,
+            taker_buy_volume: Some(number("1.25").into()),
             trade_count: Some(40),
             is_closed: None,
         }
     );
     assert_eq!(
         (okx[0].is_closed, okx[1].is_closed, okx[0].quote_volume),
-        (Some(true), Some(false), Some(number("7364701.57952")))
+        (Some(true), Some(false), Some(number("7364701.57952").into()))
     );
     assert_eq!((exchange[0].open, exchange[0].close), (number("66312.4"), number("66181.6")));
-    assert_eq!(exchange[1].volume, number("1e-8"));
-    assert_eq!((kraken[1].trade_count, kraken[1].volume), (Some(3), number("0.08317981")));
+    assert_eq!(exchange[1].volume, number("1e-8").into());
+    assert_eq!(
+        (kraken[1].trade_count, kraken[1].volume, kraken[1].vwap),
+        (Some(3), number("0.08317981").into(), Some(number("106039.6").into()))
+    );
 }
 
 #[test]
@@ -244,6 +248,7 @@ fn requests_page_as_the_venues_do() {
         id_last: Some(150),
         ts_first: 1_762_795_433 * SECOND + 5,
         ts_last: 1_762_795_440 * SECOND,
+        rows_max: 0,
     };
     let newest = TradesSpan::default();
     let paths = |product: Product, symbol: &str| {
@@ -383,16 +388,25 @@ fn recorded_kraken_tickers_are_read_to_the_last_digit() {
     let Some(text) = recording::unpacked(name) else { return };
     let answers: Value = serde_json::from_slice(&text).unwrap();
     let body: Value = serde_json::from_str(answers[0]["body_text"].as_str().unwrap()).unwrap();
-    let (mut count, mut without_ask) = (0, 0);
+    let (mut count, mut without_ask, mut crossed, mut without_volume) = (0, 0, 0, 0);
     for (pair, row) in body["result"].as_object().unwrap() {
         let one = format!(r#"{{"error":[],"result":{{"{pair}":{row}}}}}"#);
         let mut out = Decoded::default();
         Product::Kraken.decode_ticker(one.as_bytes(), &mut out).unwrap();
         let [Event::Top(top), Event::Ticker(ticker)] = &out.events[..] else { panic!("{pair}") };
         let text = |field: &str, at: usize| row[field][at].as_str().map(number);
-        assert_eq!(ticker.ticker.last_px, text("c", 0), "{pair}");
-        assert_eq!(ticker.ticker.volume, text("v", 1), "{pair}");
-        assert_eq!((ticker.ticker.low_px, ticker.ticker.high_px), (text("l", 1), text("h", 1)), "{pair}");
+        let price = |field: &str, at: usize| text(field, at).filter(|px| !px.is_zero());
+        let volume = text("v", 1).map(Sum::from);
+        let told = out.statistics.unwrap();
+        assert_eq!((told.ticker(), told.last_px), (ticker.ticker, price("c", 0)), "{pair}");
+        assert_eq!((told.volume, told.vwap), (volume, price("p", 1).map(Sum::from)), "{pair}");
+        assert_eq!(told.trade_count, row["t"][1].as_u64(), "{pair}");
+        without_volume += usize::from(volume == Some(Sum::ZERO));
+        assert_eq!((told.low_px, told.high_px), (price("l", 1), price("h", 1)), "{pair}");
+        if text("b", 0).unwrap().compare(text("a", 0).unwrap()).is_ge() {
+            assert!(top.top.ask.is_none() && text("a", 0).unwrap().is_zero(), "{pair}: zero means absent");
+            crossed += 1;
+        }
         if top.top.ask.is_none() {
             assert!(text("a", 0).unwrap().is_zero() || text("a", 2).unwrap().is_zero(), "{pair}");
             without_ask += 1;
@@ -405,5 +419,10 @@ fn recorded_kraken_tickers_are_read_to_the_last_digit() {
         count += 1;
     }
     assert_eq!(count, 1_530);
-    assert!(without_ask >= 17, "the MANIFEST knows 17 pairs without an ask: {without_ask}");
+    assert_eq!(
+        (crossed, without_volume),
+        (17, 108),
+        "the MANIFEST knows 17 pairs without an ask, 108 without volume"
+    );
+    assert!(without_ask >= crossed);
 }

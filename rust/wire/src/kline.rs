@@ -3,7 +3,7 @@
 use facade_model::{Decimal, Sum, UpdateFlags};
 
 use crate::WireError;
-use crate::digits::{Exponents, encode_exactly};
+use crate::digits::{Exponents, Finest, encode_exactly};
 use crate::field::{delimited, optional_sint, optional_uint, time, uint};
 use crate::update::{Header, update};
 
@@ -91,24 +91,36 @@ pub fn kline(
     usual: Exponents,
     kline: &Kline,
 ) -> Result<(), WireError> {
-    let prices = kline.prices.map(|px| [px.open, px.high, px.low, px.close]);
     encode_exactly(
         out,
         usual,
-        |finest| prices.iter().flatten().for_each(|px| finest.price(*px)),
+        |finest| survey_kline(finest, kline),
         |out, exponents| {
-            update(out, header, exponents, KLINE, 0, |out| {
-                time(out, 1, kline.ts_open);
-                time(out, 2, kline.ts_close);
-                for (field, px) in (3..).zip(prices.iter().flatten()) {
-                    optional_sint(out, field, Some(px.rescale(exponents.price)?));
-                }
-                sums(out, kline);
-                facts(out, kline);
-                Some(())
-            })
+            update(out, header, exponents, KLINE, 0, |out| kline_fields(out, kline, exponents.price))
         },
     )
+}
+
+/// Shows all prices of a kline.
+pub(crate) fn survey_kline(finest: &mut Finest, kline: &Kline) {
+    prices(kline).iter().flatten().for_each(|px| finest.price(*px));
+}
+
+/// Appends the fields of `Kline`; `None` if a price does not fit the exponent.
+pub(crate) fn kline_fields(out: &mut Vec<u8>, kline: &Kline, price_exponent: i8) -> Option<()> {
+    time(out, 1, kline.ts_open);
+    time(out, 2, kline.ts_close);
+    for (field, px) in (3..).zip(prices(kline).iter().flatten()) {
+        optional_sint(out, field, Some(px.rescale(price_exponent)?));
+    }
+    sums(out, kline);
+    facts(out, kline);
+    Some(())
+}
+
+/// Prices in the order of the contract; absent: no trade.
+fn prices(kline: &Kline) -> Option<[Decimal; 4]> {
+    kline.prices.map(|px| [px.open, px.high, px.low, px.close])
 }
 
 /// Appends fields 7 to 10.

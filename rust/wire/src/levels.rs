@@ -74,13 +74,24 @@ fn book(
     let survey = move |finest: &mut Finest| all.clone().for_each(|level| finest.level(level.px, level.qty));
     encode_exactly(out, usual, survey, move |out, exponents| {
         update(out, header, exponents, number, length_expected, |out| {
-            let (px, qty) = (exponents.price, exponents.quantity);
-            packed(out, BID_PRICES, bids.clone().map(|level| level.px), px)?;
-            packed(out, BID_QUANTITIES, bids.clone().map(|level| level.qty), qty)?;
-            packed(out, ASK_PRICES, asks.clone().map(|level| level.px), px)?;
-            packed(out, ASK_QUANTITIES, asks.clone().map(|level| level.qty), qty)
+            book_fields(out, bids.clone(), asks.clone(), exponents)
         })
     })
+}
+
+/// Appends the four arrays; `None` if a number does not fit its exponent.
+#[inline]
+pub(crate) fn book_fields(
+    out: &mut Vec<u8>,
+    bids: impl Iterator<Item = Level> + Clone,
+    asks: impl Iterator<Item = Level> + Clone,
+    exponents: Exponents,
+) -> Option<()> {
+    let (px, qty) = (exponents.price, exponents.quantity);
+    packed(out, BID_PRICES, bids.clone().map(|level| level.px), px)?;
+    packed(out, BID_QUANTITIES, bids.map(|level| level.qty), qty)?;
+    packed(out, ASK_PRICES, asks.clone().map(|level| level.px), px)?;
+    packed(out, ASK_QUANTITIES, asks.map(|level| level.qty), qty)
 }
 
 /// Appends a packed array of mantissas unless it is empty; `None` if one does not fit the exponent.

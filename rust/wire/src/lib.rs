@@ -1,4 +1,4 @@
-//! Model to protobuf, written by hand: each function appends one bare `Update` (no tag, no length) of
+//! Model to protobuf, written by hand: each function appends one bare `Update` (no tag, no length) or one unary answer of
 //! `datafacade.v1` to the caller's buffer, in the order of the field numbers, so that the bytes equal those of
 //! any canonical encoder. Nothing is allocated but the growth of that buffer. Imports the model only.
 
@@ -10,6 +10,7 @@ mod levels;
 mod market;
 mod records;
 mod update;
+mod warm;
 
 pub use consolidated::{ConsolidatedQuote, ConsolidatedTop, VenueLeftOut, consolidated_top};
 pub use digits::Exponents;
@@ -22,6 +23,7 @@ pub use records::{
     stream_state, subscription_status,
 };
 pub use update::Header;
+pub use warm::{BookFacts, Hole, Whose, warm_book, warm_funding, warm_klines, warm_ticker, warm_trades};
 
 /// Why a record could not be encoded. The buffer is left as it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

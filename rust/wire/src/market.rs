@@ -1,6 +1,6 @@
 //! Trades, best prices, statistics.
 
-use facade_model::{Decimal, Level, TakerSide, Ticker, TopOfBook, Trade};
+use facade_model::{Decimal, Level, Statistics, Sum, TakerSide, Ticker, TopOfBook, Trade};
 
 use crate::WireError;
 use crate::digits::{Exponents, Finest, encode_exactly};
@@ -22,28 +22,28 @@ pub fn trade(
     usual: Exponents,
     trade: &Trade,
 ) -> Result<(), WireError> {
+    encode_exactly(
+        out,
+        usual,
+        |finest| finest.level(trade.px, trade.qty),
+        |out, exponents| update(out, header, exponents, TRADE, 0, |out| trade_fields(out, trade, exponents)),
+    )
+}
+
+/// Appends the fields of `Trade`; `None` if a number does not fit its exponent.
+#[inline]
+pub(crate) fn trade_fields(out: &mut Vec<u8>, trade: &Trade, exponents: Exponents) -> Option<()> {
+    sint(out, 1, trade.px.rescale(exponents.price)?);
+    sint(out, 2, trade.qty.rescale(exponents.quantity)?);
     let side = match trade.side {
         TakerSide::Unknown => 0,
         TakerSide::Buy => 1,
         TakerSide::Sell => 2,
     };
-    encode_exactly(
-        out,
-        usual,
-        |finest| finest.level(trade.px, trade.qty),
-        |out, exponents| {
-            let price = trade.px.rescale(exponents.price)?;
-            let quantity = trade.qty.rescale(exponents.quantity)?;
-            update(out, header, exponents, TRADE, 0, |out| {
-                sint(out, 1, price);
-                sint(out, 2, quantity);
-                uint(out, 3, side);
-                optional_uint(out, 4, Some(trade.id));
-                uint(out, 6, u64::from(!trade.is_market));
-            });
-            Some(())
-        },
-    )
+    uint(out, 3, side);
+    optional_uint(out, 4, Some(trade.id));
+    uint(out, 6, u64::from(!trade.is_market));
+    Some(())
 }
 
 /// Appends best bid and best ask.
@@ -79,30 +79,45 @@ pub fn ticker(
     usual: Exponents,
     ticker: &Ticker,
 ) -> Result<(), WireError> {
-    let window = [ticker.open_px, ticker.high_px, ticker.low_px];
+    let told = Statistics::from(ticker);
     encode_exactly(
         out,
         usual,
-        |finest| {
-            window.iter().chain([&ticker.last_px]).flatten().for_each(|px| finest.price(*px));
-            ticker.last_qty.iter().for_each(|qty| finest.quantity(*qty));
-            survey_top(finest, &ticker.top);
-        },
+        |finest| survey_ticker(finest, &told),
         |out, exponents| {
-            update(out, header, exponents, TICKER, 0, |out| {
-                number(out, 1, ticker.last_px, exponents.price)?;
-                number(out, 2, ticker.last_qty, exponents.quantity)?;
-                level(out, 3, ticker.top.bid, exponents)?;
-                level(out, 5, ticker.top.ask, exponents)?;
-                for (field, px) in (7..).zip(window) {
-                    number(out, field, px, exponents.price)?;
-                }
-                text(out, 10, ticker.volume);
-                text(out, 11, ticker.quote_volume);
-                Some(())
-            })
+            update(out, header, exponents, TICKER, 0, |out| ticker_fields(out, &told, exponents))
         },
     )
+}
+
+/// Shows all prices and quantities of a ticker.
+pub(crate) fn survey_ticker(finest: &mut Finest, ticker: &Statistics) {
+    let prices =
+        [ticker.last_px, ticker.open_px, ticker.high_px, ticker.low_px, ticker.bid_px, ticker.ask_px];
+    prices.iter().flatten().for_each(|px| finest.price(*px));
+    ticker.last_qty.iter().for_each(|qty| finest.quantity(*qty));
+    survey_top(finest, &ticker.top);
+}
+
+/// Appends the fields of `Ticker`; `None` if a number does not fit its exponent.
+pub(crate) fn ticker_fields(out: &mut Vec<u8>, ticker: &Statistics, exponents: Exponents) -> Option<()> {
+    number(out, 1, ticker.last_px, exponents.price)?;
+    number(out, 2, ticker.last_qty, exponents.quantity)?;
+    for (field, side, bare) in [(3, ticker.top.bid, ticker.bid_px), (5, ticker.top.ask, ticker.ask_px)] {
+        match side {
+            Some(_) => level(out, field, side, exponents)?,
+            None => number(out, field, bare, exponents.price)?,
+        }
+    }
+    for (field, px) in (7..).zip([ticker.open_px, ticker.high_px, ticker.low_px]) {
+        number(out, field, px, exponents.price)?;
+    }
+    let sums = [ticker.volume, ticker.quote_volume, ticker.vwap, ticker.change_percent.map(Sum::from)];
+    for (field, sum) in (10..).zip(sums) {
+        text(out, field, sum);
+    }
+    optional_uint(out, 14, ticker.trade_count);
+    Some(())
 }
 
 fn survey_top(finest: &mut Finest, top: &TopOfBook) {
@@ -126,7 +141,7 @@ fn number(out: &mut Vec<u8>, field: u32, value: Option<Decimal>, exponent: i8) -
 }
 
 /// Appends an exact decimal text if the number is present.
-fn text(out: &mut Vec<u8>, field: u32, value: Option<Decimal>) {
+pub(crate) fn text(out: &mut Vec<u8>, field: u32, value: Option<Sum>) {
     if let Some(value) = value {
         delimited(out, field, 0, |out| value.write_plain(out));
     }

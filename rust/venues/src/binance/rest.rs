@@ -5,21 +5,22 @@
 
 use std::fmt::Write as _;
 
-use facade_model::{TakerSide, Ticker, TopOfBook, Trade};
+use facade_model::{Statistics, TakerSide, TopOfBook, Trade};
 
 use super::Binance;
 use crate::history::{KlineRow, KlinesSpan, MILLI_NS, RestRequest, TradesSpan};
+use crate::klines::read_prices;
 use crate::levels::best_level;
 use crate::request::push_percent_encoded;
 use crate::scan::{Scanner, Step, keys};
 use crate::trades::{next_item, read_trades, skip_rest};
-use crate::{DecodeErrorKind, Decoded, Event, Span, TickerEvent, TopEvent};
+use crate::{DecodeErrorKind, Decoded, Event, Span, TopEvent};
 
 /// Most rows of one answer, of trades and klines.
 const ROWS_MAX: u32 = 1_000;
 
 /// Intervals that the venue knows, with their seconds. One second: spot only.
-const INTERVALS: [(i64, &str); 15] = [
+const INTERVALS: [(i64, &str); 16] = [
     (1, "1s"),
     (60, "1m"),
     (180, "3m"),
@@ -35,6 +36,7 @@ const INTERVALS: [(i64, &str); 15] = [
     (86_400, "1d"),
     (259_200, "3d"),
     (604_800, "1w"),
+    (2_592_000, "1M"), // a calendar month, see Interval
 ];
 
 keys! {
@@ -44,10 +46,11 @@ keys! {
 
 keys! {
     /// `ticker/24hr`, and `ticker/bookTicker`, which tells the best prices alone.
-    Statistics { Symbol = "symbol", LastPrice = "lastPrice", LastQuantity = "lastQty", BidPrice = "bidPrice",
-                 BidQuantity = "bidQty", AskPrice = "askPrice", AskQuantity = "askQty", Open = "openPrice",
-                 High = "highPrice", Low = "lowPrice", Volume = "volume", QuoteVolume = "quoteVolume",
-                 CloseTime = "closeTime", Code = "code" }
+    TickerKey { Symbol = "symbol", Change = "priceChangePercent", Mean = "weightedAvgPrice",
+                 LastPrice = "lastPrice", LastQuantity = "lastQty", BidPrice = "bidPrice", BidQuantity = "bidQty",
+                 AskPrice = "askPrice", AskQuantity = "askQty", Open = "openPrice", High = "highPrice",
+                 Low = "lowPrice", Volume = "volume", QuoteVolume = "quoteVolume", CloseTime = "closeTime",
+                 Count = "count", Time = "time", Code = "code" }
 }
 
 impl Binance {
@@ -67,7 +70,7 @@ impl Binance {
         if let (Self::Spot, Some(id)) = (self, from) {
             let _ = write!(path, "&fromId={id}");
         }
-        let rows = if self == Self::Spot { wanted_rows(span) } else { u64::from(ROWS_MAX) };
+        let rows = if self == Self::Spot { wanted_rows(span) } else { u64::from(span.rows(ROWS_MAX)) };
         let _ = write!(path, "&limit={rows}");
         RestRequest { path, weight }
     }
@@ -77,19 +80,28 @@ impl Binance {
         let name = interval_name(span.interval_ns).filter(|name| self == Self::Spot || *name != "1s")?;
         let mut path = self.path("klines", venue_symbol);
         let last = span.last_of(i64::from(ROWS_MAX));
-        let _ = write!(
-            path,
-            "&interval={name}&startTime={}&endTime={}&limit={ROWS_MAX}",
-            span.ts_first / MILLI_NS,
-            last / MILLI_NS
-        );
-        Some(RestRequest { path, weight: if self == Self::Spot { 2 } else { 5 } })
+        let rows = (last.saturating_sub(span.ts_first) / span.interval_ns).saturating_add(1);
+        let rows = rows.clamp(1, i64::from(ROWS_MAX));
+        let (first, last) = (span.ts_first / MILLI_NS, last / MILLI_NS);
+        let _ = write!(path, "&interval={name}&startTime={first}&endTime={last}&limit={rows}");
+        let weight = match (self, rows) {
+            (Self::Usdm | Self::Coinm, ..100) => 1,
+            (Self::Spot, _) | (_, ..500) => 2,
+            (_, 500..) => 5,
+        };
+        Some(RestRequest { path, weight })
     }
 
     /// Path of the statistics.
     pub(super) fn ticker_request(self, venue_symbol: &str) -> RestRequest {
         let weight = if self == Self::Spot { 2 } else { 1 };
         RestRequest { path: self.path("ticker/24hr", venue_symbol), weight }
+    }
+
+    /// Path of the best prices, which the futures' statistics leave out.
+    pub(super) fn best_request(self, venue_symbol: &str) -> Option<RestRequest> {
+        let path = self.path("ticker/bookTicker", venue_symbol);
+        (self != Self::Spot).then_some(RestRequest { path, weight: 2 })
     }
 
     fn path(self, name: &str, venue_symbol: &str) -> String {
@@ -116,29 +128,32 @@ impl Binance {
     }
 
     fn read_statistics(scanner: &mut Scanner<'_>, out: &mut Decoded) -> Step<()> {
-        let (mut symbol, mut ts_event, mut ticker) = (Span::default(), 0, Ticker::default());
+        let (mut symbol, mut ts_event, mut ticker) = (Span::default(), 0, Statistics::default());
         let (mut bid_px, mut bid_qty, mut ask_px, mut ask_qty) = (None, None, None, None);
         let mut has_statistics = false;
         let mut members = scanner.object()?;
-        while let Some(key) = members.next::<Statistics>(scanner)? {
+        while let Some(key) = members.next::<TickerKey>(scanner)? {
             match key {
-                Statistics::Symbol => symbol = scanner.string()?,
-                Statistics::LastPrice => {
-                    ticker.last_px = scanner.decimal_or_absent()?;
+                TickerKey::Symbol => symbol = scanner.string()?,
+                TickerKey::Change => ticker.change_percent = scanner.decimal_or_absent()?,
+                TickerKey::Mean => ticker.vwap = scanner.sum_or_absent()?.filter(|px| !px.is_zero()),
+                TickerKey::LastPrice => {
+                    ticker.last_px = scanner.price_or_absent()?;
                     has_statistics = true;
                 }
-                Statistics::LastQuantity => ticker.last_qty = scanner.decimal_or_absent()?,
-                Statistics::BidPrice => bid_px = scanner.decimal_or_absent()?,
-                Statistics::BidQuantity => bid_qty = scanner.decimal_or_absent()?,
-                Statistics::AskPrice => ask_px = scanner.decimal_or_absent()?,
-                Statistics::AskQuantity => ask_qty = scanner.decimal_or_absent()?,
-                Statistics::Open => ticker.open_px = scanner.decimal_or_absent()?,
-                Statistics::High => ticker.high_px = scanner.decimal_or_absent()?,
-                Statistics::Low => ticker.low_px = scanner.decimal_or_absent()?,
-                Statistics::Volume => ticker.volume = scanner.decimal_or_absent()?,
-                Statistics::QuoteVolume => ticker.quote_volume = scanner.decimal_or_absent()?,
-                Statistics::CloseTime => ts_event = scanner.epoch()?,
-                Statistics::Code => return Err(DecodeErrorKind::Refused),
+                TickerKey::LastQuantity => ticker.last_qty = scanner.decimal_or_absent()?,
+                TickerKey::BidPrice => bid_px = scanner.decimal_or_absent()?,
+                TickerKey::BidQuantity => bid_qty = scanner.decimal_or_absent()?,
+                TickerKey::AskPrice => ask_px = scanner.decimal_or_absent()?,
+                TickerKey::AskQuantity => ask_qty = scanner.decimal_or_absent()?,
+                TickerKey::Open => ticker.open_px = scanner.price_or_absent()?,
+                TickerKey::High => ticker.high_px = scanner.price_or_absent()?,
+                TickerKey::Low => ticker.low_px = scanner.price_or_absent()?,
+                TickerKey::Volume => ticker.volume = scanner.sum_or_absent()?,
+                TickerKey::QuoteVolume => ticker.quote_volume = scanner.sum_or_absent()?,
+                TickerKey::Count => ticker.trade_count = scanner.unsigned_or_absent()?,
+                TickerKey::CloseTime | TickerKey::Time => ts_event = scanner.epoch()?,
+                TickerKey::Code => return Err(DecodeErrorKind::Refused),
             }
         }
         if symbol.is_empty() {
@@ -150,7 +165,7 @@ impl Binance {
         }
         if has_statistics {
             ticker.top = top;
-            out.events.push(Event::Ticker(TickerEvent { symbol, ts_event, ticker }));
+            out.push_statistics(symbol, ts_event, &ticker);
         }
         Ok(())
     }
@@ -160,6 +175,7 @@ impl Binance {
 fn wanted_rows(span: &TradesSpan) -> u64 {
     let count = match (span.id_first, span.id_last) {
         (Some(first), Some(last)) => last.saturating_sub(first).saturating_add(1),
+        (None, None) => u64::from(span.rows(ROWS_MAX)),
         _ => u64::from(ROWS_MAX),
     };
     count.clamp(1, u64::from(ROWS_MAX))
@@ -168,6 +184,30 @@ fn wanted_rows(span: &TradesSpan) -> u64 {
 fn interval_name(interval_ns: i64) -> Option<&'static str> {
     let seconds = crate::klines::whole_seconds(interval_ns)?;
     INTERVALS.iter().find(|(length, _)| *length == seconds).map(|(_, name)| *name)
+}
+
+keys! {
+    /// A merged trade, of which only its last single one counts here.
+    Merged { Last = "l" }
+}
+
+/// Reads `aggTrades`: the last single trade of the last row; `None`: no row.
+pub(crate) fn read_last_id(scanner: &mut Scanner<'_>) -> Step<Option<u64>> {
+    if scanner.peek() == Some(b'{') {
+        scanner.skip()?;
+        return Err(DecodeErrorKind::Refused);
+    }
+    let mut id = None;
+    let mut rows = scanner.array()?;
+    while rows.next(scanner)? {
+        let mut members = scanner.object()?;
+        let mut last = None;
+        while let Some(Merged::Last) = members.next::<Merged>(scanner)? {
+            last = Some(scanner.unsigned()?);
+        }
+        id = Some(last.ok_or(DecodeErrorKind::Missing("l"))?);
+    }
+    Ok(id)
 }
 
 /// Reads `trades` or `historicalTrades`.
@@ -195,38 +235,27 @@ fn read_trade(scanner: &mut Scanner<'_>) -> Step<Trade> {
     Ok(Trade { id, px, qty, side, ts_event, is_market: true })
 }
 
-/// Reads `klines`: rows of twelve items.
-pub(super) fn decode_klines(scanner: &mut Scanner<'_>, rows: &mut Vec<KlineRow>) -> Step<()> {
-    crate::klines::read_rows(scanner, rows, |scanner| {
-        let mut row = scanner.array()?;
-        next_item(&mut row, scanner, "open time")?;
-        let ts_open = scanner.epoch()?;
-        let mut prices = [facade_model::Decimal::ZERO; 5];
-        for slot in &mut prices {
-            next_item(&mut row, scanner, "prices, volume")?;
-            *slot = scanner.decimal()?;
-        }
-        next_item(&mut row, scanner, "close time")?;
-        scanner.skip()?;
-        next_item(&mut row, scanner, "quote volume")?;
-        let quote_volume = scanner.decimal_or_absent()?;
-        next_item(&mut row, scanner, "trades")?;
-        let trade_count = scanner.unsigned_or_absent()?;
-        next_item(&mut row, scanner, "taker volume")?;
-        let taker_buy_volume = scanner.decimal_or_absent()?;
-        skip_rest(&mut row, scanner)?;
-        let [open, high, low, close, volume] = prices;
-        Ok(KlineRow {
-            ts_open,
-            open,
-            high,
-            low,
-            close,
-            volume,
-            quote_volume,
-            taker_buy_volume,
-            trade_count,
-            is_closed: None,
+impl Binance {
+    /// Reads `klines`: rows of twelve items. Coin-margined ones count the base where the others count the quote.
+    pub(super) fn read_klines(self, scanner: &mut Scanner<'_>, rows: &mut Vec<KlineRow>) -> Step<()> {
+        crate::klines::read_rows(scanner, rows, |scanner| {
+            let mut row = scanner.array()?;
+            next_item(&mut row, scanner, "open time")?;
+            let ts_open = scanner.epoch()?;
+            let [open, high, low, close] = read_prices(&mut row, scanner)?;
+            next_item(&mut row, scanner, "volume")?;
+            let volume = scanner.sum()?;
+            next_item(&mut row, scanner, "close time")?;
+            scanner.skip()?;
+            next_item(&mut row, scanner, "quote volume")?;
+            let quote_volume = scanner.sum_or_absent()?.filter(|_| self != Self::Coinm);
+            next_item(&mut row, scanner, "trades")?;
+            let trade_count = scanner.unsigned_or_absent()?;
+            next_item(&mut row, scanner, "taker volume")?;
+            let taker_buy_volume = scanner.sum_or_absent()?;
+            skip_rest(&mut row, scanner)?;
+            let told = KlineRow::new(ts_open, [open, high, low, close], volume);
+            Ok(KlineRow { quote_volume, taker_buy_volume, trade_count, ..told })
         })
-    })
+    }
 }

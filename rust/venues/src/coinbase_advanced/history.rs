@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use facade_model::Ticker;
+use facade_model::{Decimal, Statistics};
 
 use super::market::read_trade;
 use crate::history::{KlineRow, KlinesSpan, RestRequest, SECOND_NS, TradesSpan};
@@ -12,7 +12,7 @@ use crate::klines::{read_rows, seconds_to_ns, whole_seconds};
 use crate::request::push_percent_encoded;
 use crate::scan::{Scanner, Step, keys};
 use crate::trades::push_event;
-use crate::{DecodeErrorKind, Decoded, Event, Span, TickerEvent};
+use crate::{DecodeErrorKind, Decoded, Span};
 
 /// Most trades asked for at once. The venue tells no bound.
 const TRADES_MAX: u32 = 1_000;
@@ -32,7 +32,7 @@ const GRANULARITIES: [(i64, &str); 9] = [
     (86_400, "ONE_DAY"),
 ];
 
-keys! { TradesKey { Trades = "trades", Error = "error" } }
+keys! { TradesKey { Trades = "trades", Bid = "best_bid", Ask = "best_ask", Error = "error" } }
 
 keys! { CandlesKey { Candles = "candles", Error = "error" } }
 
@@ -43,7 +43,7 @@ keys! {
 /// Path of trades between two times, or of the newest.
 pub(super) fn trades_request(venue_symbol: &str, span: &TradesSpan) -> RestRequest {
     let mut path = path("ticker", venue_symbol);
-    let _ = write!(path, "?limit={TRADES_MAX}");
+    let _ = write!(path, "?limit={}", span.rows(TRADES_MAX));
     if span.ts_first > 0 && span.ts_last > 0 {
         // whole seconds, both ends inside
         let _ = write!(path, "&start={}&end={}", span.ts_first / SECOND_NS, span.ts_last / SECOND_NS + 1);
@@ -79,7 +79,27 @@ fn path(name: &str, venue_symbol: &str) -> String {
 /// Reads trades; their `side` is the maker's, as on the stream.
 pub(super) fn decode_trades(scanner: &mut Scanner<'_>, out: &mut Decoded) -> Step<()> {
     let start = out.trades_mark();
-    let mut has_trades = false;
+    read_answer(scanner, out)?;
+    push_event(start, out);
+    Ok(())
+}
+
+/// Reads the last trade and the best prices, which stand there without quantities, so they make no top.
+pub(super) fn decode_ticker(scanner: &mut Scanner<'_>, out: &mut Decoded) -> Step<()> {
+    let [bid_px, ask_px] = read_answer(scanner, out)?;
+    let Some(last) = out.trades.iter().max_by_key(|trade| trade.id).copied() else {
+        return Err(DecodeErrorKind::Missing("trades"));
+    };
+    out.trades.clear();
+    let (last_px, last_qty) = (Some(last.px), Some(last.qty));
+    let ticker = Statistics { last_px, last_qty, bid_px, ask_px, ..Statistics::default() };
+    out.push_statistics(Span::default(), last.ts_event, &ticker);
+    Ok(())
+}
+
+/// Reads the trades as they stand; returns best bid and best ask.
+fn read_answer(scanner: &mut Scanner<'_>, out: &mut Decoded) -> Step<[Option<Decimal>; 2]> {
+    let (mut has_trades, mut bid_px, mut ask_px) = (false, None, None);
     let mut answer = scanner.object()?;
     while let Some(key) = answer.next::<TradesKey>(scanner)? {
         match key {
@@ -91,25 +111,12 @@ pub(super) fn decode_trades(scanner: &mut Scanner<'_>, out: &mut Decoded) -> Ste
                 }
                 has_trades = true;
             }
+            TradesKey::Bid => bid_px = scanner.price_or_absent()?,
+            TradesKey::Ask => ask_px = scanner.price_or_absent()?,
             TradesKey::Error => return Err(DecodeErrorKind::Refused),
         }
     }
-    if !has_trades {
-        return Err(DecodeErrorKind::Missing("trades"));
-    }
-    push_event(start, out);
-    Ok(())
-}
-
-/// Reads the price of the last trade; the best prices stand there without quantities, so they make no top.
-pub(super) fn decode_ticker(scanner: &mut Scanner<'_>, out: &mut Decoded) -> Step<()> {
-    decode_trades(scanner, out)?;
-    out.events.clear();
-    let Some(last) = out.trades.pop() else { return Err(DecodeErrorKind::Missing("trades")) };
-    out.trades.clear();
-    let ticker = Ticker { last_px: Some(last.px), last_qty: Some(last.qty), ..Ticker::default() };
-    out.events.push(Event::Ticker(TickerEvent { symbol: Span::default(), ts_event: last.ts_event, ticker }));
-    Ok(())
+    if has_trades { Ok([bid_px, ask_px]) } else { Err(DecodeErrorKind::Missing("trades")) }
 }
 
 /// Reads candles.
@@ -139,7 +146,7 @@ fn read_candle(scanner: &mut Scanner<'_>) -> Step<KlineRow> {
             CandleKey::High => high = Some(scanner.decimal()?),
             CandleKey::Open => open = Some(scanner.decimal()?),
             CandleKey::Close => close = Some(scanner.decimal()?),
-            CandleKey::Volume => volume = Some(scanner.decimal()?),
+            CandleKey::Volume => volume = Some(scanner.sum()?),
         }
     }
     let (Some(ts_open), Some(open), Some(high), Some(low), Some(close), Some(volume)) =
@@ -147,16 +154,5 @@ fn read_candle(scanner: &mut Scanner<'_>) -> Step<KlineRow> {
     else {
         return Err(DecodeErrorKind::Missing("start, open, high, low, close, volume"));
     };
-    Ok(KlineRow {
-        ts_open,
-        open,
-        high,
-        low,
-        close,
-        volume,
-        quote_volume: None,
-        taker_buy_volume: None,
-        trade_count: None,
-        is_closed: None,
-    })
+    Ok(KlineRow::new(ts_open, [open, high, low, close], volume))
 }

@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use facade_model::{Decimal, Ticker, Trade};
+use facade_model::{Decimal, Statistics, Trade};
 
 use crate::coinbase::taker_of_maker;
 use crate::history::{KlineRow, KlinesSpan, RestRequest, SECOND_NS, TradesSpan};
@@ -12,7 +12,7 @@ use crate::klines::{read_rows, seconds_to_ns, whole_seconds};
 use crate::request::push_percent_encoded;
 use crate::scan::{Scanner, Step, keys};
 use crate::trades::{next_item, read_trades, skip_rest};
-use crate::{DecodeErrorKind, Decoded, Event, Span, TickerEvent};
+use crate::{DecodeErrorKind, Decoded, Span};
 
 /// Most trades of one answer.
 const TRADES_MAX: u32 = 1_000;
@@ -24,13 +24,15 @@ const GRANULARITIES: [i64; 6] = [60, 300, 900, 3_600, 21_600, 86_400];
 keys! { TradeKey { Time = "time", TradeId = "trade_id", Price = "price", Size = "size", Side = "side" } }
 
 keys! {
-    TickerKey { Volume = "volume", Price = "price", Size = "size", Time = "time", Message = "message" }
+    /// `ticker` and `stats`, which tells the day's prices alone.
+    TickerKey { Ask = "ask", Bid = "bid", Open = "open", High = "high", Low = "low", Last = "last",
+                Volume = "volume", Price = "price", Size = "size", Time = "time", Message = "message" }
 }
 
 /// Path of trades up to an id, or of the newest.
 pub(super) fn trades_request(venue_symbol: &str, span: &TradesSpan) -> RestRequest {
     let mut path = path("trades", venue_symbol);
-    let _ = write!(path, "?limit={TRADES_MAX}");
+    let _ = write!(path, "?limit={}", span.rows(TRADES_MAX));
     if let Some(last) = span.id_last {
         let _ = write!(path, "&after={}", last.saturating_add(1)); // older than this cursor
     }
@@ -49,6 +51,11 @@ pub(super) fn klines_request(venue_symbol: &str, span: &KlinesSpan) -> Option<Re
 /// Path of the last trade and the day's volume.
 pub(super) fn ticker_request(venue_symbol: &str) -> RestRequest {
     RestRequest { path: path("ticker", venue_symbol), weight: 1 }
+}
+
+/// Path of the day's prices.
+pub(super) fn stats_request(venue_symbol: &str) -> RestRequest {
+    RestRequest { path: path("stats", venue_symbol), weight: 1 }
 }
 
 fn path(name: &str, venue_symbol: &str) -> String {
@@ -86,44 +93,43 @@ pub(super) fn decode_klines(scanner: &mut Scanner<'_>, rows: &mut Vec<KlineRow>)
         let mut row = scanner.array()?;
         next_item(&mut row, scanner, "time")?;
         let ts_open = seconds_to_ns(scanner.unsigned()?)?;
-        let mut numbers = [Decimal::ZERO; 5];
-        for slot in &mut numbers {
-            next_item(&mut row, scanner, "low, high, open, close, volume")?;
+        let mut prices = [Decimal::ZERO; 4];
+        for slot in &mut prices {
+            next_item(&mut row, scanner, "low, high, open, close")?;
             *slot = scanner.decimal()?;
         }
+        next_item(&mut row, scanner, "volume")?;
+        let volume = scanner.sum()?;
         skip_rest(&mut row, scanner)?;
-        let [low, high, open, close, volume] = numbers;
-        Ok(KlineRow {
-            ts_open,
-            open,
-            high,
-            low,
-            close,
-            volume,
-            quote_volume: None,
-            taker_buy_volume: None,
-            trade_count: None,
-            is_closed: None,
-        })
+        let [low, high, open, close] = prices;
+        Ok(KlineRow::new(ts_open, [open, high, low, close], volume))
     })
 }
 
-/// Reads a ticker; its best prices stand there without quantities, so they make no top.
+/// Reads a ticker, or the day's prices; the best prices stand there without quantities, so they make no top.
 pub(super) fn decode_ticker(scanner: &mut Scanner<'_>, out: &mut Decoded) -> Step<()> {
-    let (mut ticker, mut ts_event) = (Ticker::default(), 0);
+    let (mut ticker, mut ts_event, mut is_told) = (Statistics::default(), 0, false);
     let mut answer = scanner.object()?;
     while let Some(key) = answer.next::<TickerKey>(scanner)? {
         match key {
-            TickerKey::Volume => ticker.volume = scanner.decimal_or_absent()?,
-            TickerKey::Price => ticker.last_px = scanner.decimal_or_absent()?,
+            TickerKey::Ask => ticker.ask_px = scanner.price_or_absent()?,
+            TickerKey::Bid => ticker.bid_px = scanner.price_or_absent()?,
+            TickerKey::Open => ticker.open_px = scanner.price_or_absent()?,
+            TickerKey::High => ticker.high_px = scanner.price_or_absent()?,
+            TickerKey::Low => ticker.low_px = scanner.price_or_absent()?,
+            TickerKey::Volume => ticker.volume = scanner.sum_or_absent()?,
+            TickerKey::Price | TickerKey::Last => {
+                ticker.last_px = scanner.price_or_absent()?;
+                is_told = true;
+            }
             TickerKey::Size => ticker.last_qty = scanner.decimal_or_absent()?,
             TickerKey::Time => ts_event = scanner.rfc3339()?,
             TickerKey::Message => return Err(DecodeErrorKind::Refused),
         }
     }
-    if ticker.last_px.is_none() {
+    if !is_told {
         return Err(DecodeErrorKind::Missing("price"));
     }
-    out.events.push(Event::Ticker(TickerEvent { symbol: Span::default(), ts_event, ticker }));
+    out.push_statistics(Span::default(), ts_event, &ticker);
     Ok(())
 }

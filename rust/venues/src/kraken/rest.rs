@@ -5,16 +5,16 @@
 
 use std::fmt::Write as _;
 
-use facade_model::{Decimal, NumberError, TakerSide, Ticker, TopOfBook, Trade};
+use facade_model::{Decimal, NumberError, Statistics, TakerSide, TopOfBook, Trade};
 
 use super::read_result;
 use super::request::push_pair;
 use crate::history::{KlineRow, KlinesSpan, RestRequest, SECOND_NS, TradesSpan};
-use crate::klines::{read_rows, seconds_to_ns, whole_seconds};
+use crate::klines::{read_prices, read_rows, seconds_to_ns, whole_seconds};
 use crate::levels::best_level;
 use crate::scan::{Scanner, Step, keys};
 use crate::trades::{next_item, push_event, skip_rest};
-use crate::{DecodeErrorKind, Decoded, Event, Span, TickerEvent, TopEvent};
+use crate::{DecodeErrorKind, Decoded, Event, Span, TopEvent};
 
 /// Most rows of `Trades`.
 const TRADES_MAX: u32 = 1_000;
@@ -26,7 +26,7 @@ const MINUTES: [i64; 8] = [1, 5, 15, 30, 60, 240, 1_440, 10_080];
 
 keys! {
     /// A ticker; each member is a list, of which the first item or, for 24 hours, the second one counts.
-    Statistics { Ask = "a", Bid = "b", Last = "c", Volume = "v", Low = "l", High = "h" }
+    TickerKey { Ask = "a", Bid = "b", Last = "c", Volume = "v", Mean = "p", Count = "t", Low = "l", High = "h" }
 }
 
 /// Path of trades: from a time on, or the newest.
@@ -36,7 +36,7 @@ pub(super) fn trades_request(venue_symbol: &str, span: &TradesSpan) -> RestReque
     if span.ts_first > 0 {
         let _ = write!(path, "&since={}", span.ts_first - 1);
     }
-    let _ = write!(path, "&count={TRADES_MAX}");
+    let _ = write!(path, "&count={}", span.rows(TRADES_MAX));
     RestRequest { path, weight: 1 }
 }
 
@@ -128,64 +128,59 @@ fn read_kline(scanner: &mut Scanner<'_>) -> Step<KlineRow> {
     let mut row = scanner.array()?;
     next_item(&mut row, scanner, "time")?;
     let ts_open = seconds_to_ns(scanner.unsigned()?)?;
-    let mut numbers = [Decimal::ZERO; 6];
-    for slot in &mut numbers {
-        next_item(&mut row, scanner, "prices, volume")?;
-        *slot = scanner.decimal()?;
-    }
+    let prices = read_prices(&mut row, scanner)?;
+    next_item(&mut row, scanner, "vwap")?;
+    let vwap = scanner.sum_or_absent()?.filter(|vwap| !vwap.is_zero());
+    next_item(&mut row, scanner, "volume")?;
+    let volume = scanner.sum()?;
     next_item(&mut row, scanner, "count")?;
     let trade_count = scanner.unsigned_or_absent()?;
     skip_rest(&mut row, scanner)?;
-    let [open, high, low, close, _, volume] = numbers;
-    Ok(KlineRow {
-        ts_open,
-        open,
-        high,
-        low,
-        close,
-        volume,
-        quote_volume: None,
-        taker_buy_volume: None,
-        trade_count,
-        is_closed: None,
-    })
+    Ok(KlineRow { vwap, trade_count, ..KlineRow::new(ts_open, prices, volume) })
 }
 
-/// Reads a ticker.
+/// Reads a ticker. A pair that nobody quotes or trades has zeros for prices: they are absent.
 pub(super) fn decode_ticker(scanner: &mut Scanner<'_>, out: &mut Decoded) -> Step<()> {
     read_pair(scanner, |scanner| {
-        let mut ticker = Ticker::default();
+        let mut ticker = Statistics::default();
         let (mut bid, mut ask) = ([None; 3], [None; 3]);
         let mut members = scanner.object()?;
-        while let Some(key) = members.next::<Statistics>(scanner)? {
-            let numbers = read_numbers(scanner)?;
-            let [first, second, _] = numbers;
+        while let Some(key) = members.next::<TickerKey>(scanner)? {
             match key {
-                Statistics::Ask => ask = numbers,
-                Statistics::Bid => bid = numbers,
-                Statistics::Last => (ticker.last_px, ticker.last_qty) = (first, second),
-                Statistics::Volume => ticker.volume = second,
-                Statistics::Low => ticker.low_px = second,
-                Statistics::High => ticker.high_px = second,
+                TickerKey::Ask => ask = read_list(scanner, Scanner::decimal)?,
+                TickerKey::Bid => bid = read_list(scanner, Scanner::decimal)?,
+                TickerKey::Last => [ticker.last_px, ticker.last_qty] = read_list(scanner, Scanner::decimal)?,
+                TickerKey::Volume => [_, ticker.volume] = read_list(scanner, Scanner::sum)?,
+                TickerKey::Mean => [_, ticker.vwap] = read_list(scanner, Scanner::sum)?,
+                TickerKey::Count => [_, ticker.trade_count] = read_list(scanner, Scanner::unsigned)?,
+                TickerKey::Low => [_, ticker.low_px] = read_list(scanner, Scanner::decimal)?,
+                TickerKey::High => [_, ticker.high_px] = read_list(scanner, Scanner::decimal)?,
             }
         }
+        for px in [&mut ticker.last_px, &mut ticker.low_px, &mut ticker.high_px] {
+            *px = px.filter(|px| !px.is_zero());
+        }
+        ticker.vwap = ticker.vwap.filter(|px| !px.is_zero());
         let level = |[px, _, qty]: [Option<Decimal>; 3]| best_level(px, qty);
         ticker.top = TopOfBook { bid: level(bid), ask: level(ask) };
         let (symbol, ts_event) = (Span::default(), 0);
         out.events.push(Event::Top(TopEvent { symbol, ts_event, sequence: None, top: ticker.top }));
-        out.events.push(Event::Ticker(TickerEvent { symbol, ts_event, ticker }));
+        out.push_statistics(symbol, ts_event, &ticker);
         Ok(())
     })
 }
 
-/// Reads a list of up to three decimals.
-fn read_numbers(scanner: &mut Scanner<'_>) -> Step<[Option<Decimal>; 3]> {
-    let mut numbers = [None; 3];
+/// Reads the first numbers of a list; those that it lacks are absent.
+fn read_list<'a, T: Copy, const N: usize>(
+    scanner: &mut Scanner<'a>,
+    read: impl Fn(&mut Scanner<'a>) -> Step<T>,
+) -> Step<[Option<T>; N]> {
+    let mut numbers = [None; N];
     let mut items = scanner.array()?;
     let mut slots = numbers.iter_mut();
     while items.next(scanner)? {
         match slots.next() {
-            Some(slot) => *slot = Some(scanner.decimal()?),
+            Some(slot) => *slot = Some(read(scanner)?),
             None => scanner.skip()?,
         }
     }

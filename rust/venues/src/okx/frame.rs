@@ -1,6 +1,6 @@
 //! Frames of OKX: pushed data, answers to requests, the plain text `pong`.
 
-use facade_model::{BookSide, Channel, InstrumentStatus, TakerSide, Ticker, TopOfBook, Trade};
+use facade_model::{BookSide, Channel, InstrumentStatus, Statistics, TakerSide, TopOfBook, Trade};
 
 use super::rest::status_of;
 use crate::levels::{best_level, push_levels};
@@ -203,7 +203,7 @@ fn read_data(scanner: &mut Scanner<'_>, arg: Arg, out: &mut Decoded) -> Step<()>
             Stream::Books => read_book(scanner, arg.symbol, out)?,
             Stream::Top => read_top(scanner, arg.symbol, out)?,
             Stream::Trades => out.trades.push(read_trade(scanner)?),
-            Stream::Tickers => read_ticker(scanner, arg.symbol, out)?,
+            Stream::Tickers => push_ticker(scanner, arg.symbol, out)?,
             Stream::Instruments => read_status(scanner, out)?,
             Stream::Other => scanner.skip()?,
         }
@@ -311,8 +311,8 @@ pub(super) fn read_trade(scanner: &mut Scanner<'_>) -> Step<Trade> {
 }
 
 /// Reads one item of `tickers`. Its best prices stay inside the statistics: `bbo-tbt` is the stream of those.
-pub(super) fn read_ticker(scanner: &mut Scanner<'_>, symbol: Span, out: &mut Decoded) -> Step<()> {
-    let (mut ticker, mut ts_event, mut is_spot) = (Ticker::default(), 0, false);
+pub(super) fn read_ticker(scanner: &mut Scanner<'_>) -> Step<(i64, Statistics)> {
+    let (mut ticker, mut ts_event, mut is_spot) = (Statistics::default(), 0, false);
     let (mut bid_px, mut bid_qty, mut ask_px, mut ask_qty) = (None, None, None, None);
     let mut object = scanner.object()?;
     while let Some(key) = object.next::<TickerKey>(scanner)? {
@@ -327,8 +327,8 @@ pub(super) fn read_ticker(scanner: &mut Scanner<'_>, symbol: Span, out: &mut Dec
             TickerKey::Open24h => ticker.open_px = scanner.decimal_or_absent()?,
             TickerKey::High24h => ticker.high_px = scanner.decimal_or_absent()?,
             TickerKey::Low24h => ticker.low_px = scanner.decimal_or_absent()?,
-            TickerKey::VolCcy24h => ticker.quote_volume = scanner.decimal_or_absent()?,
-            TickerKey::Vol24h => ticker.volume = scanner.decimal_or_absent()?,
+            TickerKey::VolCcy24h => ticker.quote_volume = scanner.sum_or_absent()?,
+            TickerKey::Vol24h => ticker.volume = scanner.sum_or_absent()?,
             TickerKey::Ts => ts_event = scanner.epoch()?,
         }
     }
@@ -336,7 +336,12 @@ pub(super) fn read_ticker(scanner: &mut Scanner<'_>, symbol: Span, out: &mut Dec
         ticker.quote_volume = None; // derivatives: `volCcy24h` counts the base currency
     }
     ticker.top = TopOfBook { bid: best_level(bid_px, bid_qty), ask: best_level(ask_px, ask_qty) };
-    out.events.push(Event::Ticker(TickerEvent { symbol, ts_event, ticker }));
+    Ok((ts_event, ticker))
+}
+
+fn push_ticker(scanner: &mut Scanner<'_>, symbol: Span, out: &mut Decoded) -> Step<()> {
+    let (ts_event, told) = read_ticker(scanner)?;
+    out.events.push(Event::Ticker(TickerEvent { symbol, ts_event, ticker: told.ticker() }));
     Ok(())
 }
 

@@ -8,10 +8,10 @@ use std::fmt::Write as _;
 use super::frame::{read_ticker, read_trade};
 use super::rest::read_answer;
 use crate::history::{KlineRow, KlinesSpan, MILLI_NS, RestRequest, TradesSpan};
-use crate::klines::{read_rows, whole_seconds};
+use crate::klines::{read_prices, read_rows, whole_seconds};
 use crate::request::push_percent_encoded;
 use crate::scan::{Scanner, Step};
-use crate::trades::{next_item, push_event};
+use crate::trades::{next_item, push_event, skip_rest};
 use crate::{DecodeErrorKind, Decoded, Span};
 
 /// Most rows of `trades`, of `history-trades`, and of either list of candles.
@@ -22,7 +22,7 @@ const CANDLES_MAX: u32 = 300;
 const CANDLES_RECENT: i64 = 1_440;
 
 /// Bars with their seconds. From six hours on the plain names begin at UTC+8; these are those of UTC.
-const BARS: [(i64, &str); 15] = [
+const BARS: [(i64, &str); 16] = [
     (1, "1s"),
     (60, "1m"),
     (180, "3m"),
@@ -38,6 +38,7 @@ const BARS: [(i64, &str); 15] = [
     (172_800, "2Dutc"),
     (259_200, "3Dutc"),
     (604_800, "1Wutc"),
+    (2_592_000, "1Mutc"), // a calendar month, see Interval
 ];
 
 /// Path of trades: up to an id, or the newest.
@@ -46,9 +47,13 @@ pub(super) fn trades_request(venue_symbol: &str, span: &TradesSpan) -> RestReque
         let mut path = path("history-trades", venue_symbol);
         let _ = write!(path, "&type=1&after={}&limit={HISTORY_TRADES_MAX}", last.saturating_add(1));
         path
+    } else if span.ts_last > 0 {
+        let mut path = path("history-trades", venue_symbol);
+        let _ = write!(path, "&type=2&after={}&limit={HISTORY_TRADES_MAX}", span.ts_last / MILLI_NS);
+        path
     } else {
         let mut path = path("trades", venue_symbol);
-        let _ = write!(path, "&limit={TRADES_MAX}");
+        let _ = write!(path, "&limit={}", span.rows(TRADES_MAX));
         path
     };
     RestRequest { path, weight: 1 }
@@ -100,31 +105,17 @@ fn read_candle(scanner: &mut Scanner<'_>) -> Step<KlineRow> {
     let mut row = scanner.array()?;
     next_item(&mut row, scanner, "ts")?;
     let ts_open = scanner.epoch()?;
-    let mut prices = [facade_model::Decimal::ZERO; 5];
-    for slot in &mut prices {
-        next_item(&mut row, scanner, "prices, vol")?;
-        *slot = scanner.decimal()?;
-    }
+    let prices = read_prices(&mut row, scanner)?;
+    next_item(&mut row, scanner, "vol")?;
+    let volume = scanner.sum()?;
     next_item(&mut row, scanner, "volCcy")?;
     scanner.skip()?;
     next_item(&mut row, scanner, "volCcyQuote")?;
-    let quote_volume = scanner.decimal_or_absent()?;
+    let quote_volume = scanner.sum_or_absent()?;
     next_item(&mut row, scanner, "confirm")?;
     let is_closed = Some(scanner.word()? == b"1");
-    crate::trades::skip_rest(&mut row, scanner)?;
-    let [open, high, low, close, volume] = prices;
-    Ok(KlineRow {
-        ts_open,
-        open,
-        high,
-        low,
-        close,
-        volume,
-        quote_volume,
-        taker_buy_volume: None,
-        trade_count: None,
-        is_closed,
-    })
+    skip_rest(&mut row, scanner)?;
+    Ok(KlineRow { quote_volume, is_closed, ..KlineRow::new(ts_open, prices, volume) })
 }
 
 /// Reads a ticker.
@@ -132,7 +123,8 @@ pub(super) fn decode_ticker(scanner: &mut Scanner<'_>, out: &mut Decoded) -> Ste
     read_answer(scanner, |scanner| {
         let mut rows = scanner.array()?;
         while rows.next(scanner)? {
-            read_ticker(scanner, Span::default(), out)?;
+            let (ts_event, ticker) = read_ticker(scanner)?;
+            out.push_statistics(Span::default(), ts_event, &ticker);
         }
         Ok(())
     })?;

@@ -25,7 +25,7 @@ keys! {
 }
 
 /// Reads the envelope `{"code":"0","msg":"","data":[...]}`: any other code is an error, also with HTTP 200.
-pub(super) fn read_answer(
+pub(crate) fn read_answer(
     scanner: &mut Scanner<'_>,
     mut read: impl FnMut(&mut Scanner<'_>) -> Step<()>,
 ) -> Step<()> {

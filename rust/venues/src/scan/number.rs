@@ -1,6 +1,6 @@
 //! Numbers, bare or in quotes: eight digits at a time, exact, no floating point.
 
-use facade_model::{Decimal, NumberError};
+use facade_model::{Decimal, NumberError, Sum};
 
 use super::digits::Window;
 use super::{Scanner, Step};
@@ -32,6 +32,18 @@ impl Scanner<'_> {
             }
         }
         self.odd_decimal(is_quoted)
+    }
+
+    /// Takes a sum, bare or in quotes: a decimal of up to 128 bits.
+    pub(crate) fn sum(&mut self) -> Step<Sum> {
+        let start = *self;
+        match self.decimal() {
+            Err(DecodeErrorKind::Number(NumberError::Range)) => {}
+            outcome => return outcome.map(Sum::from),
+        }
+        *self = start;
+        let text = if self.peek() == Some(b'"') { self.word()? } else { self.number_text()? };
+        Ok(Sum::parse(text)?)
     }
 
     /// Takes two decimals that stand between just these bytes: `["` 0.5 `","` 2 `"]`. `None`: nothing was taken.
