@@ -7,7 +7,7 @@ import platform
 from pathlib import Path
 from typing import Any
 
-SUITES = ("core", "edge", "klines")
+SUITES = ("core", "edge", "klines", "service")
 
 
 def machine() -> str:
