@@ -8,7 +8,19 @@ from collections.abc import Callable, Sequence
 
 import typer
 
-from datafacade.cli import book, coverage, demo, health, instruments, record, replay, serve, version, watch
+from datafacade.cli import (
+    book,
+    coverage,
+    demo,
+    health,
+    instruments,
+    pit,
+    record,
+    replay,
+    serve,
+    version,
+    watch,
+)
 from datafacade.cli.failure import FAILED, INTERRUPTED, failure_of
 from datafacade.cli.output import fail
 
@@ -38,6 +50,14 @@ app = typer.Typer(
 )
 
 
+snapshots = typer.Typer(
+    name="pit",
+    help="List, fetch, prove and clean up the stored answers of a directory.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+)
+
+
 @app.callback()
 def about() -> None:
     """Crypto market data that proves itself: live order books and trades over one gRPC service."""
@@ -63,8 +83,10 @@ def help_of(verb: Callable[..., None]) -> str:
     return "\n\n".join(f"\b\n{text}" if "\n  " in text else text for text in paragraphs)
 
 
-for verb in VERBS:
-    app.command(help=help_of(verb), short_help=(verb.__doc__ or "").partition(".")[0] + ".")(verb)
+for room, verbs in ((app, VERBS), (snapshots, pit.VERBS)):
+    for verb in verbs:
+        room.command(help=help_of(verb), short_help=(verb.__doc__ or "").partition(".")[0] + ".")(verb)
+app.add_typer(snapshots)
 for witness in (sim, proxy):  # they read their own options
     app.command(context_settings=SIM_SETTINGS, add_help_option=False)(witness)
 

@@ -145,6 +145,10 @@ class Index:
         for slot in sorted(self._slots.values()):
             yield self._ref(slot)
 
+    def seq_first(self) -> int:
+        """Return the number of the oldest record that is live; 0: none is."""
+        return min((self._seq[slot] for slot in self._slots.values()), default=0)
+
     def is_held(self, snapshot_id: str) -> bool:
         """Return whether retention must leave it: by a keep label, or since a live one was made from it."""
         key = key_of(snapshot_id)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 from datafacade.store.pit.files import Folder
@@ -74,6 +75,11 @@ class Chain:
     def seq(self) -> int:
         """Number of the last line; 0: there is none."""
         return int(self.last["seq"]) if self.last else 0
+
+    @property
+    def cut_at(self) -> int:
+        """Number of the first record that the newest cut left; 0: there is none."""
+        return int(self._cut["first"]) if self._cut else 0
 
     @property
     def head(self) -> str:
@@ -202,11 +208,33 @@ class Manifest:
         self.sweep()
         return len(small)
 
+    def cut(self, seq_live: int, publish: Publish, *, ts: int) -> int:
+        """Let go of segments of which nothing is live any more; return how many went.
+
+        Args:
+            seq_live: Number of the oldest record that is live; 0: none is.
+            publish: Writes a file by the protocol.
+            ts: Wall time, ns UTC.
+        """
+        reach = seq_live or self.seq_next
+        dead = [left for left, right in pairwise(self.segments) if right.first <= reach]
+        if not dead or self.chain.damages:
+            return 0
+        first = self.segments[len(dead)]
+        follows = values_of(self.folder.read(first.name).partition(b"\n")[0])["prev"]
+        told = {"op": CUT, "id": "", "ts": ts, "first": first.first, "follows": follows}
+        self.append([told], publish)
+        self.segments = self.segments[len(dead) :]
+        self.sweep()
+        return len(dead)
+
     def sweep(self) -> None:
-        """Remove segments whose lines stand in a folded one, after it is durable."""
-        _, spare = segments_of(self.folder.names())
+        """Remove segments whose lines stand in a folded one or were cut off, after that is durable."""
+        holding, spare = segments_of(self.folder.names())
+        spare += [left for left, right in pairwise(holding) if right.first <= self.chain.cut_at]
         for segment in spare:
             self.folder.unlink(segment.name)
+        self.segments = [segment for segment in self.segments if segment not in spare]
         self._stamp = self.folder.stamp()
 
     def _lines(self, segments: Iterable[Segment]) -> Iterator[Line]:

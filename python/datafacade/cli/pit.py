@@ -1,0 +1,349 @@
+"""``datafacade pit``: what was answered, fetched again byte for byte, and proven. No service is needed."""
+
+from __future__ import annotations
+
+import base64
+import re
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+from rich import box
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from datafacade.cli.ask import Json
+from datafacade.cli.failure import FAILED, UsageError
+from datafacade.cli.output import err, out, remark, write_json
+from datafacade.cli.text import clean
+from datafacade.errors import PitCorrupt
+from datafacade.store.pit import audit as trail
+from datafacade.store.pit import retention
+from datafacade.store.pit.files import opened
+from datafacade.store.pit.names import JSON, utc_text
+from datafacade.store.pit.record import PitRef
+from datafacade.store.pit.snapshot import read_part, unpack
+from datafacade.store.pit.vault import Vault
+from datafacade.store.pit.verify import Verdict
+from datafacade.store.pit.verify import verify as walk
+
+BASE_PATH: Final = Path("artifacts/pit")
+TS_END: Final = 2**63 - 1
+SHOWN_MAX: Final = 20
+_NS: Final = 1_000_000_000
+_INTEGER: Final = re.compile(r"[0-9]{1,19}")
+_TIME: Final = re.compile(r"(.*?)(?:\.([0-9]{1,9}))?(Z|[+-][0-9:]{5,6})?")
+
+Dir = Annotated[
+    Path, typer.Option("--dir", "-d", envvar="DATAFACADE_PIT_DIR", help="Where the snapshots are.")
+]
+
+
+@contextmanager
+def store(path: Path, *, is_writable: bool = False) -> Iterator[Vault]:
+    """Open a store, and close it."""
+    vault = Vault.open(path, is_writable=is_writable)
+    try:
+        yield vault
+    finally:
+        vault.close()
+
+
+def ls(
+    entity: Annotated[str, typer.Argument(help="As warm.klines/binance/BTC-USDT/1h; without: all.")] = "",
+    since: Annotated[str, typer.Option("--from", help="First instant: 2026-11-21T16:00:00Z, or ns.")] = "0",
+    until: Annotated[str, typer.Option("--to", help="First instant behind: a time, ns, or now.")] = "",
+    limit: Annotated[int, typer.Option(min=1, help="Rows for people; JSON has all.")] = 40,
+    directory: Dir = BASE_PATH,
+    as_json: Json = False,
+) -> None:
+    """List entities, or the snapshots of one.
+
+    Examples:
+      datafacade pit ls --dir DIR
+      datafacade pit ls warm.klines/binance/BTC-USDT/1h --from 2026-11-21T16:00:00Z --json
+
+    Exit codes: 0 listed, 1 no store there.
+    """
+    ts_from, ts_to = instant(since), instant(until) if until else TS_END
+    with store(directory) as vault:
+        names = [entity] if entity else list(vault.entities())
+        refs = [ref for name in names for ref in vault.list(name, ts_from, ts_to)]
+    if as_json:
+        write_json([as_values(ref) for ref in refs])
+    elif entity:
+        _show_snapshots(refs, limit)
+    else:
+        _show_entities(refs, limit)
+
+
+def get(
+    snapshot_id: Annotated[str, typer.Argument(metavar="ID", help="64 hex digits, or the first 16 or more.")],
+    raw: Annotated[bool, typer.Option("--raw", help="Write the stored bytes themselves.")] = False,
+    directory: Dir = BASE_PATH,
+    as_json: Json = False,
+) -> None:
+    """Print a stored answer, after its files were compared with their hashes.
+
+    Examples:
+      datafacade pit get 9f86d081884c7d65 --dir DIR
+      datafacade pit get 9f86d081884c7d65 --dir DIR --raw > answer.pb
+
+    Exit codes: 0 printed, 1 no such snapshot, or it is damaged.
+    """
+    with store(directory) as vault:
+        _print(vault, vault.find(snapshot_id), raw=raw, as_json=as_json)
+
+
+def at(
+    entity: Annotated[str, typer.Argument(help="As warm.klines/binance/BTC-USDT/1h.")],
+    time: Annotated[str, typer.Argument(help="2026-11-21T16:41:29Z, ns since 1970, or now.")] = "now",
+    raw: Annotated[bool, typer.Option("--raw", help="Write the stored bytes themselves.")] = False,
+    directory: Dir = BASE_PATH,
+    as_json: Json = False,
+) -> None:
+    """Print what was known of an entity at a time.
+
+    Example:
+      datafacade pit at warm.klines/binance/BTC-USDT/1h 2026-11-21T16:41:29Z --dir DIR
+
+    Exit codes: 0 printed, 1 nothing was known, or it is damaged.
+    """
+    with store(directory) as vault:
+        _print(vault, vault.at(entity, instant(time)), raw=raw, as_json=as_json)
+
+
+def verify(directory: Dir = BASE_PATH, as_json: Json = False) -> None:
+    """Read every file and compare it with its hash; name each that is not what was written.
+
+    Example:
+      datafacade pit verify --dir DIR --json   # {"snapshots": 9, "ok": 9, "damaged": []}
+
+    Exit codes: 0 everything is whole, 1 something is damaged, or no store is there.
+    """
+    with store(directory) as vault, _progress("verified", is_shown=not as_json) as tell:
+        verdict = walk(vault.root, tell=tell)
+    if as_json:
+        write_json(verdict_values(verdict))
+    else:
+        _show(verdict)
+    if verdict.damages:
+        raise typer.Exit(FAILED)
+
+
+def audit(
+    limit: Annotated[int, typer.Option(min=1, help="Lines for people; JSON has all.")] = 40,
+    directory: Dir = BASE_PATH,
+    as_json: Json = False,
+) -> None:
+    """Print what was done to the store, oldest first.
+
+    Exit codes: 0 printed, 1 the log is damaged, or no store is there.
+    """
+    with store(directory) as vault, opened(vault.root, trail.FOLDER) as folder:
+        lines, damages = trail.read_trail(folder)
+    if as_json:
+        write_json({"lines": lines, "damaged": sorted({damage.what for damage in damages})})
+    else:
+        table = _table("when (UTC)", "what", "who", "")
+        hidden = {"seq", "op", "ts", "by", "prev", "hash", "head"}
+        for line in lines[-limit:]:
+            told = ", ".join(
+                f"{name} {value}" for name, value in line.items() if name not in hidden and value
+            )
+            table.add_row(
+                _time(line["ts"]), line["op"], clean(line["by"], 32), Text(clean(told, 200), style="dim")
+            )
+        out().print(table)
+        for damage in damages:
+            out().print(Text(f"{damage.file}: {damage.problem}", style="bold red"))
+    if damages:
+        raise typer.Exit(FAILED)
+
+
+def gc(
+    hours: Annotated[int, typer.Option(min=1, help="How long answers are kept.")] = retention.HOURS,
+    confirm: Annotated[bool, typer.Option("--confirm", help="Let more than a tenth go at once.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would go.")] = False,
+    directory: Dir = BASE_PATH,
+    as_json: Json = False,
+) -> None:
+    """Delete snapshots that are older than the retention, a tenth of all at most.
+
+    What bears the label keep, and what a live snapshot was made from, stays.
+
+    Exit codes: 0 done, 1 no store is there.
+    """
+    with store(directory, is_writable=not dry_run) as vault:
+        if dry_run:
+            now = vault.clock.wall_ns()
+            plan = retention.plan(vault.catalog.index, now=now, hours=hours, is_confirmed=confirm)
+        else:
+            with _progress("deleted", is_shown=not as_json) as tell:
+                plan = retention.sweep(vault, hours=hours, is_confirmed=confirm, tell=tell)
+    told = {
+        "snapshots": plan.snapshots,
+        "dropped": len(plan.going),
+        "waiting": plan.waiting,
+        "held": plan.held,
+    }
+    if as_json:
+        write_json(told | {"ids": [ref.id for ref in plan.going]})
+        return
+    verb = "would delete" if dry_run else "deleted"
+    remark(f"{verb} {len(plan.going)} of {plan.snapshots}; {plan.held} are held by labels or references")
+    if plan.waiting:
+        remark(f"{plan.waiting} more have expired: run it again, or let all go at once with --confirm")
+
+
+def keep(
+    snapshot_id: Annotated[str, typer.Argument(metavar="ID", help="64 hex digits, or the first 16 or more.")],
+    label: Annotated[
+        list[str] | None, typer.Option("--label", "-l", help='Instead of keep; none: "".')
+    ] = None,
+    directory: Dir = BASE_PATH,
+    as_json: Json = False,
+) -> None:
+    """Label a snapshot; keep, or keep:WHY, exempts it from retention.
+
+    Exit codes: 0 labelled, 1 no such snapshot.
+    """
+    with store(directory, is_writable=True) as vault:
+        ref = vault.label(snapshot_id, [name for name in (label or ["keep"]) if name])
+    if as_json:
+        write_json(as_values(ref))
+    else:
+        remark(f"{ref.id[:16]}: {', '.join(ref.labels) or 'no labels'}")
+
+
+def instant(text: str) -> int:
+    """Return a time as ns UTC: an ISO time, ns since 1970, or ``now``.
+
+    Raises:
+        UsageError: It is none.
+
+    Example:
+        >>> instant("1970-01-01T00:00:01.000000005Z")
+        1000000005
+    """
+    if text == "now":
+        return int(datetime.now(UTC).timestamp() * _NS)
+    if _INTEGER.fullmatch(text):
+        return int(text)
+    match = _TIME.fullmatch(text)
+    try:
+        whole = datetime.fromisoformat((match[1] if match else text) + ((match and match[3]) or ""))
+    except ValueError:
+        problem = f"expected a time as 2026-11-21T16:41:29Z, ns since 1970, or now, received {text[:40]!r}"
+        raise UsageError(problem) from None
+    moment = whole if whole.tzinfo else whole.replace(tzinfo=UTC)
+    return int(moment.timestamp()) * _NS + int(((match and match[2]) or "").ljust(9, "0"))
+
+
+def as_values(ref: PitRef) -> dict[str, Any]:
+    """Return a snapshot for programs."""
+    return {
+        "id": ref.id,
+        "seq": ref.seq,
+        "entity": ref.entity,
+        "kind": ref.kind,
+        "ts_wall": ref.ts_wall,
+        "time": utc_text(ref.ts_wall),
+        "path": ref.path,
+        "size_bytes": ref.size_bytes,
+        "rows": ref.rows,
+        "labels": list(ref.labels),
+    }
+
+
+def verdict_values(verdict: Verdict) -> dict[str, Any]:
+    """Return a verdict for programs."""
+    return {
+        "snapshots": verdict.snapshots,
+        "ok": verdict.ok,
+        "damaged": verdict.damaged,
+        "problems": [damage._asdict() for damage in verdict.damages],
+        "unlisted": verdict.unlisted,
+        "quarantined": verdict.quarantined,
+    }
+
+
+def _print(vault: Vault, ref: PitRef, *, raw: bool, as_json: bool) -> None:
+    message = vault.get(ref.id).message
+    if vault.bad_files(ref.id):
+        raise PitCorrupt(ref.id)
+    if raw:
+        sys.stdout.buffer.write(message)
+        return
+    readable = unpack(read_part(vault.root, ref.path)) if ref.path.endswith(JSON) else None
+    if as_json:
+        encoded = base64.b64encode(message).decode("ascii")
+        write_json(as_values(ref) | {"readable": readable, "message_base64": encoded})
+    elif readable is None:
+        remark(f"a Parquet table of {ref.rows} rows: write it to a file with --raw")
+    else:
+        out().print_json(data=readable)
+
+
+def _show_snapshots(refs: Sequence[PitRef], limit: int) -> None:
+    table = _table("known at (UTC)", "id", "bytes", "rows", "labels")
+    for ref in refs[-limit:]:
+        labels = Text(clean(", ".join(ref.labels), 40), style="green")
+        table.add_row(_time(ref.ts_wall), ref.id[:16], f"{ref.size_bytes:,}", str(ref.rows), labels)
+    out().print(table)
+    if len(refs) > limit:
+        remark(f"the newest {limit} of {len(refs)}; see more with --limit {len(refs)}")
+    elif not refs:
+        remark("no snapshots")
+
+
+def _show_entities(refs: Sequence[PitRef], limit: int) -> None:
+    counts = Counter(ref.entity for ref in refs)
+    newest = {ref.entity: ref.ts_wall for ref in refs}
+    table = _table("newest (UTC)", "snapshots", "entity")
+    for name in sorted(counts)[:limit]:
+        table.add_row(_time(newest[name]), f"{counts[name]:,}", Text(clean(name, 80), style="bold"))
+    out().print(table)
+    remark(f"{len(refs)} snapshots of {len(counts)} entities")
+
+
+def _show(verdict: Verdict) -> None:
+    console = out()
+    style = "bold red" if verdict.damages else "bold green"
+    console.print(Text(f"{verdict.ok} of {verdict.snapshots} snapshots are what was written", style=style))
+    for damage in verdict.damages[:SHOWN_MAX]:
+        console.print(Text(f"  {clean(damage.what, 80)}: {clean(damage.file)}: {clean(damage.problem)}"))
+    if len(verdict.damages) > SHOWN_MAX:
+        remark(f"and {len(verdict.damages) - SHOWN_MAX} more; --json has all")
+    if verdict.unlisted:
+        remark(f"{len(verdict.unlisted)} files are in no record, as {clean(verdict.unlisted[0])}")
+
+
+@contextmanager
+def _progress(verb: str, *, is_shown: bool) -> Iterator[retention.Tell]:
+    columns = (TextColumn(verb), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=err(), transient=True, disable=not is_shown) as progress:
+        task = progress.add_task(verb, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, header_style="dim")
+    for name in columns:
+        table.add_column(
+            name, no_wrap=True, justify="right" if name in {"bytes", "rows", "snapshots"} else "left"
+        )
+    return table
+
+
+def _time(ts_ns: int) -> str:
+    return utc_text(ts_ns)[:23].replace("T", " ")
+
+
+VERBS: Final[tuple[Callable[..., None], ...]] = (ls, get, at, verify, audit, gc, keep)

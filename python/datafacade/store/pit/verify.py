@@ -1,0 +1,136 @@
+"""Walk everything that is kept and compare it with its hashes; name exactly what is not what was written.
+
+Nothing is changed, no lock is taken, a writer may run meanwhile: what is linked and not yet recorded is no
+damage, and what was dropped meanwhile neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from datafacade.store.pit import audit, manifest
+from datafacade.store.pit.audit import read_trail
+from datafacade.store.pit.files import Folder, opened
+from datafacade.store.pit.index import Index
+from datafacade.store.pit.manifest import Damage, Manifest
+from datafacade.store.pit.names import TEMP
+from datafacade.store.pit.record import DROP, PUT, Broken, record_from, values_of
+from datafacade.store.pit.recovery import QUARANTINE, faults_of, id_in, is_listed, walk
+
+Tell = Callable[[int, int], None]  # snapshots done, of so many
+TELL_EACH: Final = 256
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What a walk found."""
+
+    snapshots: int = 0
+    ok: int = 0
+    damages: list[Damage] = field(default_factory=list)
+    unlisted: list[str] = field(default_factory=list)  # files that no record knows; no damage
+    quarantined: int = 0  # files that were put aside
+
+    @property
+    def damaged(self) -> list[str]:
+        """Ids of snapshots and names of files that are not what was written, sorted, each once."""
+        return sorted({damage.what for damage in self.damages})
+
+
+def verify(root: Folder, *, tell: Tell | None = None) -> Verdict:
+    """Return what is wrong in a store.
+
+    Args:
+        root: Its directory.
+        tell: Called now and then with how far it is.
+
+    Raises:
+        OSError: It is no store.
+    """
+    verdict, index = Verdict(), Index()
+    with opened(root, audit.FOLDER) as folder:
+        trail, damages = read_trail(folder)
+    verdict.damages += damages
+    with opened(root, manifest.FOLDER) as folder:
+        book = Manifest(folder)
+        for line in book.read():
+            index.apply(line)
+        verdict.damages += book.chain.damages
+        verdict.damages += _against_trail(book, trail)
+        verdict.damages += _superfluous(book)
+        _judge(root, book, index, verdict, tell=tell)
+    verdict.unlisted = sorted(_unlisted(root, index))
+    with opened(root, QUARANTINE) as folder:
+        verdict.quarantined = len(folder.names())
+    return verdict
+
+
+def _judge(root: Folder, book: Manifest, index: Index, verdict: Verdict, *, tell: Tell | None) -> None:
+    verdict.snapshots = len(index)
+    done = 0
+    for line in Manifest(book.folder).read():
+        if line["op"] != PUT or line["id"] not in index or index.known(line["id"]).seq != line["seq"]:
+            continue
+        faults = faults_of(root, record_from(line))
+        if faults and _was_dropped(book, line["id"]):
+            verdict.snapshots -= 1
+            continue
+        verdict.damages += [Damage(line["id"], file, problem) for file, problem in faults.items()]
+        verdict.ok += not faults
+        done += 1
+        if tell is not None and (done % TELL_EACH == 0 or done == len(index)):
+            tell(done, len(index))
+
+
+def _against_trail(book: Manifest, trail: list[dict[str, Any]]) -> Iterator[Damage]:
+    """Yield what the audit log knows better: records that are missing, or not those that were committed."""
+    if not trail:
+        if book.chain.seq:
+            path = f"{audit.FOLDER}/00000001.jsonl"
+            yield Damage(path, path, "missing")
+        return
+    last = max((line["last"] for line in trail if "last" in line), default=0)
+    if last > book.chain.seq and not book.chain.damages:
+        path = f"{manifest.FOLDER}/{book.chain.seq + 1:016d}.jsonl"
+        yield Damage(path, path, f"missing up to record {last}")
+    heads = {line["last"]: line["head"] for line in trail if "head" in line}
+    for line in Manifest(book.folder).read():
+        if heads.get(line["seq"], line["hash"]) != line["hash"]:
+            path = f"{manifest.FOLDER}/{line['seq']:016d}.jsonl"
+            yield Damage(path, path, f"record {line['seq']} is not the one that was committed")
+
+
+def _was_dropped(book: Manifest, snapshot_id: str) -> bool:
+    lines = Manifest(book.folder).read()
+    return any(
+        line["op"] == DROP and line["id"] == snapshot_id and line["seq"] > book.chain.seq for line in lines
+    )
+
+
+def _superfluous(book: Manifest) -> Iterator[Damage]:
+    """Yield damages of segments that were folded and not yet removed."""
+    kept = {segment.name for segment in book.segments}
+    for name in book.folder.names():
+        if name in kept or name.startswith(TEMP):
+            continue
+        path = f"{manifest.FOLDER}/{name}"
+        try:
+            for text in book.folder.read(name).split(b"\n")[:-1]:
+                values_of(text)
+        except (Broken, OSError) as error:
+            yield Damage(path, path, str(error))
+
+
+def _unlisted(root: Folder, index: Index) -> Iterator[str]:
+    ours = {manifest.FOLDER, audit.FOLDER, QUARANTINE, ".lock"}
+    for name in root.names():
+        facts = root.facts(name)
+        if name not in ours and (facts is None or not facts.is_folder):
+            yield name
+    for entity, day, _, names in walk(root):
+        for name in names:
+            key = id_in(name)
+            if key is None or not is_listed(index, key, f"{entity}/{day}", name):
+                yield f"{entity}/{day}/{name}"
