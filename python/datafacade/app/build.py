@@ -15,6 +15,7 @@ from datafacade.facade import DataFacade
 from datafacade.guard.breaker import Breaker
 from datafacade.guard.budget import Budget
 from datafacade.guard.rest_budgets import RestBudgets
+from datafacade.guard.retry import TRIES_MAX, Retries, RetryFigures
 from datafacade.hot.connection import Connection
 from datafacade.hot.feed import FeedRunner, Line
 from datafacade.hot.fetch import Fetcher
@@ -201,6 +202,8 @@ class _Builder:
             latency=Latency(),
             failures=FailureRatio(),
             tell_limit=spec.tell_limit,
+            retries=Retries(self._retry_figures(), clock=self._clock, random=self._random),
+            random=self._random,
         )
         return RestClient(
             spec.name,
@@ -212,6 +215,15 @@ class _Builder:
             timeout_s=config.scaled(hot.timeout_sec),
             body_bytes_max=hot.rest_body_bytes_max,
             allow_private=config.venues.allow_private_upstream,
+        )
+
+    def _retry_figures(self) -> RetryFigures:
+        config, warm = self._config, self._config.service.warm
+        default = RetryFigures()
+        return RetryFigures(
+            tries_max=min(TRIES_MAX, warm.max_retries + 1),
+            base_s=config.scaled(warm.backoff_base_sec),
+            wait_s_max=config.scaled(default.wait_s_max),
         )
 
     def _line(self, venue: Venue, endpoint: FeedEndpoint, *, dials: Budget, breaker: Breaker) -> Line:

@@ -18,10 +18,10 @@ from datafacade.hot.connection import NORMAL, Connection, Socket
 from datafacade.hot.ports import DialCause, Feed
 from datafacade.hot.roll import Roll, RollFigures
 from datafacade.types import Channel, FeedKey, Priority
+from datafacade.venues.retry_after import with_jitter_s
 
 log = logging.getLogger(__name__)
 
-RETRY_JITTER_RATIO: Final = 0.1  # added to a wait that a venue asked for
 _FAULTS: Final = frozenset({1002, 1007, 1009})  # closes that say: the venue breaks the protocol
 _REFUSALS: Final = frozenset({"HTTP", "TLS", "ADDRESS"})  # the venue's or the operator's doing
 
@@ -231,7 +231,7 @@ class FeedRunner:
         else:
             self._line.breaker.abandon()  # the network's doing: backoff is enough
         if error.retry_after_s is not None:
-            wait_s = error.retry_after_s * (1 + self._random.uniform(0, RETRY_JITTER_RATIO))
+            wait_s = with_jitter_s(error.retry_after_s, self._random)
             asked_for = self._clock.monotonic_ns() + int(wait_s * NS_PER_S)
             self._dial_at = max(self._dial_at, asked_for)
 

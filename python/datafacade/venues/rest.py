@@ -2,38 +2,38 @@
 
 from __future__ import annotations
 
-import asyncio
-import ipaddress
 import logging
-import socket
 import ssl
 from dataclasses import dataclass
 from functools import partial
+from random import Random
 from typing import Final, Protocol
 
 import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
-from datafacade.clock import NS_PER_S, Clock
-from datafacade.errors import CircuitOpen, DialFailed, VenueFailed, VenueRateLimited
-from datafacade.guard.address import is_public
+from datafacade.clock import NS_PER_MS, NS_PER_S, Clock
+from datafacade.errors import CircuitOpen, VenueFailed, VenueRateLimited
 from datafacade.guard.breaker import Breaker
+from datafacade.guard.budget import Budget
 from datafacade.guard.rest_budgets import RestBudgets
+from datafacade.guard.retry import Retries
 from datafacade.observe.latency import FailureRatio, Latency
 from datafacade.types import Priority
-from datafacade.venues.address import resolve
-from datafacade.venues.retry_after import retry_after_s
+from datafacade.venues.body import BodyBounds, read_body
+from datafacade.venues.retry_after import retry_after_s, with_jitter_s
+from datafacade.venues.session import literal_refusal, open_session
 
 log = logging.getLogger(__name__)
 
 BAN_S: Final = 120.0  # a ban that does not say how long: Binance's shortest
-PAUSE_S: Final = 2.0  # a limit that does not say how long
 _LIMITED: Final = 429
 _BANNED: Final = 418
 _FORBIDDEN: Final = 403
+_UNAVAILABLE: Final = 503  # a limit if it says how long to wait
+_REDIRECTS: Final = range(300, 400)
+_FINE: Final = range(200, 300)
 _SERVER_ERROR: Final = 500
-IDLE_S: Final = 2.0  # how long an idle connection is kept: 5 s after a fault all is as it was before
 
 
 class LimitTeller(Protocol):
@@ -63,6 +63,8 @@ class RestGuards:
     latency: Latency
     failures: FailureRatio
     tell_limit: LimitTeller
+    retries: Retries
+    random: Random  # for jitter
 
 
 class RestClient:
@@ -83,13 +85,13 @@ class RestClient:
     ) -> None:
         self._venue = venue
         self._base = base_url.rstrip("/")
-        self._refusal = _literal_refusal(URL(base_url).host or "", allow_private=allow_private)
+        self._refusal = literal_refusal(URL(base_url).host or "", allow_private=allow_private)
         self._timeout_ns = int(timeout_s * NS_PER_S)
         self._guards = guards
         self._clock = clock
-        self._body_bytes_max = body_bytes_max
+        self._bounds = BodyBounds(bytes_max=body_bytes_max)
         self._open = partial(
-            _open_session, tls=tls, user_agent=user_agent, timeout_s=timeout_s, allow_private=allow_private
+            open_session, tls=tls, user_agent=user_agent, timeout_s=timeout_s, allow_private=allow_private
         )
         self._session: aiohttp.ClientSession | None = None  # made by the first call
 
@@ -107,51 +109,80 @@ class RestClient:
         if self._session is not None:
             await self._session.close()
 
-    async def get(self, path: str, *, priority: Priority, weight: int | None = None) -> RestAnswer:
-        """Fetch a path with query, as soon as the budget allows.
+    async def fetch(
+        self,
+        path: str,
+        *,
+        priority: Priority = Priority.CLIENT,
+        weight: int | None = None,
+        deadline_ns: int | None = None,
+    ) -> RestAnswer:
+        """Do what `get` does, and try again what may succeed: three tries, inside the retry budget."""
+        call = partial(self.get, path, priority=priority, weight=weight, deadline_ns=deadline_ns)
+        return await self._guards.retries.run(call, deadline_ns=deadline_ns)
+
+    async def get(
+        self, path: str, *, priority: Priority, weight: int | None = None, deadline_ns: int | None = None
+    ) -> RestAnswer:
+        """Fetch a path with query once, as soon as the budget allows. Cancelled, it leaves nothing behind.
 
         Args:
             path: Already percent-encoded, from the host's root.
             priority: Who goes first when the budget is short.
             weight: What the venue charges; None: as the table says.
+            deadline_ns: When nobody waits any more (monotonic ns): a call whose turn would come later is
+                refused at once; None: it waits for its turn.
 
         Returns:
-            The answer, whatever its status below 500 and without a limit hit.
+            The answer, whatever its status below 500 and without a limit hit; JSON if it is below 300.
 
         Raises:
             CircuitOpen: Too many failures; nothing was sent.
-            VenueRateLimited: The venue said that a limit is hit.
-            VenueFailed: No whole answer came, or one with status 500 or above.
+            VenueRateLimited: The venue said that a limit is hit, or would say so: nothing was sent.
+            VenueFailed: No whole answer came, or one that is none.
         """
         budget = self._guards.budgets.of(path)
-        if budget.blocked_ns() > self._timeout_ns:
-            raise VenueRateLimited(budget.blocked_ns() // 1_000_000 + 1, venue=self._venue, operation="fetch")
-        await budget.acquire(weight or self._guards.budgets.weight(path), priority)
-        if not self._guards.breaker.admit():
-            raise CircuitOpen(max(1, self._guards.breaker.wait_ms()), venue=self._venue, operation="fetch")
+        ticket = await self._admit(budget, weight or self._guards.budgets.weight(path), priority, deadline_ns)
         started = self._clock.monotonic_ns()
         try:
             answer = await self._fetch(path)
             self._judge(path, answer)
         except (VenueFailed, VenueRateLimited):
-            self._note(started, is_failure=True)
+            self._note(ticket, started, is_failure=True)
             raise
         except BaseException:
-            self._guards.breaker.abandon()
+            self._guards.breaker.abandon(ticket)
             raise
-        self._note(started, is_failure=False)
+        self._note(ticket, started, is_failure=False)
         return answer
+
+    async def _admit(self, budget: Budget, weight: int, priority: Priority, deadline_ns: int | None) -> int:
+        """Wait for the budget, unless the circuit is open or a ban outlasts a call; return the ticket."""
+        breaker = self._guards.breaker
+        if breaker.wait_ms() > 0:
+            raise self._circuit_open()
+        if budget.blocked_ns() > self._timeout_ns:
+            wait_ms = budget.blocked_ns() // NS_PER_MS + 1
+            raise VenueRateLimited(wait_ms, venue=self._venue, operation="fetch")
+        spending = await budget.acquire(weight, priority, deadline_ns=deadline_ns)
+        ticket = breaker.admit()
+        if not ticket:
+            budget.refund(spending)
+            raise self._circuit_open()
+        return ticket
 
     async def _fetch(self, path: str) -> RestAnswer:
         if self._refusal:
-            raise self._failed(self._refusal)
+            raise self._failed(self._refusal, is_final=True)
         if self._session is None:
             self._session = self._open()
         url = URL(self.url(path), encoded=True)
         try:
             async with self._session.get(url, allow_redirects=False) as response:
-                body = await self._read(response)
                 headers = {name.lower(): value for name, value in response.headers.items()}
+                body = await read_body(
+                    response.content.iter_any(), headers.get("content-encoding", ""), self._bounds
+                )
                 return RestAnswer(
                     status=response.status, headers=headers, body=body, ts_recv=self._clock.wall_ns()
                 )
@@ -159,97 +190,48 @@ class RestClient:
             raise self._failed("no whole answer in time") from None
         except (aiohttp.ClientError, OSError) as error:
             raise self._failed(f"request failed ({type(error).__name__})") from error
-
-    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
-        parts: list[bytes] = []
-        total = 0
-        async for part in response.content.iter_any():
-            total += len(part)
-            if total > self._body_bytes_max:
-                raise self._failed(f"body is larger than {self._body_bytes_max} bytes")
-            parts.append(part)
-        return b"".join(parts)
+        except VenueFailed as error:
+            error.venue, error.operation = self._venue, "fetch"
+            raise
 
     def _judge(self, path: str, answer: RestAnswer) -> None:
         """Learn from the headers, obey limits, refuse what is no answer."""
         self._guards.budgets.learn(path, answer.headers)
-        if answer.status in (_LIMITED, _BANNED, _FORBIDDEN):
-            told = retry_after_s(answer.headers.get("retry-after"), wall_ns=answer.ts_recv)
-            wait = told if told is not None else (BAN_S if answer.status == _BANNED else PAUSE_S)
+        told = retry_after_s(answer.headers.get("retry-after"), wall_ns=answer.ts_recv)
+        if answer.status in (_LIMITED, _BANNED, _FORBIDDEN) or (answer.status == _UNAVAILABLE and told):
+            silent = BAN_S if answer.status == _BANNED else self._guards.budgets.pause_s()
             is_whole_host = told is not None or answer.status == _BANNED
-            self._obey(wait, None if is_whole_host else path)
+            self._obey(silent if told is None else told, None if is_whole_host else path)
         hinted = self._guards.tell_limit(answer.body, answer.ts_recv)
         if hinted is not None:
             self._obey(hinted, path)
         if answer.status >= _SERVER_ERROR:
             raise self._failed(f"HTTP status {answer.status}")
+        if answer.status in _REDIRECTS:
+            raise self._failed(f"HTTP status {answer.status}: redirects are not followed", is_final=True)
+        if answer.status in _FINE and answer.body.lstrip()[:1] not in (b"{", b"["):
+            raise self._failed("answer is no JSON")
 
-    def _obey(self, seconds: float, path: str | None) -> None:
+    def _obey(self, told_s: float, path: str | None) -> None:
+        """Spend nothing until the time that was told, and a little longer: others were told the same."""
+        seconds = with_jitter_s(told_s, self._guards.random)
         self._guards.budgets.block(seconds, path)
         log.warning(
             "rest.limited", extra={"venue": self._venue, "wait_s": seconds, "whole_host": path is None}
         )
         raise VenueRateLimited(int(seconds * 1000) + 1, venue=self._venue, operation="fetch")
 
-    def _note(self, started: int, *, is_failure: bool) -> None:
+    def _note(self, ticket: int, started: int, *, is_failure: bool) -> None:
         now = self._clock.monotonic_ns()
         self._guards.failures.record(now, is_failure=is_failure)
         if is_failure:
-            self._guards.breaker.failure()
+            self._guards.breaker.failure(ticket)
         else:
-            self._guards.breaker.success()
+            self._guards.breaker.success(ticket)
             self._guards.latency.record(now - started)
 
-    def _failed(self, problem: str) -> VenueFailed:
-        return VenueFailed(problem, venue=self._venue, operation="fetch")
+    def _circuit_open(self) -> CircuitOpen:
+        return CircuitOpen(max(1, self._guards.breaker.wait_ms()), venue=self._venue, operation="fetch")
 
-
-def _open_session(
-    *, tls: ssl.SSLContext, user_agent: str, timeout_s: float, allow_private: bool
-) -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(
-            resolver=_Resolver(allow_private), ssl=tls, limit=16, keepalive_timeout=IDLE_S
-        ),
-        timeout=aiohttp.ClientTimeout(total=timeout_s),
-        headers={"User-Agent": user_agent},
-        cookie_jar=aiohttp.DummyCookieJar(),
-        trust_env=False,
-    )
-
-
-def _literal_refusal(host: str, *, allow_private: bool) -> str:
-    """Judge an address that needs no resolver; names are judged when they are resolved."""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return ""
-    return "" if allow_private or is_public(host) else "the configured address is private"
-
-
-class _Resolver(AbstractResolver):
-    """Gives aiohttp only addresses that may be contacted."""
-
-    def __init__(self, allow_private: bool) -> None:
-        self._allow_private = allow_private
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
-        """Return the addresses of a host."""
-        try:
-            found = await resolve(host, port, allow_private=self._allow_private)
-        except DialFailed as error:
-            raise OSError(error.detail) from error
-        wanted = (family, socket.AF_UNSPEC)
-        return [
-            ResolveResult(
-                hostname=host, host=address, port=port, family=kind, proto=0, flags=socket.AI_NUMERICHOST
-            )
-            for kind, address in found
-            if kind in wanted or family is socket.AF_UNSPEC
-        ]
-
-    async def close(self) -> None:
-        """Release nothing: there is nothing."""
-        await asyncio.sleep(0)
+    def _failed(self, problem: str, *, is_final: bool = False) -> VenueFailed:
+        return VenueFailed(problem, is_final=is_final, venue=self._venue, operation="fetch")

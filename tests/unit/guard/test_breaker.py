@@ -3,7 +3,7 @@
 from random import Random
 
 import pytest
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -104,6 +104,28 @@ def test_jitter_stays_within_ten_percent(seed: int) -> None:
     made = Breaker(Figures(), clock=ManualClock(), random=Random(seed))
     fail(made, 5)
     assert 54_000 <= made.wait_ms() <= 66_000
+
+
+@pytest.mark.proves("ROW-C02")
+@given(probes=st.lists(st.one_of(st.none(), st.integers(0, 19)), min_size=3, max_size=3))
+def test_half_open_lasts_ten_seconds_at_most_while_calls_come(probes: list[int | None]) -> None:
+    """A call each tenth of a second; each probe hangs (None) or succeeds after so many tenths."""
+    made, clock = breaker()
+    fail(made, 5)
+    clock.advance(60)
+    ends_in: int | None = None
+    for _ in range(100):
+        if ends_in == 0:
+            made.success()
+            ends_in = None
+        if made.admit():
+            ends_in = probes.pop(0) if probes else 0
+        elif ends_in is not None:
+            ends_in -= 1
+        clock.advance(0.1)
+        if made.state() is not BreakerState.HALF_OPEN:
+            return
+    raise AssertionError("still half open after 10 s")
 
 
 @pytest.mark.proves("ROW-C02")
