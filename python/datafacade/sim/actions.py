@@ -11,13 +11,16 @@ from typing import Final, Protocol
 from datafacade.sim import damage, moves
 from datafacade.sim.connection import Connection
 from datafacade.sim.faults import Fault, FaultBoard, FaultRefused
+from datafacade.sim.history import Revision
 from datafacade.sim.listener import Listener
 from datafacade.sim.listings import ProductKey
 from datafacade.sim.market import Market
 from datafacade.sim.odd import ODD_KINDS
+from datafacade.sim.rest_verbs import MALFORMED_KINDS, PAGE_KINDS, REST_KINDS, RETRY_FORMS
 from datafacade.sim.venue import NotModelled, Venue
-from datafacade.sim.verbs import BAD_FRAME_KINDS, MALFORMED_KINDS, REST_KINDS, UNKNOWN_KINDS
+from datafacade.sim.verbs import BAD_FRAME_KINDS, UNKNOWN_KINDS
 
+MS_NS: Final = 1_000_000
 BURST_NS: Final = 5_000_000_000
 SUPPRESS_NS: Final = 2_000_000_000  # how long hidden deletions stay hidden: longer than any batch
 COINBASE_LEVEL_BYTES: Final = 115  # of one level in an l2_data snapshot
@@ -75,7 +78,13 @@ def _check(fault: Fault) -> None:
         "unknown_message": UNKNOWN_KINDS,
         "broken_rest": REST_KINDS,
         "odd_numbers": ODD_KINDS,
+        "odd_pages": PAGE_KINDS,
     }
+    form = fault.options.get("retry_as", "seconds")
+    if form not in RETRY_FORMS:
+        raise NotModelled(
+            f"{fault.verb.name}: unknown retry_as {form!r}: expected one of {', '.join(RETRY_FORMS)}"
+        )
     wanted = kinds.get(fault.verb.name)
     if wanted is not None and fault.text("kind") not in wanted:
         raise NotModelled(
@@ -177,6 +186,21 @@ def _burst(stage: Stage, fault: Fault) -> None:
         stage.faults.use(fault, {"product": venue.product, "symbol": symbol, "until_mono_ns": until})
 
 
+def _revise(stage: Stage, fault: Fault) -> None:
+    """Make closed candles others."""
+    change = Revision(
+        fault.integer("from_ms") * MS_NS,
+        fault.integer("until_ms") * MS_NS,
+        float(fault.text("price_ratio")),
+        float(fault.text("volume_ratio")),
+    )
+    for venue, market in _markets(stage, fault):
+        market.history.revisions.append(change)
+        stage.faults.use(fault, {"product": venue.product, "symbol": market.instrument.venue_symbol})
+    if not fault.applied:
+        raise NotModelled("revise: no market fits the selectors")
+
+
 def _suppress_delete(stage: Stage, fault: Fault) -> None:
     """Move the market up through its best asks; the outlet hides the deletions."""
     fault.until_ns = time.monotonic_ns() + SUPPRESS_NS
@@ -250,6 +274,9 @@ _ACTIONS: Final[dict[str, Callable[[Stage, Fault], None]]] = {
     "stop_reading": lambda stage, _: stage.govern(),
     "no_pong": lambda stage, _: stage.govern(),
     "halt": lambda stage, _: stage.govern(),
+    "shift": lambda stage, _: stage.govern(),
+    "depeg": lambda stage, _: stage.govern(),
+    "revise": _revise,
     "rest_limit": _rest_limit,
     "suppress_delete": _suppress_delete,
     "huge_snapshot": _huge_snapshot,

@@ -22,6 +22,7 @@ from datafacade.sim.binance_texts import Writer
 from datafacade.sim.books import Book, Change
 from datafacade.sim.connection import Connection
 from datafacade.sim.frames import Frame, trade_facts
+from datafacade.sim.limits import Budget
 from datafacade.sim.listings import ProductKey
 from datafacade.sim.market import Market
 from datafacade.sim.tape import Trade
@@ -355,6 +356,10 @@ class Binance:
         return Answer(
             body=f"<html><body>404 Not Found: {len(path)}</body></html>", status=404, content_type="text/html"
         )
+
+    def budgets(self) -> Mapping[str, Budget]:
+        """Return what was spent of each limit."""
+        return self._rest.budgets()
 
     def weight_used(self) -> int:
         """Return the weight used in the present minute."""

@@ -17,7 +17,7 @@ from datafacade.sim.binance_texts import Flavour, Writer, exchange_info
 from datafacade.sim.binance_weights import weight_of
 from datafacade.sim.books import Book
 from datafacade.sim.frames import Frame
-from datafacade.sim.limits import SlidingWindow, WeightLedger
+from datafacade.sim.limits import Budget, SlidingWindow, WeightLedger
 from datafacade.sim.listings import ProductKey
 from datafacade.sim.venue import Answer, Query, RestHandler, Surroundings
 
@@ -85,6 +85,13 @@ class BinanceRest:
             message = f"Too much request weight used; current limit is {self.ledger.limit} per 1 MINUTE."
         answer = error(-1003, message, status)
         return Answer(body=answer.body, status=status, headers=wait)
+
+    def budgets(self) -> Mapping[str, Budget]:
+        """Return the weight of this minute, and what funding has of its own."""
+        weights = {"REQUEST_WEIGHT": self.ledger.budget(time.time())}
+        if self._funding is None:
+            return weights
+        return {**weights, "FUNDING_REQUESTS": self._shared.budget(time.monotonic())}
 
     def headers(self) -> Mapping[str, str]:
         """Return the headers of every answer."""

@@ -19,7 +19,7 @@ from datafacade.sim.coinbase_advanced_rest import AdvancedRest
 from datafacade.sim.coinbase_times import go_time, rfc3339
 from datafacade.sim.connection import Connection
 from datafacade.sim.frames import Frame, Topic, trade_facts
-from datafacade.sim.limits import ConnectionRules
+from datafacade.sim.limits import Budget, ConnectionRules
 from datafacade.sim.listings import ProductKey
 from datafacade.sim.market import Market
 from datafacade.sim.tape import Trade
@@ -331,6 +331,10 @@ class CoinbaseAdvanced:
     def not_found(self, path: str) -> Answer:
         """Answer an unknown path."""
         return self._rest.error("NOT_FOUND", f"unknown path of {len(path)} signs", 404)
+
+    def budgets(self) -> Mapping[str, Budget]:
+        """Return what was spent of each limit."""
+        return self._rest.budgets()
 
     def weight_used(self) -> int:
         """Return 0: there are no weights."""

@@ -16,7 +16,7 @@ from datafacade.sim.digits import trimmed
 from datafacade.sim.frames import Frame
 from datafacade.sim.history import Page
 from datafacade.sim.intervals import SECOND_NS, minutes
-from datafacade.sim.limits import SlidingWindow
+from datafacade.sim.limits import Budget, SlidingWindow
 from datafacade.sim.market import Market
 from datafacade.sim.venue import Answer, Query, RestHandler, page_answer
 
@@ -64,6 +64,10 @@ class AdvancedRest:
             return None
         body = texts.dump({"errors": [{"id": "rate_limit_exceeded", "message": "Too many requests"}]})
         return Answer(body=body, status=429)
+
+    def budgets(self) -> Mapping[str, Budget]:
+        """Return the requests of the last second."""
+        return {"address": self._window.budget(time.monotonic())}
 
     def limit(self, limit: float) -> None:
         """Admit ``limit`` requests in any second."""

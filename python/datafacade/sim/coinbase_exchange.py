@@ -20,7 +20,7 @@ from datafacade.sim.coinbase_exchange_rest import ExchangeRest
 from datafacade.sim.coinbase_times import rfc3339
 from datafacade.sim.connection import Connection
 from datafacade.sim.frames import Frame, Kind, Topic, trade_facts
-from datafacade.sim.limits import ConnectionRules
+from datafacade.sim.limits import Budget, ConnectionRules
 from datafacade.sim.listings import ProductKey
 from datafacade.sim.market import Market
 from datafacade.sim.tape import Trade
@@ -299,6 +299,10 @@ class CoinbaseExchange:
         """Answer an unknown path."""
         del path
         return Answer(body='{"message":"NotFound"}', status=404)
+
+    def budgets(self) -> Mapping[str, Budget]:
+        """Return what was spent of each limit."""
+        return self._rest.budgets()
 
     def weight_used(self) -> int:
         """Return 0: there are no weights."""

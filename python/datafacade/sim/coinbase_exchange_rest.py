@@ -16,7 +16,7 @@ from datafacade.sim.digits import padded, trimmed
 from datafacade.sim.frames import Frame
 from datafacade.sim.history import Page
 from datafacade.sim.intervals import SECOND_NS, minutes
-from datafacade.sim.limits import Bucket
+from datafacade.sim.limits import Bucket, Budget
 from datafacade.sim.listings import Instrument
 from datafacade.sim.market import Market
 from datafacade.sim.tape import Candle
@@ -63,6 +63,10 @@ class ExchangeRest:
         if self._bucket.admit(time.monotonic()):
             return None
         return Answer(body='{"message":"Public rate limit exceeded"}', status=429)
+
+    def budgets(self) -> Mapping[str, Budget]:
+        """Return the bucket of the address."""
+        return {"address": self._bucket.budget(time.monotonic())}
 
     def limit(self, limit: float) -> None:
         """Admit ``limit`` requests a second, half as many more at once."""

@@ -35,6 +35,9 @@ class Controlled(Protocol):
     def ports(self) -> dict[str, object]:
         """Return the URLs."""
 
+    def ledger(self, last_s: int) -> dict[str, object]:
+        """Return what REST clients spent."""
+
 
 class ControlServer:
     """Serves the control paths."""
@@ -60,6 +63,7 @@ class ControlServer:
                 web.get("/truth/book", self._book),
                 web.get("/stats", self._stats),
                 web.get("/connections", self._connections),
+                web.get("/ledger", self._ledger),
             ]
         )
         if self._proxy is not None:
@@ -83,6 +87,7 @@ class ControlServer:
             "GET /truth/book?venue=binance&symbol=BTCUSDT": "the true book; also product=, depth=",
             "GET /stats": "connections, attempts, messages, weights, violations by product",
             "GET /connections": "the open connections and their numbers",
+            "GET /ledger?last_s=60": "REST: calls, weights, refusals, limits and their use by product",
             "GET /ports": "the URLs of the venues",
             "GET /proxy/": "the fault proxy, if there is one",
         }
@@ -147,6 +152,12 @@ class ControlServer:
 
     async def _connections(self, _: web.Request) -> web.Response:
         return web.json_response(self._simulator.connections())
+
+    async def _ledger(self, request: web.Request) -> web.Response:
+        last = request.query.get("last_s", "60")
+        if not last.isdigit():
+            return _refused("last_s: expected whole seconds")
+        return web.json_response(self._simulator.ledger(int(last)))
 
     async def _stats(self, _: web.Request) -> web.Response:
         return web.json_response(self._simulator.stats.report())

@@ -10,7 +10,8 @@ from typing import Final
 from datafacade.sim.frames import Frame
 from datafacade.sim.listings import Instrument
 from datafacade.sim.truth import TruthLog
-from datafacade.sim.verbs import SELECTORS, VERBS, Verb
+from datafacade.sim.verb import Verb
+from datafacade.sim.verbs import SELECTORS, VERBS
 
 UNBOUNDED: Final = -1
 FINISHED_KEPT: Final = 1_000

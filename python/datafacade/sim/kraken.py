@@ -19,7 +19,7 @@ from datafacade.sim.frames import Frame, Kind, Topic, trade_facts
 from datafacade.sim.kraken_requests import Asked, Refusal, ack, parse, refusal
 from datafacade.sim.kraken_rest import KrakenRest
 from datafacade.sim.kraken_times import stamp
-from datafacade.sim.limits import ConnectionRules
+from datafacade.sim.limits import Budget, ConnectionRules
 from datafacade.sim.listings import ProductKey
 from datafacade.sim.market import Market
 from datafacade.sim.tape import Trade
@@ -324,6 +324,10 @@ class Kraken:
         """Answer an unknown path; errors come with HTTP 200."""
         del path
         return Answer(body='{"error":["EGeneral:Unknown method"]}')
+
+    def budgets(self) -> Mapping[str, Budget]:
+        """Return what was spent of each limit."""
+        return self._rest.budgets()
 
     def weight_used(self) -> int:
         """Return 0: there are no weights."""

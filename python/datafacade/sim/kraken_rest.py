@@ -17,7 +17,7 @@ from datafacade.sim.history import Page
 from datafacade.sim.intervals import minutes
 from datafacade.sim.kraken_futures import KrakenFutures
 from datafacade.sim.kraken_times import stamp
-from datafacade.sim.limits import Bucket
+from datafacade.sim.limits import Bucket, Budget
 from datafacade.sim.listings import Instrument
 from datafacade.sim.market import Market
 from datafacade.sim.tape import Candle
@@ -68,6 +68,11 @@ class KrakenRest:
         if self._buckets.setdefault(key, Bucket(self._rate, self._burst)).admit(time.monotonic()):
             return None
         return _error("EAPI:Rate limit exceeded")
+
+    def budgets(self) -> Mapping[str, Budget]:
+        """Return the bucket of the address, and of each pair where the venue counts so."""
+        now = time.monotonic()
+        return {name: bucket.budget(now) for name, bucket in self._buckets.items()}
 
     def limit(self, limit: float) -> None:
         """Admit ``limit`` requests a second, four times as many at once."""

@@ -8,6 +8,8 @@ from typing import Final
 
 BAN_AFTER_REFUSALS: Final = 20  # refused requests within one minute until the address is banned
 BAN_FIRST_S: Final = 120.0
+BAN_MAX_S: Final = 3 * 86_400.0
+Budget = dict[str, object]  # kind, limit, span_s, used
 
 
 @dataclass(slots=True)
@@ -24,6 +26,11 @@ class SlidingWindow:
             self._times.popleft()
         self._times.append(now)
         return len(self._times) <= self.limit
+
+    def budget(self, now: float) -> Budget:
+        """Return limit and use at ``now``; refused events count too."""
+        used = sum(at > now - self.span_s for at in self._times)
+        return {"kind": "sliding", "limit": self.limit, "span_s": self.span_s, "used": used}
 
 
 @dataclass(slots=True)
@@ -48,6 +55,17 @@ class Bucket:
             return False
         self._tokens -= 1
         return True
+
+    def budget(self, now: float) -> Budget:
+        """Return burst, refill time of one token and use at ``now``."""
+        elapsed = 0.0 if self._last is None else now - self._last
+        free = min(self.burst, self._tokens + elapsed * self.rate)
+        return {
+            "kind": "bucket",
+            "limit": self.burst,
+            "span_s": 1 / self.rate,
+            "used": round(self.burst - free, 3),
+        }
 
 
 @dataclass(slots=True)
@@ -77,9 +95,14 @@ class WeightLedger:
         self.refused += 1
         if self.refused > BAN_AFTER_REFUSALS:
             self.bans += 1
-            self.banned_until = now + BAN_FIRST_S * 2 ** (self.bans - 1)
+            self.banned_until = now + min(BAN_MAX_S, BAN_FIRST_S * 2 ** (self.bans - 1))
             return 418
         return 429
+
+    def budget(self, now: float) -> Budget:
+        """Return limit and use of the minute that holds ``now``."""
+        used = self.used if int(now // 60) == self._minute else 0
+        return {"kind": "fixed", "limit": self.limit, "span_s": 60.0, "used": used}
 
     def retry_after_s(self, now: float) -> int:
         """Return the whole seconds until the next request may succeed."""

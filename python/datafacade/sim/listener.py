@@ -17,10 +17,11 @@ from websockets.http11 import Request, Response
 from datafacade.sim.connection import Connection
 from datafacade.sim.faults import Fault, FaultBoard
 from datafacade.sim.limits import ConnectionRules, SlidingWindow
+from datafacade.sim.rest import retry_text
 from datafacade.sim.stats import Stats
 from datafacade.sim.truth import TruthLog
 from datafacade.sim.venue import Venue
-from datafacade.sim.verbs import Stage
+from datafacade.sim.verb import Stage
 from datafacade.sim.witness import Witness
 
 MESSAGE_BYTES_MAX: Final = 1 << 20
@@ -93,7 +94,9 @@ class Listener:
             if fault.verb.name == "tarpit":
                 await self._tarpit(ws, fault)
                 break
-            return self._refuse(ws, fault.integer("status"), fault.options["retry_after"], by="fault")
+            after = fault.options["retry_after"]
+            told = None if after is None else retry_text(after, fault.text("retry_as"))
+            return self._refuse(ws, fault.integer("status"), told, by="fault")
         now = time.monotonic()
         if now < self._banned_until:
             return self._refuse(ws, 429, int(self._banned_until - now) + 1, by="venue")

@@ -37,6 +37,8 @@ QUOTES: Final[dict[ProductKey, str]] = {
     "coinbase/exchange": "USD",
     "kraken/spot": "USD",
 }
+TETHER: Final = "USDT"
+CALM: Final = 0.005  # share of the moves of other assets that a stable one makes
 KRAKEN_OLD_NAMES: Final = {"BTC": "XBT", "DOGE": "XDG"}
 
 
@@ -62,6 +64,7 @@ ASSETS: Final[dict[str, Asset]] = {
     "DOT": Asset(2_764_000, 4, 40_000_000_000),
     "BCH": Asset(391_050_000, 2, 300_000_000),
     "SHIB": Asset(12, 8, 500_000_000_000_000),
+    TETHER: Asset(1_000_000, 5, 500_000_000_000),
 }
 DECIMALS_OFFSET: Final[dict[ProductKey, int]] = {
     "binance/spot": 0,

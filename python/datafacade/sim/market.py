@@ -7,14 +7,14 @@ venues do.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Final, Literal
 
 from datafacade.sim.books import Book, Change, Side
 from datafacade.sim.history import History, RowCache
 from datafacade.sim.intervals import DAY_NS, MINUTE_NS
-from datafacade.sim.listings import Instrument
+from datafacade.sim.listings import CALM, TETHER, Instrument
 from datafacade.sim.past import Past
 from datafacade.sim.tape import Candle, Tape, Trade
 
@@ -64,9 +64,11 @@ class Market:
     tape: Tape = field(init=False)
     history: History = field(init=False)
     steps: int = field(default=0, init=False)
+    shifted: float = field(default=1.0, init=False)  # faults moved all prices by this factor
     orders: int = field(default=0, init=False)
     groups: int = field(default=0, init=False)
     fair: int = field(init=False)
+    _start: int = field(init=False)
     _fair_random: Random = field(init=False)
     _random: Random = field(init=False)
     _before: tuple[int, Candle | None] = field(default=(-1, None), init=False)
@@ -79,7 +81,7 @@ class Market:
         self.book = Book(listed.price_scale, listed.quantity_scale)
         self.update_id = self._random.randrange(10**9, 5 * 10**10)
         self.trade_id = self._random.randrange(10**8, 6 * 10**9)
-        self.fair = listed.start_price
+        self.fair = self._start = listed.start_price
         self.session = DayStats(
             listed.start_price, listed.start_price, listed.start_price, listed.start_price
         )
@@ -115,6 +117,27 @@ class Market:
             session.notional + before.notional,
             session.count + before.count,
         )
+
+    def shift(self, factor: float) -> list[Change]:
+        """Let the market stand at ``factor`` times where the seed has it; return all changes of the book."""
+        moved = factor / self.shifted
+        self.shifted = factor
+        start = max(1, round(self._start * factor))
+        self.instrument = replace(self.instrument, start_price=start)
+        self.fair = max(1, round(self.fair * moved))
+        gone: list[Change] = [(side, price, 0) for side, price in self._levels()]
+        self._fill()
+        laid: list[Change] = [
+            (side, price, self.book.side(side).quantities[price]) for side, price in self._levels()
+        ]
+        kept = {(side, price) for side, price, _ in laid}
+        changes = [change for change in gone if change[:2] not in kept] + laid
+        self.update_id += len(changes)
+        return changes
+
+    def _levels(self) -> list[tuple[Side, int]]:
+        sides: tuple[Side, Side] = ("b", "a")
+        return [(side, price) for side in sides for price in self.book.side(side).quantities]
 
     def _fill(self) -> None:
         """Lay the first book: dense near the best, thinner behind it."""
@@ -172,7 +195,7 @@ class Market:
         start = self.instrument.start_price
         width = max(1, start // 25_000)
         drift = self._fair_random.randint(-width, width)
-        bound = int(start * FAIR_SPAN)
+        bound = int(start * FAIR_SPAN * (CALM if self.instrument.base == TETHER else 1))
         if abs(self.fair + drift - start) > bound:
             drift = -drift
         self.fair += drift

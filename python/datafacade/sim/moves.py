@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from datafacade.sim.books import Change, Level
+from datafacade.sim.faults import Fault
+from datafacade.sim.listings import TETHER, Instrument
 from datafacade.sim.market import Market
 
 LEVELS_FAR_MAX: Final = 45_000  # a side; a real full book holds some 27,000
@@ -29,6 +31,16 @@ def jump_through_asks(market: Market, levels: int) -> Iterator[list[Change]]:
     yield cancelled
     market.fair = price
     yield market.set("b", price, market.instrument.typical_quantity)
+
+
+def factor_of(fault: Fault, listed: Instrument) -> float:
+    """Return by what a fault of stage `shift` multiplies the prices of a market."""
+    ratio = 1 + float(fault.text("ratio"))
+    if fault.verb.name == "shift":
+        return ratio
+    if listed.quote == TETHER:
+        return 1 / ratio
+    return ratio if listed.base == TETHER else 1.0
 
 
 def deepen(market: Market, levels: int) -> list[Change]:

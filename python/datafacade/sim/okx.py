@@ -19,7 +19,7 @@ from datafacade.sim.books import Change
 from datafacade.sim.connection import Connection
 from datafacade.sim.digits import trimmed
 from datafacade.sim.frames import Frame, Topic, trade_facts
-from datafacade.sim.limits import ConnectionRules, SlidingWindow
+from datafacade.sim.limits import Budget, ConnectionRules, SlidingWindow
 from datafacade.sim.listings import ProductKey
 from datafacade.sim.market import Market
 from datafacade.sim.okx_chain import Chain, checksum_of, new_chain
@@ -350,6 +350,10 @@ class Okx:
         return Answer(
             body=texts.dump({"code": "404", "msg": f"Not Found: {path[:100]}", "data": []}), status=404
         )
+
+    def budgets(self) -> Mapping[str, Budget]:
+        """Return what was spent of each limit."""
+        return self._rest.budgets()
 
     def weight_used(self) -> int:
         """Return 0: OKX has no weights."""

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from datafacade.sim import okx_texts as texts
 from datafacade.sim.frames import Frame
-from datafacade.sim.limits import SlidingWindow
+from datafacade.sim.limits import Budget, SlidingWindow
 from datafacade.sim.market import Market
 from datafacade.sim.okx_funding import OkxFunding
 from datafacade.sim.okx_history import OkxHistory, data, error, missing
@@ -80,6 +80,11 @@ class OkxRest:
         if self._windows.setdefault(key, SlidingWindow(limit, SPAN_S)).admit(time.monotonic()):
             return None
         return error("50011", "Too Many Requests", 429)
+
+    def budgets(self) -> Mapping[str, Budget]:
+        """Return the window of each endpoint that was asked."""
+        now = time.monotonic()
+        return {name: window.budget(now) for name, window in self._windows.items()}
 
     def limit(self, limit: float) -> None:
         """Admit ``limit`` requests in 2 s to each endpoint."""

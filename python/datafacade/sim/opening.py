@@ -10,7 +10,7 @@ from typing import Final
 from datafacade.sim.binance_futures import is_market_trade
 from datafacade.sim.history import RowCache
 from datafacade.sim.intervals import MINUTE_NS
-from datafacade.sim.listings import ProductKey, generated_bases, instrument
+from datafacade.sim.listings import CALM, TETHER, ProductKey, generated_bases, instrument
 from datafacade.sim.market import Market
 from datafacade.sim.past import Past
 from datafacade.sim.settings import SimulatorSettings
@@ -45,6 +45,8 @@ class Opening:
         self, opened: dict[str, Market], product: ProductKey, base: str, depth: int, steps: int
     ) -> None:
         settings, listed = self.settings, instrument(product, base)
+        if listed.base == listed.quote:
+            return
         market = Market(
             listed,
             settings.seed,
@@ -74,7 +76,8 @@ class Opening:
             return None
         if base not in self._pasts:
             anchor = self._anchor - int(self.settings.history_s // 60)
-            self._pasts[base] = Past(self.settings.seed, base, anchor)
+            calm = CALM if base == TETHER else 1.0
+            self._pasts[base] = Past(self.settings.seed, base, anchor, calm)
         return self._pasts[base]
 
 

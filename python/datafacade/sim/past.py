@@ -42,15 +42,17 @@ class Bar(NamedTuple):
 class Past:
     """The past of one base asset, the same at every venue."""
 
-    def __init__(self, seed: int, base: str, anchor: int) -> None:
+    def __init__(self, seed: int, base: str, anchor: int, calm: float = 1.0) -> None:
         """Remember the names of the draws.
 
         Args:
             seed: The simulator's.
             base: Base asset.
             anchor: Minute (since 1970) at whose begin the price is ``UNIT``.
+            calm: Share of the common moves that this asset makes.
         """
         self._key = f"{seed}:past:{base}"
+        self._calm = calm
         phases = self._draws("waves", len(WAVES))
         self._waves = [
             (share, math.tau / days, math.tau * draw / DRAW_END)
@@ -128,8 +130,8 @@ class Past:
         if kept is None:
             first, last = self._value(day), self._value(day + 1)
             up, down, much, taken = self._draws(f"day {day}", 4)
-            high = max(first, last) + int(up * DAY_WICK * UNIT / DRAW_END)
-            low = min(first, last) - int(down * DAY_WICK * UNIT / DRAW_END)
+            high = max(first, last) + int(up * DAY_WICK * self._calm * UNIT / DRAW_END)
+            low = min(first, last) - int(down * DAY_WICK * self._calm * UNIT / DRAW_END)
             volume = int(DAY_VOLUME * (0.5 + 1.5 * (much / DRAW_END) ** 2))
             bought = int(volume * (0.4 + 0.2 * taken / DRAW_END))
             kept = self._days[day] = Bar(first, high, low, last, volume, bought, DAY_COUNT)
@@ -140,7 +142,7 @@ class Past:
         noise = DAY_NOISE * (2 * self._draws(f"value {day}", 1)[0] / DRAW_END - 1)
         for share, speed, phase in self._waves:
             noise += share * math.sin(day * speed + phase)
-        return UNIT + int(noise * UNIT) + self._offset
+        return UNIT + int(noise * self._calm * UNIT) + self._offset
 
 
 def joined(bars: Iterable[Bar]) -> Bar:

@@ -29,6 +29,7 @@ from datafacade.sim.limits import ConnectionRules
 from datafacade.sim.listener import Listener
 from datafacade.sim.listings import Instrument, ProductKey
 from datafacade.sim.market import Market
+from datafacade.sim.moves import factor_of
 from datafacade.sim.opening import Opening, rate_of
 from datafacade.sim.outlet import Outlet
 from datafacade.sim.pacing import Key, Pacer
@@ -68,7 +69,7 @@ class Simulator:
         )
         self.venues: dict[ProductKey, Venue] = {}
         self.listeners: dict[ProductKey, Listener] = {}
-        self._rests: list[RestServer] = []
+        self.rests: dict[str, RestServer] = {}
         numbers, opening = itertools.count(1), Opening(settings)
         for product in settings.products:
             venue = build_venue(product, self._markets(opening, product), self._around, settings)
@@ -78,7 +79,7 @@ class Simulator:
             self.listeners[product] = Listener(
                 venue, self._rules(venue), self.truth, self.faults, self.stats, numbers
             )
-            self._rests.append(RestServer(venue, self.truth, self.faults, self.stats))
+            self.rests[product] = RestServer(venue, self.truth, self.faults, self.stats)
         self.proxy = Proxy(log=self.truth) if settings.has_proxy else None
         self._control = ControlServer(self, self.proxy)
         self.chronicle = Chronicle(self.truth, is_on=settings.has_trade_log)
@@ -127,8 +128,8 @@ class Simulator:
         self.truth.record(
             "start", {"format": 1, "seed": self.settings.seed, "products": list(self.settings.products)}
         )
-        for (product, listener), rest in zip(self.listeners.items(), self._rests, strict=True):
-            ws_port, rest_port = await listener.start(host, 0), await rest.start(host, 0)
+        for product, listener in self.listeners.items():
+            ws_port, rest_port = await listener.start(host, 0), await self.rests[product].start(host, 0)
             self.urls[product] = {
                 "ws": f"ws://{host}:{self._in_front(f'{product}/ws', host, ws_port)}",
                 "rest": f"http://{host}:{self._in_front(f'{product}/rest', host, rest_port)}",
@@ -168,7 +169,7 @@ class Simulator:
             await self.proxy.stop()
         for listener in self.listeners.values():
             await listener.stop()
-        for rest in self._rests:
+        for rest in self.rests.values():
             await rest.stop()
         self.chronicle.tick(self._all_markets(), is_last=True)
         self.truth.close()
@@ -254,9 +255,10 @@ class Simulator:
         if fault.verb.stage in ("pong", "reading"):
             for listener in self.listeners.values():
                 listener.govern()
-        if fault.verb.name == "halt":
+        if fault.verb.stage in ("halt", "shift"):
             for product, market in self._all_markets():
                 self._set_halted(product, market)
+                self._set_shifted(product, market)
 
     def _set_halted(self, product: str, market: Market) -> None:
         symbol = market.instrument.venue_symbol
@@ -266,10 +268,26 @@ class Simulator:
             if fault is not None:
                 self.faults.use(fault, {"product": product, "symbol": symbol})
 
+    def _set_shifted(self, product: str, market: Market) -> None:
+        """Move a market to where the faults of its price want it."""
+        symbol, wanted = market.instrument.venue_symbol, 1.0
+        found = list(self.faults.matching("shift", product, symbol=symbol))
+        for fault in found:
+            wanted *= factor_of(fault, market.instrument)
+        if market.shifted != wanted:
+            self._by_product[product].changed(market, market.shift(wanted), [])
+            for fault in found:
+                self.faults.use(fault, {"product": product, "symbol": symbol, "factor": wanted})
+
+    def ledger(self, last_s: int) -> dict[str, object]:
+        """Return what REST clients spent, by product."""
+        return {product: rest.report(last_s) for product, rest in self.rests.items()}
+
     def govern(self) -> None:
         """Begin what lasts as long as a fault."""
         for product, market in self._all_markets():
             self._set_halted(product, market)
+            self._set_shifted(product, market)
         for listener in self.listeners.values():
             listener.govern()
 

@@ -10,7 +10,7 @@ from datafacade.sim.books import Change
 from datafacade.sim.connection import Connection
 from datafacade.sim.faults import Fault, FaultBoard
 from datafacade.sim.frames import Frame, Topic
-from datafacade.sim.limits import ConnectionRules
+from datafacade.sim.limits import Budget, ConnectionRules
 from datafacade.sim.listings import ProductKey
 from datafacade.sim.market import Market
 from datafacade.sim.outlet import Outlet
@@ -107,7 +107,42 @@ class Surroundings:
         self.outlet.send(connection, frame)
 
 
-class Venue(Protocol):
+class RestSide(Protocol):
+    """What answers REST requests: a venue, or an aggregator, which has nothing else."""
+
+    @property
+    def product(self) -> str:
+        """Which product this is."""
+
+    def routes(self) -> Mapping[str, RestHandler]:
+        """Return the REST handlers by path."""
+
+    def admit(self, path: str, query: Query) -> Answer | None:
+        """Charge a REST request; return the refusal if it breaks a limit."""
+
+    def weight_of(self, path: str, query: Query) -> int:
+        """Return what a REST request costs in the venue's own measure; 1 where all cost the same."""
+
+    def rest_headers(self) -> Mapping[str, str]:
+        """Return the headers that every REST answer carries."""
+
+    def not_found(self, path: str) -> Answer:
+        """Return the answer to an unknown path."""
+
+    def weight_used(self) -> int:
+        """Return the request weight used in the present minute; 0 where there is none."""
+
+    def budgets(self) -> Mapping[str, Budget]:
+        """Return limit and use of each limit by its name: what is counted together."""
+
+    def limit_rest(self, limit: float) -> None:
+        """Set the REST limit: weight a minute (Binance), requests a second, or in 2 s (OKX)."""
+
+    def spend_rest(self, weight: int) -> None:
+        """Charge what others behind the same address spent; nothing where there are no weights."""
+
+
+class Venue(RestSide, Protocol):
     """One product of a venue: its protocol, no sockets."""
 
     @property
@@ -142,30 +177,6 @@ class Venue(Protocol):
 
     def tick(self, now_ns: int) -> None:
         """Do what is due at ``now_ns`` (monotonic): batches, heartbeats, tickers."""
-
-    def routes(self) -> Mapping[str, RestHandler]:
-        """Return the REST handlers by path."""
-
-    def admit(self, path: str, query: Query) -> Answer | None:
-        """Charge a REST request; return the refusal if it breaks a limit."""
-
-    def weight_of(self, path: str, query: Query) -> int:
-        """Return what a REST request costs in the venue's own measure; 1 where all cost the same."""
-
-    def limit_rest(self, limit: float) -> None:
-        """Set the REST limit: weight a minute (Binance), requests a second, or in 2 s (OKX)."""
-
-    def spend_rest(self, weight: int) -> None:
-        """Charge what others behind the same address spent; nothing where there are no weights."""
-
-    def rest_headers(self) -> Mapping[str, str]:
-        """Return the headers that every REST answer carries."""
-
-    def not_found(self, path: str) -> Answer:
-        """Return the answer to an unknown path."""
-
-    def weight_used(self) -> int:
-        """Return the request weight used in the present minute; 0 where there is none."""
 
     def announce_shutdown(self, connection: Connection) -> None:
         """Tell one client that its connection will be closed.

@@ -3,43 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final
 
 from datafacade.sim.odd import ODD_KINDS
+from datafacade.sim.rest_verbs import MALFORMED_KINDS, REST_VERBS
+from datafacade.sim.verb import Verb
 
-# Where a verb acts: at the upgrade, after it, at a subscription, on a trade before it is told, on a frame
-# before or after it is numbered, at a REST request, on a connection or market while it lasts, or at once.
-Stage = Literal[
-    "upgrade",
-    "opened",
-    "subscription",
-    "trades",
-    "mute",
-    "frame",
-    "rest",
-    "reading",
-    "pong",
-    "flood",
-    "halt",
-    "now",
-]
 SELECTORS: Final = frozenset(
     {"verb", "venue", "product", "symbol", "channel", "connection", "count", "duration_ms"}
 )
-MALFORMED_KINDS: Final = (
-    "truncated",
-    "bad_utf8",
-    "nan",
-    "huge_exponent",
-    "deep",
-    "many_digits",
-    "duplicate_keys",
-    "long_string",
-    "not_json",
-)
 UNKNOWN_KINDS: Final = ("type", "enum", "field")
-REST_KINDS: Final = ("empty", "cut", "trickle", *MALFORMED_KINDS)
 BAD_FRAME_KINDS: Final = (
     "reserved_bits",
     "masked",
@@ -48,19 +21,6 @@ BAD_FRAME_KINDS: Final = (
     "reserved_opcode",
     "fragmented_control",
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verb:
-    """One kind of fault."""
-
-    name: str
-    stage: Stage
-    summary: str
-    topic: str = "book"  # what it hits when the request names no channel
-    kinds: tuple[str, ...] = ("update",)  # frame kinds it hits; empty: all
-    options: Mapping[str, object] = field(default_factory=dict)  # with defaults
-    is_unbounded: bool = False  # without count and duration it acts until it is removed
 
 
 _ALL: Final = (
@@ -177,34 +137,6 @@ _ALL: Final = (
         options={"mib": 8},
     ),
     Verb(
-        name="stale_snapshot",
-        stage="rest",
-        summary="Binance: the REST depth answer is older than anything the stream still tells",
-        kinds=(),
-    ),
-    Verb(
-        name="http_status",
-        stage="rest",
-        kinds=(),
-        summary="REST answers `status` with `body`; retry_after seconds or a date go into Retry-After",
-        options={"status": 503, "retry_after": None, "body": None, "path": None},
-    ),
-    Verb(
-        name="slow_rest",
-        stage="rest",
-        kinds=(),
-        summary="the REST answer waits ms",
-        options={"ms": 2000, "path": None},
-    ),
-    Verb(
-        name="broken_rest",
-        stage="rest",
-        kinds=(),
-        summary="the REST answer is broken; kind=empty, cut (promised whole, ends in the middle), trickle "
-        f"(takes ms) or {'|'.join(MALFORMED_KINDS)}",
-        options={"kind": "cut", "ms": 5000, "path": None},
-    ),
-    Verb(
         name="no_ack",
         stage="subscription",
         topic="any",
@@ -225,8 +157,8 @@ _ALL: Final = (
     Verb(
         name="refuse_upgrade",
         stage="upgrade",
-        summary="the WebSocket upgrade is answered with `status` and Retry-After",
-        options={"status": 503, "retry_after": None},
+        summary="the WebSocket upgrade is answered with `status` and Retry-After (retry_as=date: a date)",
+        options={"status": 503, "retry_after": None, "retry_as": "seconds"},
     ),
     Verb(
         name="tarpit",
@@ -308,17 +240,10 @@ _ALL: Final = (
         options={"steps_per_s": 0.0},
     ),
     Verb(
-        name="rest_limit",
-        stage="now",
-        summary="the REST limit is `limit` from now on: weight a minute (Binance), requests a second, or in "
-        "2 s for each endpoint (OKX); spent is charged at once, as by others behind the address (Binance)",
-        options={"limit": 0, "spent": 0},
-    ),
-    Verb(
         name="burst",
         stage="now",
         summary="the market of the symbol (or all) runs `factor` times as fast for duration_ms (5000)",
         options={"factor": 20},
     ),
 )
-VERBS: Final[Mapping[str, Verb]] = {verb.name: verb for verb in _ALL}
+VERBS: Final[Mapping[str, Verb]] = {verb.name: verb for verb in (*_ALL, *REST_VERBS)}

@@ -12,8 +12,9 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from datafacade.sim.faults import Fault, FaultRefused
 from datafacade.sim.listings import ProductKey
+from datafacade.sim.rest_verbs import MALFORMED_KINDS
 from datafacade.sim.simulator import Simulator
-from datafacade.sim.verbs import BAD_FRAME_KINDS, MALFORMED_KINDS, UNKNOWN_KINDS, VERBS
+from datafacade.sim.verbs import BAD_FRAME_KINDS, UNKNOWN_KINDS, VERBS
 from tests.integration.sim.harness import (
     AnyClient,
     Comparison,

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from datafacade.sim import damage
-from datafacade.sim.verbs import BAD_FRAME_KINDS, MALFORMED_KINDS
+from datafacade.sim.rest_verbs import MALFORMED_KINDS
+from datafacade.sim.verbs import BAD_FRAME_KINDS
 
 BOOK = '{"e":"depthUpdate","b":[["97012.01","0.5"]],"checksum":0}'
 

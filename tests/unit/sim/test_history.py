@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Final
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datafacade.sim.history import History, Page, Revision, RowCache
@@ -18,7 +18,7 @@ from datafacade.sim.tape import Candle
 
 NOW: Final = 1_784_620_800_000_000_000 // MINUTE_NS * MINUTE_NS + 17 * MINUTE_NS
 ANCHOR: Final = NOW // MINUTE_NS
-LENGTHS: Final = (1, 3, 5, 15, 30, 60, 120, 240, 360, 480, 720, DAY, 3 * DAY, 7 * DAY)
+LENGTHS: Final = (1, 3, 5, 15, 30, 60, 120, 240, 360, 480, 720, DAY)
 
 
 def market(*, steps: int = 400, step_ns: int = 2_000_000_000) -> Market:
@@ -41,6 +41,7 @@ def naive_sum(bars: Iterable[Bar]) -> Bar:
     )
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.sampled_from(LENGTHS), st.integers(0, 900 * DAY), st.integers(0, 1 << 40))
 def test_a_bar_of_any_length_is_the_sum_of_its_minutes(length: int, ago: int, seed: int) -> None:
     past = Past(seed, "BTC", ANCHOR)
