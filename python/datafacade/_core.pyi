@@ -1,15 +1,19 @@
 """The Rust core as Python sees it. Checked against the built module by stubtest."""
 
+from collections.abc import Iterator
 from os import PathLike
 from typing import Any, Literal, TypeAlias, final
 
 __all__ = [
+    "AnswerCache",
+    "Cache",
     "Call",
     "Clock",
     "Consolidator",
     "Cuts",
     "Edge",
     "Feed",
+    "Held",
     "Hub",
     "Journal",
     "KlineTable",
@@ -37,6 +41,79 @@ class Clock:
     def advance(self, by_ns: int) -> None: ...
     def wall_ns(self) -> int: ...
     def monotonic_ns(self) -> int: ...
+
+@final
+class Cache:
+    """A mapping that forgets: the least recently used entry leaves first, and none outlives its time."""
+
+    def __new__(cls, *, entries_max: int, bytes_max: int = 0, clock: Clock | None = None) -> Cache: ...
+    def get(self, key: str | bytes, default: Any | None = None) -> Any: ...
+    def set(
+        self,
+        key: str | bytes,
+        value: Any,
+        *,
+        ttl_ms: int,
+        stale_ms: int = 0,
+        cache_class: str = "",
+        size_bytes: int | None = None,
+    ) -> None: ...
+    def pop(self, key: str | bytes, default: Any | None = None) -> Any: ...
+    def clear(self) -> None: ...
+    def keys(self) -> list[str | bytes]: ...
+    def stats(self) -> list[dict[str, Any]]: ...
+    def __len__(self) -> int: ...
+    def __contains__(self, key: str | bytes, /) -> bool: ...
+    def __iter__(self) -> Iterator[str | bytes]: ...
+    def __getitem__(self, key: str | bytes, /) -> Any: ...
+    def __setitem__(self, key: str | bytes, value: Any, /) -> None: ...
+    def __delitem__(self, key: str | bytes, /) -> None: ...
+
+@final
+class Held:
+    """An answer as it was found in an `AnswerCache`."""
+
+    @property
+    def message(self) -> bytes: ...
+    @property
+    def snapshot_id(self) -> str: ...
+    @property
+    def ts_cached(self) -> int: ...
+    @property
+    def ts_expires(self) -> int: ...
+    @property
+    def is_stale(self) -> bool: ...
+    @property
+    def age_ns(self) -> int: ...
+    @property
+    def cache_class(self) -> str: ...
+
+@final
+class AnswerCache:
+    """The service's encoded answers: made by handlers, repeated by the edge."""
+
+    def __new__(
+        cls, *, entries_max: int, bytes_max: int, clock: Clock, classes: list[tuple[str, int]]
+    ) -> AnswerCache: ...
+    def put(
+        self,
+        key: str,
+        message: bytes,
+        *,
+        cache_class: str,
+        ts_cached: int,
+        ttl_ms: int,
+        stale_ms: int,
+        age_ns: int = 0,
+    ) -> str: ...
+    def get(self, key: str, *, cache_class: str = "") -> Held | None: ...
+    def peek(self, key: str) -> Held | None: ...
+    def alias(self, method: str, request: bytes, key: str) -> bool: ...
+    def remove(self, key: str) -> bool: ...
+    def clear(self) -> None: ...
+    def sweep(self, places: int) -> None: ...
+    def stats(self) -> list[dict[str, Any]]: ...
+    def __len__(self) -> int: ...
 
 @final
 class Cuts:
@@ -297,8 +374,21 @@ class Call:
     def subscriber(self) -> int | None: ...
     @property
     def is_cancelled(self) -> bool: ...
+    @property
+    def is_refresh(self) -> bool: ...
     def metadata(self) -> list[tuple[str, str]]: ...
-    def reply(self, message: bytes = ..., *, cache_tier: int = 1) -> bool: ...
+    def reply(
+        self,
+        message: bytes = ...,
+        *,
+        cache_tier: int = 1,
+        key: str = "",
+        is_stale: bool = False,
+        ts_cached: int = 0,
+        ts_expires: int = 0,
+        age_ns: int = 0,
+        snapshot_id: str = ...,
+    ) -> bool: ...
     def fail(self, code: int, message: str, details: bytes = ...) -> bool: ...
 
 @final
@@ -314,6 +404,10 @@ class Edge:
         port: int = 0,
         descriptor: bytes = ...,
         served_methods: list[str] = ...,
+        answers: AnswerCache | None = None,
+        cached_methods: dict[str, list[int]] = ...,
+        fresh_ms: int = 60000,
+        expired_ms: int = 300000,
         dev: bool = False,
         insecure_public: bool = False,
         limits: dict[str, int] = ...,

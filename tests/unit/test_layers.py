@@ -10,7 +10,7 @@ LAYERS: dict[str, float] = {
     "errors": 0, "clock": 0, "types": 0,
     "config": 0.5,  # words too, but a bad file is told in the words of errors
     "_core": 1, "v1": 1,
-    "guard": 2, "observe": 2,
+    "cache": 2, "guard": 2, "observe": 2,
     "venues": 3, "store": 3,
     "hot": 4, "warm": 4, "query": 4,
     "facade": 5,

@@ -40,7 +40,23 @@ class Call(Protocol):
         """Handle of the stream's subscriber in the Hub; None: a unary call."""
         ...
 
-    def reply(self, message: bytes = b"", *, cache_tier: int = 1) -> bool:
+    @property
+    def is_refresh(self) -> bool:
+        """Whether the edge asks, to have an answer in the cache made anew: nobody waits."""
+        ...
+
+    def reply(
+        self,
+        message: bytes = b"",
+        *,
+        cache_tier: int = 1,
+        key: str = "",
+        is_stale: bool = False,
+        ts_cached: int = 0,
+        ts_expires: int = 0,
+        age_ns: int = 0,
+        snapshot_id: str = "",
+    ) -> bool:
         """Answer, or accept a request of a stream."""
         ...
 
@@ -197,7 +213,16 @@ class EdgeServer:
         else:
             answer = await self._handlers.unary(call.method.rpartition("/")[2], call.request)
             if not isinstance(answer, Refusal):
-                call.reply(answer.message, cache_tier=answer.cache_tier)
+                call.reply(
+                    answer.message,
+                    cache_tier=answer.cache_tier,
+                    key=answer.key,
+                    is_stale=answer.is_stale,
+                    ts_cached=answer.ts_cached,
+                    ts_expires=answer.ts_expires,
+                    age_ns=answer.age_ns,
+                    snapshot_id=answer.snapshot_id,
+                )
                 return
             refusal = answer
         call.fail(refusal.code, refusal.message, refusal.details)

@@ -15,11 +15,11 @@ from datafacade.errors import AddressTaken, Draining, InvalidRequest
 from datafacade.hot.ports import Hub
 from datafacade.hot.reader import HubReader
 from datafacade.serve.handlers import STREAM_METHOD, Handlers, path
+from datafacade.serve.served import served
 from datafacade.serve.status import Refusal, refuse, refuse_slow_reader
-from datafacade.v1 import health_pb2, hot_pb2, lineage_pb2
+from datafacade.v1 import health_pb2, hot_pb2
 
 SILENCE_S: Final = 1.0
-_SERVED_TAG: Final = b"\x7a"  # field 15, length-delimited
 _HEALTH: Final = "/grpc.health.v1.Health/"
 _SERVING: Final = b"\x08\x01"
 _NOT_SERVING: Final = b"\x08\x02"
@@ -131,11 +131,7 @@ class GrpcioServer(grpc.GenericRpcHandler):
         answer = await self._handlers.unary(name, request)
         if isinstance(answer, Refusal):
             await _abort(context, answer)
-        served = lineage_pb2.Served(
-            cache_tier=lineage_pb2.CacheTier.ValueType(answer.cache_tier),
-            latency_ns=self._clock.monotonic_ns() - started,
-        ).SerializeToString()
-        return answer.message + _SERVED_TAG + bytes([len(served)]) + served
+        return answer.message + served(answer, self._clock.monotonic_ns() - started)
 
     async def _stream(self, requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
         async with self._reader.subscriber() as subscriber:

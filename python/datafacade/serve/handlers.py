@@ -36,10 +36,16 @@ RequestT = TypeVar("RequestT", bound=Message)
 
 
 class Answer(NamedTuple):
-    """A unary answer."""
+    """A unary answer: what the handler wrote, and what ``served`` says about it."""
 
     message: bytes
-    cache_tier: int  # CacheTier, for ``served``
+    cache_tier: int  # CacheTier
+    key: str = ""  # in the answer cache; "": it is not there
+    is_stale: bool = False
+    ts_cached: int = 0  # ns since 1970 UTC; 0: it is not cached
+    ts_expires: int = 0  # ns since 1970 UTC; 0: it is not cached
+    age_ns: int = 0  # of its data
+    snapshot_id: str = ""  # SHA-256 of the message in hex; "": to be computed
 
 
 class Handlers:

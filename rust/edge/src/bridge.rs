@@ -16,13 +16,14 @@ use tokio::sync::oneshot;
 use tonic::Status;
 
 use crate::doorbell::Doorbell;
+use crate::served::Provenance;
 use crate::{frame, status};
 
 /// What a handler says about one call.
 #[derive(Debug)]
 pub(crate) enum Answer {
-    /// A message with room for its prefix, and where it was found (`CacheTier` of the contract).
-    Reply { frame: Vec<u8>, cache_tier: u32 },
+    /// A message with room for its prefix, what is known about it, and its key in the cache, empty: it is not there.
+    Reply { frame: Vec<u8>, provenance: Provenance, key: String },
     /// The call, or the stream that the call belongs to, ends with this status.
     Refusal(Status),
 }
@@ -42,6 +43,8 @@ pub struct Question {
     pub metadata: Arc<HeaderMap>,
     /// The stream that the message came on; `None`: a unary call.
     pub subscriber: Option<Arc<Subscription>>,
+    /// Whether the edge asks, to have an answer in the cache made anew: nobody waits.
+    pub is_refresh: bool,
 }
 
 /// A stream as the handlers know it.
@@ -107,7 +110,15 @@ impl Call {
     ///
     /// Returns whether somebody was still waiting.
     pub fn reply(&self, message: &[u8], cache_tier: u32) -> bool {
-        !self.is_cancelled() && self.give(Answer::Reply { frame: frame::with_room(message), cache_tier })
+        self.reply_with(message, Provenance { cache_tier, ..Provenance::default() }, "")
+    }
+
+    /// Answers as [`Call::reply`], with all that is known about the message. `key` is the answer's in the cache, where
+    /// equal requests find it from now on; empty: it is not there.
+    pub fn reply_with(&self, message: &[u8], provenance: Provenance, key: &str) -> bool {
+        // Whoever refreshes wants the cache filled, not the bytes.
+        let frame = if self.question.is_refresh { Vec::new() } else { frame::with_room(message) };
+        !self.is_cancelled() && self.give(Answer::Reply { frame, provenance, key: key.to_owned() })
     }
 
     /// Refuses the call; a stream ends. `details` is a serialized `google.rpc.Status`, or empty.
@@ -294,6 +305,7 @@ mod tests {
             peer: "127.0.0.1:1".parse().unwrap(),
             metadata: Arc::default(),
             subscriber,
+            is_refresh: false,
         }
     }
 
@@ -318,8 +330,8 @@ mod tests {
         let call = fetch(&bridge).pop().unwrap();
         assert!(call.reply(b"answer", 5));
         assert!(!call.reply(b"again", 5));
-        let Answer::Reply { frame, cache_tier } = run(ticket) else { panic!("refused") };
-        assert_eq!((frame::message(&frame), cache_tier), (&b"answer"[..], 5));
+        let Answer::Reply { frame, provenance, .. } = run(ticket) else { panic!("refused") };
+        assert_eq!((frame::message(&frame), provenance.cache_tier), (&b"answer"[..], 5));
         assert_eq!(bridge.calls_open(), 0);
     }
 

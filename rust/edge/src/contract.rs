@@ -1,7 +1,5 @@
 //! Names and numbers of the contract that the edge must know to serve it; the rest of it is bytes to the edge.
 
-use sha2::{Digest, Sha256};
-
 use crate::frame;
 use crate::protobuf::{self, Fields, Malformed, Value};
 
@@ -20,12 +18,6 @@ const ACK_STREAM_SEQ: u64 = 4;
 const STREAM_SEQ: u64 = 1;
 const TS_SEND: u64 = 2;
 const TS_WATERMARK: u64 = 3;
-
-/// Field `served` of every unary response, and its own fields.
-const SERVED: u64 = 15;
-const CACHE_TIER: u64 = 1;
-const SNAPSHOT_ID: u64 = 6;
-const LATENCY_NS: u64 = 7;
 
 /// Bytes of a fixed field behind its tag.
 const FIXED_BYTES: usize = 8;
@@ -85,27 +77,6 @@ impl ResponseHeader {
     }
 }
 
-/// Appends `served` to the message of a frame: where it was found, what its bytes hash to, how long it took.
-pub(crate) fn append_served(frame: &mut Vec<u8>, cache_tier: u32, latency_ns: u64) {
-    let mut served = Vec::with_capacity(96);
-    protobuf::put_integer(&mut served, CACHE_TIER, u64::from(cache_tier));
-    protobuf::put_bytes(&mut served, SNAPSHOT_ID, &snapshot_id(frame::message(frame)));
-    protobuf::put_integer(&mut served, LATENCY_NS, latency_ns);
-    protobuf::put_bytes(frame, SERVED, &served);
-}
-
-/// Returns the SHA-256 of an answer as lower-case hex digits.
-fn snapshot_id(message: &[u8]) -> [u8; 64] {
-    const DIGITS: [u8; 16] = *b"0123456789abcdef";
-    let mut id = [0; 64];
-    for (pair, byte) in id.chunks_exact_mut(2).zip(Sha256::digest(message)) {
-        for (digit, nibble) in pair.iter_mut().zip([byte >> 4, byte & 15]) {
-            *digit = DIGITS.get(usize::from(nibble)).copied().unwrap_or_default();
-        }
-    }
-    id
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -139,16 +110,5 @@ mod tests {
             [&[0, 0, 0, 0, 27, 0x08, 5, 0x11, 8, 7, 6, 5, 4, 3, 2, 1, 0x19][..], &[0xff; 8], b"updates"]
                 .concat();
         assert_eq!(frame, expected);
-    }
-
-    #[test]
-    fn served_names_the_hash_of_the_bytes_before_it() {
-        let mut frame = frame::with_room(b"abc");
-        append_served(&mut frame, 1, 300);
-        // SHA-256 of "abc": FIPS 180-2, appendix B.1.
-        let id = b"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-        let served = [&[0x08, 1, 0x32, 64][..], id, &[0x38, 0xac, 0x02]].concat();
-        let expected = [b"abc", &[0x7a, 71][..], &served].concat();
-        assert_eq!(frame::message(&frame), expected);
     }
 }

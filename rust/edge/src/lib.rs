@@ -1,7 +1,8 @@
 //! The gRPC server of the service: hyper and tonic on one thread of its own, inside whatever process owns it.
 //!
 //! It knows no market. Subscriptions are streamed from the [Hub](facade_hub::Hub), byte for byte as they were
-//! published, behind a small header. All other calls are handed over the [`Bridge`] as bytes to handlers that may live
+//! published, behind a small header. Exact requests whose answer is
+//! in the [cache](facade_cache::AnswerCache) get it from there. All other calls are handed over the [`Bridge`] as bytes to handlers that may live
 //! in an interpreter: the edge never waits for them and never takes their lock; a doorbell (a file descriptor) wakes
 //! them. Deadlines, limits, health, reflection and a graceful stop are its own business.
 
@@ -20,8 +21,10 @@ mod options;
 mod pieces;
 mod protobuf;
 mod receive;
+mod repeats;
 mod reply;
 mod route;
+mod served;
 mod server;
 mod services;
 mod shared;
@@ -34,5 +37,7 @@ pub use bridge::{Bridge, Call, Question, Subscription};
 pub use doorbell::Doorbell;
 pub use edge::{Edge, EdgeError};
 pub use options::{Limits, Options};
+pub use repeats::Repeats;
+pub use served::{Freshness, Provenance};
 pub use stats::{EdgeStats, LatencyStats};
 pub use tonic::Code;

@@ -4,6 +4,9 @@ use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::repeats::Repeats;
+use crate::served::Freshness;
+
 /// Everything that is decided before the edge starts.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -17,6 +20,10 @@ pub struct Options {
     pub descriptor: Vec<u8>,
     /// Paths of the unary methods whose answers end with field 15, `Served`.
     pub served_methods: HashSet<String>,
+    /// What is answered without the handlers; `None`: nothing.
+    pub repeats: Option<Repeats>,
+    /// How the age of an answer becomes its penalty.
+    pub freshness: Freshness,
     /// Epoch of the publisher, told beside positions to resume from.
     pub epoch: u32,
     /// Bounds.

@@ -138,6 +138,7 @@ impl Receiver {
             peer: self.peer,
             metadata: Arc::clone(&self.metadata),
             subscriber: Some(Arc::clone(&self.subscriber.subscription)),
+            is_refresh: false,
         };
         let calls_max = shared.options.limits.calls_max;
         let ticket = shared.bridge.post(question).map_err(|_| status::overloaded(calls_max))?;

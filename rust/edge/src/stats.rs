@@ -22,6 +22,8 @@ pub(crate) struct Stats {
     pub streams_cut_slow: AtomicU64,
     pub unary_open: AtomicU64,
     pub unary_total: AtomicU64,
+    pub unary_repeated: AtomicU64,
+    pub refreshes_posted: AtomicU64,
     pub calls_refused: AtomicU64,
     pub calls_expired: AtomicU64,
     pub responses_sent: AtomicU64,
@@ -87,6 +89,8 @@ impl Stats {
             streams_cut_slow: get(&self.streams_cut_slow),
             unary_open: get(&self.unary_open),
             unary_total: get(&self.unary_total),
+            unary_repeated: get(&self.unary_repeated),
+            refreshes_posted: get(&self.refreshes_posted),
             calls_refused: get(&self.calls_refused),
             calls_expired: get(&self.calls_expired),
             responses_sent: get(&self.responses_sent),
@@ -132,6 +136,10 @@ pub struct EdgeStats {
     pub unary_open: u64,
     /// Unary calls that came.
     pub unary_total: u64,
+    /// Unary calls answered from the cache, without a handler.
+    pub unary_repeated: u64,
+    /// Calls that the edge itself made, to have an answer in the cache made anew.
+    pub refreshes_posted: u64,
     /// Calls refused by the edge itself: limits, overload, draining, unknown methods.
     pub calls_refused: u64,
     /// Calls ended by their deadline or by the server's limit.

@@ -1,4 +1,4 @@
-//! A unary call: one message in, over the bridge, one message out with `served` behind it.
+//! A unary call: one message in, out of the cache or over the bridge, one message out with `served` behind it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,9 +13,10 @@ use crate::bridge::{Answer, Question};
 use crate::deadline::Deadline;
 use crate::frame::{self, MessageReader};
 use crate::reply::ReplyBody;
+use crate::served::{Freshness, Provenance};
 use crate::shared::Shared;
 use crate::stats::{self, Present};
-use crate::{clock, contract, status};
+use crate::{clock, repeats, served, status};
 
 /// Answers above this are hashed beside the edge's thread, so that no stream waits for them, bytes.
 const HASH_INLINE_BYTES_MAX: usize = 64 * 1024;
@@ -41,6 +42,7 @@ pub(crate) async fn serve(
         peer,
         metadata: Arc::new(head.headers),
         subscriber: None,
+        is_refresh: false,
     };
     let result = tokio::select! {
         biased;
@@ -62,30 +64,46 @@ async fn answer(
     body: Incoming,
     arrived_ns: u64,
 ) -> Result<Bytes, Status> {
-    let limits = &shared.options.limits;
-    let request = MessageReader::new(body, limits.request_bytes_max).only().await?;
-    let is_served = shared.options.served_methods.contains(&*question.method);
-    let ticket = shared
-        .bridge
-        .post(Question { request, ..question })
-        .map_err(|_| status::overloaded(limits.calls_max))?;
-    let (mut frame, cache_tier) = match ticket.await {
-        Answer::Reply { frame, cache_tier } => (frame, cache_tier),
-        Answer::Refusal(status) => return Err(status),
+    let request = MessageReader::new(body, shared.options.limits.request_bytes_max).only().await?;
+    let question = Question { request, ..question };
+    let mut frame = match repeats::find(shared, &question, arrived_ns) {
+        Some(frame) => frame,
+        None => ask(shared, question, arrived_ns).await?,
     };
-    if is_served {
-        frame = served(frame, cache_tier, arrived_ns).await?;
-    }
     frame::seal(&mut frame);
     stats::add(&shared.stats.bytes_sent, frame.len() as u64);
     Ok(Bytes::from(frame))
 }
 
+/// Has the handlers answer, and remembers under which key their answer can be found again.
+async fn ask(shared: &Arc<Shared>, question: Question, arrived_ns: u64) -> Result<Vec<u8>, Status> {
+    let (method, request) = (Arc::clone(&question.method), question.request.clone());
+    let ticket =
+        shared.bridge.post(question).map_err(|_| status::overloaded(shared.options.limits.calls_max))?;
+    let (frame, provenance, key) = match ticket.await {
+        Answer::Reply { frame, provenance, key } => (frame, provenance, key),
+        Answer::Refusal(status) => return Err(status),
+    };
+    if let Some(repeats) = shared.options.repeats.as_ref().filter(|_| !key.is_empty()) {
+        repeats.remember(&method, &request, &key);
+    }
+    if shared.options.served_methods.contains(&*method) {
+        return served(frame, provenance, shared.options.freshness, arrived_ns).await;
+    }
+    Ok(frame)
+}
+
 /// Appends `served`; a large answer is hashed on another thread.
-async fn served(mut frame: Vec<u8>, cache_tier: u32, arrived_ns: u64) -> Result<Vec<u8>, Status> {
-    let is_long = frame.len() > HASH_INLINE_BYTES_MAX;
+async fn served(
+    mut frame: Vec<u8>,
+    provenance: Provenance,
+    freshness: Freshness,
+    arrived_ns: u64,
+) -> Result<Vec<u8>, Status> {
+    let is_long = provenance.snapshot_id.is_empty() && frame.len() > HASH_INLINE_BYTES_MAX;
     let append = move || {
-        contract::append_served(&mut frame, cache_tier, clock::mono_ns().saturating_sub(arrived_ns));
+        let latency_ns = clock::mono_ns().saturating_sub(arrived_ns);
+        served::append(&mut frame, &provenance, freshness, latency_ns);
         frame
     };
     if is_long {

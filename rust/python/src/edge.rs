@@ -1,16 +1,17 @@
 //! `Edge` for Python: the server's thread is made and stopped here, calls come and answers go as bytes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use facade_edge::{Bridge, Call, Code, Edge, EdgeError, Limits, Options};
+use facade_edge::{Bridge, Call, Code, Edge, EdgeError, Freshness, Limits, Options, Provenance, Repeats};
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyTimeoutError, PyValueError};
 use pyo3::import_exception;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
+use crate::answers::PyAnswerCache;
 use crate::hub::PyHub;
 
 import_exception!(datafacade.errors, AddressTaken);
@@ -97,12 +98,34 @@ impl PyCall {
             .collect()
     }
 
+    /// Whether the edge itself asks, to have an answer in the cache made anew: nobody waits for it.
+    #[getter]
+    fn is_refresh(&self) -> bool {
+        self.call.question().is_refresh
+    }
+
     /// Answer a unary call with a message; accept a request of a stream, whose bytes are not sent.
     ///
-    /// `cache_tier` is the contract's CacheTier for `served`: 1 MISS, 5 LIVE. Return whether somebody still waited.
-    #[pyo3(signature = (message = &b""[..], *, cache_tier = 1))]
-    fn reply(&self, message: &[u8], cache_tier: u32) -> bool {
-        self.call.reply(message, cache_tier)
+    /// The rest is for `served`: `cache_tier` is the contract's CacheTier (1 MISS, 5 LIVE), the times are ns since 1970
+    /// UTC, `age_ns` is the age of the data, `snapshot_id` the SHA-256 of the message in hex, empty: to be computed.
+    /// With `key`, that of the answer in the edge's `answers`, equal requests get it from there from now on.
+    /// Return whether somebody still waited.
+    #[pyo3(signature = (message = &b""[..], *, cache_tier = 1, key = "", is_stale = false, ts_cached = 0,
+        ts_expires = 0, age_ns = 0, snapshot_id = String::new()))]
+    #[expect(clippy::too_many_arguments, reason = "keyword-only in Python")]
+    fn reply(
+        &self,
+        message: &[u8],
+        cache_tier: u32,
+        key: &str,
+        is_stale: bool,
+        ts_cached: i64,
+        ts_expires: i64,
+        age_ns: u64,
+        snapshot_id: String,
+    ) -> bool {
+        let provenance = Provenance { cache_tier, age_ns, ts_cached, ts_expires, is_stale, snapshot_id };
+        self.call.reply_with(message, provenance, key)
     }
 
     /// Refuse the call; a stream ends with this status. Return whether somebody still waited.
@@ -135,6 +158,11 @@ fn is_metadata_for_handlers(name: &str) -> bool {
 ///     port: Port of all of them; 0: a free one.
 ///     descriptor: Serialized `FileDescriptorSet` for reflection; empty: none.
 ///     served_methods: Paths of the methods whose answers end with `served`.
+///     answers: Cache whose answers exact requests get without a handler; None: none.
+///     cached_methods: By path of a method whose answers do not depend on who asks: the numbers of the fields that its
+///         request may hold. Requests that hold others go to the handlers.
+///     fresh_ms: Age up to which data has no freshness penalty.
+///     expired_ms: Age from which on it has the whole.
 ///     dev: Serve reflection, on loopback only.
 ///     insecure_public: Accept addresses that others can reach although there is no TLS and no authentication.
 ///     limits: Bounds by name, times in milliseconds (`request_bytes_max`, `blocked_ms_max`, ...).
@@ -154,7 +182,8 @@ impl PyEdge {
 impl PyEdge {
     #[new]
     #[pyo3(signature = (hub, *, epoch, hosts = vec!["127.0.0.1".to_owned()], port = 0, descriptor = &b""[..],
-        served_methods = vec![], dev = false, insecure_public = false, limits = BTreeMap::new()))]
+        served_methods = vec![], answers = None, cached_methods = HashMap::new(), fresh_ms = 60_000,
+        expired_ms = 300_000, dev = false, insecure_public = false, limits = BTreeMap::new()))]
     #[expect(clippy::too_many_arguments, reason = "keyword-only in Python")]
     fn py_new(
         hub: &PyHub,
@@ -163,6 +192,10 @@ impl PyEdge {
         port: u16,
         descriptor: &[u8],
         served_methods: Vec<String>,
+        answers: Option<&PyAnswerCache>,
+        cached_methods: HashMap<String, Vec<u64>>,
+        fresh_ms: u64,
+        expired_ms: u64,
         dev: bool,
         insecure_public: bool,
         limits: BTreeMap<String, u64>,
@@ -173,6 +206,11 @@ impl PyEdge {
             is_dev: dev,
             descriptor: descriptor.to_vec(),
             served_methods: served_methods.into_iter().collect(),
+            repeats: answers.map(|answers| Repeats { answers: answers.shared(), fields: cached_methods }),
+            freshness: Freshness {
+                fresh: Duration::from_millis(fresh_ms),
+                expired: Duration::from_millis(expired_ms),
+            },
             epoch,
             limits: bounds(&limits)?,
         };
@@ -266,6 +304,8 @@ impl PyEdge {
             ("streams_cut_slow", stats.streams_cut_slow),
             ("unary_open", stats.unary_open),
             ("unary_total", stats.unary_total),
+            ("unary_repeated", stats.unary_repeated),
+            ("refreshes_posted", stats.refreshes_posted),
             ("calls_open", stats.calls_open),
             ("calls_refused", stats.calls_refused),
             ("calls_expired", stats.calls_expired),

@@ -3,7 +3,9 @@
 #![allow(clippy::doc_markdown, reason = "these are Python docstrings")]
 #![allow(clippy::needless_pass_by_value, reason = "arguments arrive owned from Python")]
 
+mod answers;
 mod arrow;
+mod cache;
 mod clock;
 mod consolidated;
 mod edge;
@@ -18,6 +20,10 @@ mod words;
 /// The Rust core of datafacade.
 #[pyo3::pymodule]
 mod _core {
+    #[pymodule_export]
+    use crate::answers::{PyAnswerCache, PyHeld};
+    #[pymodule_export]
+    use crate::cache::PyCache;
     #[pymodule_export]
     use crate::clock::PyClock;
     #[pymodule_export]

@@ -12,7 +12,7 @@ from typing import Final, TypedDict, Unpack
 import grpc
 from google.rpc import status_pb2  # type: ignore[import-untyped]  # no py.typed
 
-from datafacade._core import Call, Edge, Hub
+from datafacade._core import AnswerCache, Call, Edge, Hub
 
 SERVICE: Final = "/datafacade.v1.DataFacadeService/"
 EPOCH: Final = 1_700_000_000
@@ -30,6 +30,8 @@ class Options(TypedDict, total=False):
     port: int
     descriptor: bytes
     served_methods: list[str]
+    answers: AnswerCache
+    cached_methods: dict[str, list[int]]
     dev: bool
     limits: dict[str, int]
 

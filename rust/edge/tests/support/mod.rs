@@ -70,6 +70,8 @@ pub fn options() -> Options {
         is_dev: false,
         descriptor: Vec::new(),
         served_methods: std::collections::HashSet::default(),
+        repeats: None,
+        freshness: facade_edge::Freshness::default(),
         epoch: 1_700_000_000,
         limits: facade_edge::Limits::default(),
     }
