@@ -45,6 +45,7 @@ class DataFacade:
         clock: Clock,
         epoch: int,
         keeper: Keeper | None = None,
+        on_stopped: Callable[[], None] | None = None,
     ) -> None:
         self.config = config
         self.tier = tier
@@ -53,6 +54,7 @@ class DataFacade:
         self.clock = clock
         self.epoch = epoch
         self.keeper = keeper
+        self._on_stopped = on_stopped
         self.journal: Journal | None = None if keeper is None else keeper.journal
         self.is_draining = False
         self._started_at = clock.monotonic_ns()
@@ -102,6 +104,8 @@ class DataFacade:
             await asyncio.wait([self._watching])
             self._watching = None
             await self.keeper.stop()
+        if self._on_stopped is not None:
+            self._on_stopped()
 
     async def wait_failed(self) -> None:
         """Wait until a part of the service fails as it never should.

@@ -12,6 +12,7 @@ from datafacade._core import Clock, Consolidator, Feed, Hub, Journal
 from datafacade.config import Config, FeedEndpoint, Venue
 from datafacade.errors import ConfigError, DataDirUnusable
 from datafacade.facade import DataFacade
+from datafacade.guard.bans import GuardFile
 from datafacade.guard.breaker import Breaker
 from datafacade.guard.budget import Budget
 from datafacade.guard.rest_budgets import RestBudgets
@@ -65,6 +66,7 @@ class Factory:
         """
         config = self._config
         clock = Clock.real()
+        kept = None if data is None else GuardFile.open(data.guard, clock=clock)
         epoch = epoch or (clock.wall_ns() // NS_PER_S if data is None else data.epoch)
         bounds = config.service.hub
         hub = Hub(
@@ -83,6 +85,7 @@ class Factory:
             random=self._random,
             capture=capture,
             consolidator=consolidator,
+            kept=kept,
         )
         venues = {name: builder.venue(name, venue) for name, venue in config.hot_venues().items()}
         tier = HotTier(venues, hub=hub, clock=clock, config=config, consolidator=consolidator)
@@ -94,6 +97,7 @@ class Factory:
             clock=clock,
             epoch=epoch,
             keeper=None if data is None else _keeper(data, config, hub=hub, clock=clock),
+            on_stopped=None if kept is None else kept.close,
         )
 
 
@@ -131,8 +135,10 @@ class _Builder:
         random: Random,
         capture: CaptureFile | None,
         consolidator: Consolidator,
+        kept: GuardFile | None,
     ) -> None:
         self._config = config
+        self._kept = kept
         self._consolidator = consolidator
         self._hub = hub
         self._clock = clock
@@ -148,6 +154,8 @@ class _Builder:
             raise ConfigError("venues.yaml", 0, f"venues.{name}", f"expected one of {', '.join(VENUES)}")
         limits = self._config.rate_limits.venues[name]
         dials = Budget(limits.connections, clock=self._clock, venue=name)
+        if self._kept is not None:
+            self._kept.attach(f"dials/{name}", dials, is_urgent=True)
         circuits = self._config.circuits.of(name)
         breaker = Breaker(
             circuits.websocket,
@@ -161,7 +169,7 @@ class _Builder:
         for feed in spec.feeds:
             endpoint = _endpoint(name, venue, feed)
             recorder = None if self._capture is None else ConnectionRecorder(self._capture, clock=self._clock)
-            rest = rests[feed.name] = self._rest(spec, endpoint)
+            rest = rests[feed.name] = self._rest(spec, feed, endpoint)
             make = _ConnectionMaker(
                 FeedKey(name, feed.name),
                 make_feed=partial(self._feed, name, venue, feed),
@@ -183,7 +191,7 @@ class _Builder:
             lists.append(self._list(runner, rest, feed, recorder))
         return VenueLine(spec, runners=runners, lists=lists, rests=rests, dials=dials)
 
-    def _rest(self, spec: VenueSpec, endpoint: FeedEndpoint) -> RestClient:
+    def _rest(self, spec: VenueSpec, feed: FeedSpec, endpoint: FeedEndpoint) -> RestClient:
         config, hot = self._config, self._config.service.hot
         limits = config.rate_limits
         guards = RestGuards(
@@ -192,6 +200,8 @@ class _Builder:
                 share_ratio=limits.share_ratio,
                 clock=self._clock,
                 venue=spec.name,
+                kept=self._kept,
+                name=f"rest/{spec.name}/{feed.name}",
             ),
             breaker=Breaker(
                 config.circuits.of(spec.name).http,

@@ -65,7 +65,7 @@ class Budget:
             clock: What times it.
             venue: Named in errors.
         """
-        self.changed: Callable[[], None] | None = None  # called after each spending and each ban
+        self.changed: Callable[[float], None] | None = None  # told which share of a window is new; a ban: 1
         self._spent = [SpentWindow(window) for window in windows]
         self._clock = clock
         self._venue = venue
@@ -167,8 +167,9 @@ class Budget:
         for spent in self._spent:
             if span_s is None or spent.span_ns == int(span_s * NS_PER_S):
                 if used > spent.total:
-                    spent.add(now, used - spent.total)
-                    self._tell()
+                    more = used - spent.total
+                    spent.add(now, more)
+                    self._tell(more / spent.limit)
                 return
 
     def block(self, seconds: float) -> None:
@@ -176,7 +177,7 @@ class Budget:
         until = self._now() + int(min(max(0.0, seconds), _BLOCK_S_MAX) * NS_PER_S)
         if until > self._blocked_until:
             self._blocked_until = until
-            self._tell()
+            self._tell(1.0)
 
     # What outlives the process
 
@@ -216,12 +217,12 @@ class Budget:
         weight = max(1, weight)
         for spent in self._spent:
             spent.add(now, weight)
-        self._tell()
+        self._tell(max(weight / spent.limit for spent in self._spent))
         return Spending(now, weight)
 
-    def _tell(self) -> None:
+    def _tell(self, share: float) -> None:
         if self.changed is not None:
-            self.changed()
+            self.changed(share)
 
     def _ahead(self, priority: Priority) -> int:
         return sum(one.weight for one in self._waiters if one.priority <= priority and not one.future.done())

@@ -9,7 +9,7 @@ from typing import Protocol
 class Keepable(Protocol):
     """Something with a ban and spendings. Times are monotonic nanoseconds."""
 
-    changed: Callable[[], None] | None  # called after each spending and each ban
+    changed: Callable[[float], None] | None  # told which share of a window is new; a ban: 1
 
     def blocked_ns(self) -> int:
         """Return how long its ban still holds."""
@@ -31,6 +31,9 @@ class Keepable(Protocol):
 class Keeping(Protocol):
     """Keeps it."""
 
-    def attach(self, name: str, kept: Keepable) -> None:
-        """Give something what was kept under its name, and keep it from now on."""
+    def attach(self, name: str, kept: Keepable, *, is_urgent: bool = False) -> None:
+        """Give something what was kept under its name, and keep it from now on.
+
+        ``is_urgent``: nothing happens after a change before it is kept.
+        """
         ...

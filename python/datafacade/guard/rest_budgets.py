@@ -42,7 +42,7 @@ class RestBudgets:
             kept: Where spending and bans outlive the process; None: nowhere.
             name: Of this host among those that are kept.
         """
-        self.changed: Callable[[], None] | None = None
+        self.changed: Callable[[float], None] | None = None
         self._config = budget
         self._share_ratio = share_ratio
         self._clock = clock
@@ -101,7 +101,7 @@ class RestBudgets:
             if path is None or _bare(key) == bare:
                 budget.block(seconds)
         if self.changed is not None:
-            self.changed()
+            self.changed(1.0)
 
     def blocked_ns(self) -> int:
         """Return how long a ban of the whole host still holds; 0: there is none."""

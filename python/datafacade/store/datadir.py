@@ -20,6 +20,7 @@ EPOCH_MAX: Final = 2**32 - 1
 _LOCK: Final = "lock"
 _EPOCH: Final = "epoch"
 _JOURNAL: Final = "journal"
+_GUARD: Final = "guard.json"
 _LEDGER: Final = "ledger.sqlite"
 _SEGMENT: Final = re.compile(r"([0-9]{1,10})-[0-9]+\.dfj")
 _NUMBER_BYTES_MAX: Final = 64
@@ -94,6 +95,11 @@ class DataDir:
     def ledger(self) -> Path:
         """The ledger's file."""
         return self.path / _LEDGER
+
+    @property
+    def guard(self) -> Path:
+        """The file of bans and spendings."""
+        return self.path / _GUARD
 
     def close(self) -> None:
         """Let others have it; idempotent."""
