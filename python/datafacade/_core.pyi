@@ -19,6 +19,8 @@ __all__ = [
     "KlineTable",
     "PositionAhead",
     "PositionLost",
+    "Reconciler",
+    "Table",
     "decode_instruments",
     "fill_kline_columns",
     "kline_columns",
@@ -296,7 +298,7 @@ class Feed:
     def on_recorded_snapshot(self, venue_symbol: str, body: bytes, ts_recv: int) -> list[_Command] | None: ...
     def on_tick(self) -> list[_Command] | None: ...
     def on_closed(self, code: int, message: str = "") -> list[_Command] | None: ...
-    def on_dial_failed(self, cause: str, message: str = "") -> list[_Command] | None: ...
+    def on_dial_failed(self, cause: str, message: str = "", wait_ns: int = 0) -> list[_Command] | None: ...
     def serve_cuts(self, wanted: Cuts) -> list[_Command] | None: ...
     def deadline_ns(self) -> int: ...
     def set_book_depth(self, depth: int) -> None: ...
@@ -441,3 +443,34 @@ def roll_up_kline_columns(
 def fill_kline_columns(
     klines: Any, *, variant: str, method: str, ts_end: int | None, price_digits: int, quantity_digits: int
 ) -> KlineTable: ...
+
+@final
+class Table:
+    """A table that lends itself over the Arrow C stream interface."""
+
+    def __arrow_c_stream__(self, requested_schema: Any | None = None) -> Any: ...
+    def __len__(self) -> int: ...
+
+# outcome, price, median, confidence, deviation, sources that are no outliers, aggregators against venues,
+# reason and converted price of each quote
+_Judgement: TypeAlias = tuple[str, str, str, float, float, int, bool, list[str], list[str]]
+
+@final
+class Reconciler:
+    """Makes one price, or one bar, of what several sources say."""
+
+    def __new__(
+        cls,
+        *,
+        method: str,
+        deviation_ratio_max: float,
+        sources_min: int,
+        confidence_ratio_min: float,
+        trim_ratio: float,
+        age_ns_max: int,
+        age_ns_max_by_source: dict[str, int],
+        aggregators: list[str],
+    ) -> Reconciler: ...
+    def judge(self, quotes: list[tuple[str, str, str | None, int | None]]) -> _Judgement: ...
+    def judge_columns(self, quotes: Any, *, price_digits: int) -> tuple[Table, Table]: ...
+    def judge_bar_columns(self, bars: Any, *, price_digits: int) -> tuple[Table, Table]: ...

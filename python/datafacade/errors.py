@@ -171,6 +171,7 @@ class InsufficientSources(FacadeError):
 
     used: int
     needed: int
+    evidence: bytes = field(default=b"", kw_only=True)  # an encoded datafacade.v1.Lineage; b"": none
 
     @property
     def message(self) -> str:
@@ -186,6 +187,7 @@ class LowConfidence(FacadeError):
 
     confidence_ratio: float
     needed_ratio: float
+    evidence: bytes = field(default=b"", kw_only=True)  # an encoded datafacade.v1.Lineage; b"": none
 
     @property
     def message(self) -> str:

@@ -85,9 +85,17 @@ class PriceVolume:
     primary: tuple[Name, ...] = ("coingecko", "coinpaprika")
     fallback: tuple[Name, ...] = ("binance", "okx", "coinbase", "kraken")
     reconciliation_method: Literal["trimmed_median", "trimmed_mean"] = "trimmed_median"
-    deviation_ratio_max: Ratio = 0.01
-    sources_min: Annotated[int, Field(ge=2, le=100)] = 2
-    confidence_ratio_min: Ratio = 0.7
+    deviation_ratio_max: Annotated[float, Field(gt=0, le=0.25)] = 0.01  # from the first median
+    sources_min: Annotated[int, Field(ge=2, le=100)] = 2  # that must be left
+    confidence_ratio_min: Ratio = 0.7  # below it nothing is answered
+    trim_ratio: Annotated[float, Field(ge=0, le=0.5)] = 0.1  # of trimmed_mean, half at each end
+    age_sec_max: Seconds = 30  # of a price whose source has no limit of its own
+    age_sec_max_by_source: dict[Name, Seconds] = field(
+        default_factory=lambda: {
+            "coingecko": 120.0,
+            "coinpaprika": 600.0,
+        }  # they are told anew once in minutes
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)

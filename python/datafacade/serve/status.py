@@ -20,6 +20,7 @@ from google.rpc import (  # type: ignore[import-untyped]  # it ships stubs but n
 from datafacade import errors
 from datafacade.errors import FacadeError
 from datafacade.observe.log import clean
+from datafacade.v1 import lineage_pb2
 
 DOMAIN: Final = "datafacade"
 MESSAGE_BYTES_MAX: Final = 1_024
@@ -129,6 +130,8 @@ def _metadata(error: FacadeError) -> dict[str, str]:
         known |= {"integrity": error.integrity}
     elif isinstance(error, errors.InsufficientSources):
         known |= {"used": str(error.used), "needed": str(error.needed)}
+    elif isinstance(error, errors.LowConfidence):
+        known |= {"confidence": f"{error.confidence_ratio:.6f}", "needed": f"{error.needed_ratio:.6f}"}
     return {key: clean(value, _VALUE_BYTES_MAX) for key, value in known.items() if value}
 
 
@@ -164,4 +167,6 @@ def _details(error: FacadeError) -> list[Message]:
         delay = duration_pb2.Duration()
         delay.FromMilliseconds(max(1, error.retry_after_ms))
         return [error_details_pb2.RetryInfo(retry_delay=delay)]
+    if isinstance(error, errors.InsufficientSources | errors.LowConfidence) and error.evidence:
+        return [lineage_pb2.Lineage.FromString(error.evidence)]
     return []

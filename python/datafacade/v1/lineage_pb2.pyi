@@ -124,6 +124,8 @@ class SourceQuote(_message.Message):
     VOLUME_24H_FIELD_NUMBER: _builtins.int
     QUOTE_FIELD_NUMBER: _builtins.int
     LATENCY_NS_FIELD_NUMBER: _builtins.int
+    AGE_NS_MAX_FIELD_NUMBER: _builtins.int
+    IS_AGGREGATOR_FIELD_NUMBER: _builtins.int
     source: _builtins.str
     """Name of the source, as `kraken` or `coingecko`; never empty."""
     price: _builtins.str
@@ -135,7 +137,12 @@ class SourceQuote(_message.Message):
     used: _builtins.bool
     """Whether it took part in the answer; false: it was dropped, see `reason`."""
     reason: _builtins.str
-    """Why it was dropped, in UPPER_SNAKE, as OUTLIER, TOO_OLD, AGE_UNKNOWN, FAILED; empty: it was used."""
+    """Why it was dropped; empty: it was used. The first that applies of this closed set:
+    FAILED (it was asked and did not answer), NOT_GIVEN (it gave no price), NOT_A_NUMBER, NOT_POSITIVE,
+    OUT_OF_RANGE (below 1e-18, above 1e15, or of more digits than 64 bits hold), NOT_CONVERTIBLE (in another currency
+    without a rate), AGE_UNKNOWN (no time of its own, or one in the future), TOO_OLD (above `age_ns_max`),
+    OUTLIER (too far from the first median), TRIMMED (no outlier; cut off at an end of the trimmed mean).
+    """
     volume_24h: _builtins.str
     """Its volume of 24 hours in base units, exact decimal; empty: not given."""
     quote: _builtins.str
@@ -144,6 +151,12 @@ class SourceQuote(_message.Message):
     """Time that the source took to answer, ns, from 0; absent: it was not asked for this answer.
     64 bit: BigInt or string in JavaScript.
     """
+    age_ns_max: _builtins.int
+    """Age above which this source is left out, ns, from 1; absent: no such limit applied.
+    64 bit: BigInt or string in JavaScript.
+    """
+    is_aggregator: _builtins.bool
+    """Whether it averages over venues instead of making prices; false: it is a venue."""
     def __init__(
         self,
         *,
@@ -156,17 +169,23 @@ class SourceQuote(_message.Message):
         volume_24h: _builtins.str = ...,
         quote: _builtins.str = ...,
         latency_ns: _builtins.int | None = ...,
+        age_ns_max: _builtins.int | None = ...,
+        is_aggregator: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_age_ns", b"_age_ns", "_latency_ns", b"_latency_ns", "age_ns", b"age_ns", "latency_ns", b"latency_ns"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_age_ns", b"_age_ns", "_age_ns_max", b"_age_ns_max", "_latency_ns", b"_latency_ns", "age_ns", b"age_ns", "age_ns_max", b"age_ns_max", "latency_ns", b"latency_ns"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_age_ns", b"_age_ns", "_latency_ns", b"_latency_ns", "age_ns", b"age_ns", "latency_ns", b"latency_ns", "price", b"price", "quote", b"quote", "reason", b"reason", "source", b"source", "ts_source", b"ts_source", "used", b"used", "volume_24h", b"volume_24h"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_age_ns", b"_age_ns", "_age_ns_max", b"_age_ns_max", "_latency_ns", b"_latency_ns", "age_ns", b"age_ns", "age_ns_max", b"age_ns_max", "is_aggregator", b"is_aggregator", "latency_ns", b"latency_ns", "price", b"price", "quote", b"quote", "reason", b"reason", "source", b"source", "ts_source", b"ts_source", "used", b"used", "volume_24h", b"volume_24h"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__age_ns: _TypeAlias = _typing.Literal["age_ns"]  # noqa: Y015
     _WhichOneofArgType__age_ns: _TypeAlias = _typing.Literal["_age_ns", b"_age_ns"]  # noqa: Y015
+    _WhichOneofReturnType__age_ns_max: _TypeAlias = _typing.Literal["age_ns_max"]  # noqa: Y015
+    _WhichOneofArgType__age_ns_max: _TypeAlias = _typing.Literal["_age_ns_max", b"_age_ns_max"]  # noqa: Y015
     _WhichOneofReturnType__latency_ns: _TypeAlias = _typing.Literal["latency_ns"]  # noqa: Y015
     _WhichOneofArgType__latency_ns: _TypeAlias = _typing.Literal["_latency_ns", b"_latency_ns"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__age_ns) -> _WhichOneofReturnType__age_ns | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__age_ns_max) -> _WhichOneofReturnType__age_ns_max | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__latency_ns) -> _WhichOneofReturnType__latency_ns | None: ...
 

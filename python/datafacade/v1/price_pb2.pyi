@@ -29,9 +29,11 @@ class _ReconcileMethodEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Recon
     RECONCILE_METHOD_UNSPECIFIED: _ReconcileMethod.ValueType  # 0
     """Not set: TRIMMED_MEDIAN."""
     RECONCILE_METHOD_TRIMMED_MEDIAN: _ReconcileMethod.ValueType  # 1
-    """Median of the sources that are no outliers."""
+    """Median of the sources that are no outliers; between the middle two of an even number, exactly."""
     RECONCILE_METHOD_TRIMMED_MEAN: _ReconcileMethod.ValueType  # 2
-    """Mean of the sources that are no outliers, without the highest and lowest 5 % each."""
+    """Mean of the sources that are no outliers, without the highest and lowest 5 % each, rounded down to whole
+    sources: below 20 of them nothing is cut off.
+    """
 
 class ReconcileMethod(_ReconcileMethod, metaclass=_ReconcileMethodEnumTypeWrapper):
     """How several prices become one."""
@@ -39,9 +41,11 @@ class ReconcileMethod(_ReconcileMethod, metaclass=_ReconcileMethodEnumTypeWrappe
 RECONCILE_METHOD_UNSPECIFIED: ReconcileMethod.ValueType  # 0
 """Not set: TRIMMED_MEDIAN."""
 RECONCILE_METHOD_TRIMMED_MEDIAN: ReconcileMethod.ValueType  # 1
-"""Median of the sources that are no outliers."""
+"""Median of the sources that are no outliers; between the middle two of an even number, exactly."""
 RECONCILE_METHOD_TRIMMED_MEAN: ReconcileMethod.ValueType  # 2
-"""Mean of the sources that are no outliers, without the highest and lowest 5 % each."""
+"""Mean of the sources that are no outliers, without the highest and lowest 5 % each, rounded down to whole
+sources: below 20 of them nothing is cut off.
+"""
 Global___ReconcileMethod: _TypeAlias = ReconcileMethod  # noqa: Y015
 
 @_typing.final
@@ -59,13 +63,17 @@ class ReconcileParameters(_message.Message):
     method: Global___ReconcileMethod.ValueType
     """Method; never unspecified in an answer."""
     deviation_ratio_max: _builtins.float
-    """Largest deviation from the first median that is no outlier, a ratio above 0, as 0.01; never absent."""
+    """Largest deviation from the first median that is no outlier, a ratio above 0, as 0.01; never absent.
+    Of one or two sources none is an outlier.
+    """
     sources_min: _builtins.int
-    """Sources that must be left, from 1; never absent."""
+    """Sources that must be left, from 2; never absent."""
     confidence_ratio_min: _builtins.float
     """Confidence below which the answer is refused, a ratio from 0 to 1; never absent."""
     age_ns_max: _builtins.int
-    """Age above which a source is left out, ns, from 1; never absent. 64 bit: BigInt or string in JavaScript."""
+    """Age above which a source without a limit of its own is left out, ns, from 1; never absent. Each quote names its
+    own limit. 64 bit: BigInt or string in JavaScript.
+    """
     trim_ratio: _builtins.float
     """Share trimmed in all by TRIMMED_MEAN, a ratio from 0 to 1; 0: another method."""
     def __init__(
@@ -189,11 +197,13 @@ class ReconciledPriceResponse(_message.Message):
     price: _builtins.str
     """The price, quote units per base unit, exact decimal above 0; never empty."""
     volume_24h: _builtins.str
-    """Volume of 24 hours over the sources used, base units, exact decimal; empty: no source gave one."""
+    """Volume of 24 hours, base units, exact decimal: the sum over the venues used, or the median of the aggregators
+    used where no venue gave one; empty: no source gave one.
+    """
     confidence_ratio: _builtins.float
     """Confidence before the age penalty, a ratio from 0 to 1; never absent."""
     deviation_ratio: _builtins.float
-    """Sample standard deviation of the sources used over the price, a ratio from 0; never absent."""
+    """Sample standard deviation of the sources that are no outliers, over the price, a ratio from 0; never absent."""
     @_builtins.property
     def parameters(self) -> Global___ReconcileParameters:
         """Parameters that were used; never absent."""
@@ -208,7 +218,9 @@ class ReconciledPriceResponse(_message.Message):
 
     @_builtins.property
     def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Doubts in UPPER_SNAKE, as CORRELATED_SOURCES; empty: none."""
+        """Doubts in UPPER_SNAKE; empty: none. CORRELATED_SOURCES: two or more aggregators agree with one another, and lie
+        further from the venues than a source may; venues and aggregators cannot both be right.
+        """
 
     @_builtins.property
     def lineage(self) -> _lineage_pb2.Lineage:

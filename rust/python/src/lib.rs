@@ -14,6 +14,8 @@ mod hub;
 mod instruments;
 mod journal;
 mod klines;
+mod reconcile;
+mod reconcile_columns;
 mod records;
 mod words;
 
@@ -40,4 +42,6 @@ mod _core {
     use crate::journal::PyJournal;
     #[pymodule_export]
     use crate::klines::{PyKlineTable, fill_kline_columns, kline_columns, roll_up_kline_columns};
+    #[pymodule_export]
+    use crate::reconcile::{PyReconciler, PyTable};
 }

@@ -1,9 +1,9 @@
 //! Bars of several sources (REQUIREMENTS 9, D3: bars).
 
-use facade_model::{Decimal, Sum};
+use facade_model::Decimal;
 
 use crate::evidence::{Outcome, Reason};
-use crate::middle::{Held, align, estimate, half, near, twice_median};
+use crate::middle::{Held, align, estimate, near, twice_median};
 use crate::rules::Rules;
 
 /// Prices of one source for one interval, all at the exponent that its caller holds.
@@ -34,8 +34,8 @@ impl Bar {
 pub struct BarVerdict {
     /// Whether there is an answer; the prices below are 0 otherwise.
     pub outcome: Outcome,
-    /// Open, high, low and close, in the unit of the bars.
-    pub prices: [Sum; 4],
+    /// Open, high, low and close in tenths of the unit of the bars: a median is exact, a mean rounded half to even.
+    pub prices: [i128; 4],
     /// Lower one of the confidences in open and close.
     pub confidence_ratio: f64,
     /// Sources that took part.
@@ -87,7 +87,7 @@ impl BarReconciler {
         let accepted = self.opens.len();
         let mut verdict = BarVerdict {
             outcome: Outcome::InsufficientSources,
-            prices: [Sum::ZERO; 4],
+            prices: [0; 4],
             confidence_ratio: 0.0,
             accepted,
         };
@@ -95,8 +95,8 @@ impl BarReconciler {
             return verdict;
         }
         let trimmed = self.rules.trimmed_each(accepted);
-        let open = estimate(&self.opens, 0, &self.rules, trimmed);
-        let close = estimate(&self.closes, 0, &self.rules, trimmed);
+        let open = estimate(&self.opens, &self.rules, trimmed);
+        let close = estimate(&self.closes, &self.rules, trimmed);
         let deviation = open.deviation_ratio.max(close.deviation_ratio);
         verdict.confidence_ratio = self.rules.confidence(deviation, accepted);
         if verdict.confidence_ratio < self.rules.confidence_min {
@@ -104,11 +104,12 @@ impl BarReconciler {
             return verdict;
         }
         fill(&mut self.ranges, bars, reasons, |bar| bar.high);
-        let high = higher(half(twice_median(&self.ranges), 0), higher(open.price, close.price));
+        let (open, close) = (open.tenths(), close.tenths());
+        let high = (twice_median(&self.ranges) * 5).max(open).max(close);
         fill(&mut self.ranges, bars, reasons, |bar| bar.low);
-        let low = lower(half(twice_median(&self.ranges), 0), lower(open.price, close.price));
+        let low = (twice_median(&self.ranges) * 5).min(open).min(close);
         verdict.outcome = Outcome::Accepted;
-        verdict.prices = [open.price, high, low, close.price];
+        verdict.prices = [open, high, low, close];
         verdict
     }
 }
@@ -119,21 +120,4 @@ fn fill(held: &mut Vec<Held>, bars: &[Bar], reasons: &[Reason], price: impl Fn(&
     let usable = bars.iter().zip(reasons).enumerate().filter(|(_, (_, reason))| **reason == Reason::Used);
     held.extend(usable.map(|(at, (bar, _))| Held::new(Decimal::new(price(bar), 0), at, false)));
     let _ = align(held); // one exponent: nothing can be too wide
-}
-
-fn higher(left: Sum, right: Sum) -> Sum {
-    if is_below(left, right) { right } else { left }
-}
-
-fn lower(left: Sum, right: Sum) -> Sum {
-    if is_below(right, left) { right } else { left }
-}
-
-/// Compares numbers of which one may have digits behind the point.
-fn is_below(left: Sum, right: Sum) -> bool {
-    let exponent = left.exponent.min(right.exponent);
-    match (left.rescale(exponent), right.rescale(exponent)) {
-        (Some(left), Some(right)) => left < right,
-        _ => false, // no mantissa of 64 bits with the digits of a mean is so wide
-    }
 }

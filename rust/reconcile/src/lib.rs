@@ -14,5 +14,5 @@ mod rules;
 pub use bars::{Bar, BarReconciler, BarVerdict};
 pub use evidence::{Outcome, Reason};
 pub use prices::{Reconciler, Verdict};
-pub use quote::{PRICE_MAX, PRICE_MIN, Quote, convert, read_price};
+pub use quote::{PRICE_MAX, PRICE_MIN, Quote, check_price, convert, read_price};
 pub use rules::{Method, Rules, RulesError};

@@ -139,32 +139,42 @@ pub(crate) fn is_correlated(held: &[Held], rules: &Rules, space: &mut Vec<Held>)
     (theirs - venues).abs() > share(venues, rules.deviation)
 }
 
-/// What prices that agree make together.
+/// What prices that agree make together: a fraction on their scale.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Estimate {
-    /// The price.
-    pub(crate) price: Sum,
+    numerator: i128,
+    denominator: i128,
     /// Sample standard deviation of all of them, over the price.
     pub(crate) deviation_ratio: f64,
 }
 
-/// Makes one price of prices in order, at least one; `trimmed` at each end do not enter it.
-pub(crate) fn estimate(held: &[Held], exponent: i8, rules: &Rules, trimmed: usize) -> Estimate {
-    let kept = held.get(trimmed..held.len().saturating_sub(trimmed)).unwrap_or_default();
-    let twice = twice_median(kept);
-    let price = match rules.method {
-        Method::TrimmedMedian => half(twice, exponent),
-        Method::TrimmedMean => {
-            let count = i128::try_from(kept.len()).unwrap_or(1);
-            let total = Sum::new(total(kept), exponent);
-            total.quotient(Sum::new(count, 0)).unwrap_or(Sum::ZERO)
+impl Estimate {
+    /// Returns the price: exact, or the mean rounded half to even to 17 digits or more.
+    pub(crate) fn price(&self, exponent: i8) -> Sum {
+        if self.denominator == 2 {
+            return half(self.numerator, exponent);
         }
+        Sum::new(self.numerator, exponent).quotient(Sum::new(self.denominator, 0)).unwrap_or(Sum::ZERO)
+    }
+
+    /// Returns the price in tenths of the scale: exact for a median, rounded half to even for a mean.
+    pub(crate) fn tenths(&self) -> i128 {
+        let number = self.numerator * 10;
+        let (whole, rest) = (number / self.denominator, number % self.denominator);
+        let is_up = 2 * rest > self.denominator || (2 * rest == self.denominator && whole % 2 == 1);
+        whole + i128::from(is_up)
+    }
+}
+
+/// Makes one price of prices in order, at least one; `trimmed` at each end do not enter it.
+pub(crate) fn estimate(held: &[Held], rules: &Rules, trimmed: usize) -> Estimate {
+    let kept = held.get(trimmed..held.len().saturating_sub(trimmed)).unwrap_or_default();
+    let (numerator, denominator) = match rules.method {
+        Method::TrimmedMedian => (twice_median(kept), 2),
+        Method::TrimmedMean => (total(kept), count_of(kept).max(1)),
     };
-    let center = match rules.method {
-        Method::TrimmedMedian => float(twice) / 2.0,
-        Method::TrimmedMean => float(total(kept)) / float_of(kept.len()),
-    };
-    Estimate { price, deviation_ratio: deviation(held) / center }
+    let price = float(numerator) / float(denominator);
+    Estimate { numerator, denominator, deviation_ratio: deviation(held) / price }
 }
 
 /// Returns the sample standard deviation on the scale of the values; the differences are exact.
@@ -172,17 +182,17 @@ fn deviation(held: &[Held]) -> f64 {
     if held.len() < 2 {
         return 0.0;
     }
-    let (sum, count) = (total(held), i128::try_from(held.len()).unwrap_or(1));
+    let (sum, count) = (total(held), count_of(held));
     let squares: f64 = held.iter().map(|one| float(count * one.value - sum)).map(|apart| apart * apart).sum();
-    (squares / float_of(held.len() - 1)).sqrt() / float_of(held.len())
+    (squares / float(count - 1)).sqrt() / float(count)
 }
 
 fn total(held: &[Held]) -> i128 {
     held.iter().map(|one| one.value).sum()
 }
 
-fn float_of(count: usize) -> f64 {
-    f64::from(u32::try_from(count).unwrap_or(u32::MAX))
+fn count_of(held: &[Held]) -> i128 {
+    i128::try_from(held.len()).unwrap_or(i128::MAX)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "rounded once, to the nearest")]

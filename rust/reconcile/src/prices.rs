@@ -94,14 +94,14 @@ impl Reconciler {
         if places.len() < self.rules.sources_min {
             return verdict;
         }
-        let estimate = estimate(self.held.get(places).unwrap_or_default(), exponent, &self.rules, trimmed);
+        let estimate = estimate(self.held.get(places).unwrap_or_default(), &self.rules, trimmed);
         verdict.deviation_ratio = estimate.deviation_ratio;
         verdict.confidence_ratio = self.rules.confidence(estimate.deviation_ratio, verdict.accepted);
         if verdict.confidence_ratio < self.rules.confidence_min {
             verdict.outcome = Outcome::LowConfidence;
         } else {
             verdict.outcome = Outcome::Accepted;
-            verdict.price = Some(estimate.price);
+            verdict.price = Some(estimate.price(exponent));
         }
         verdict
     }

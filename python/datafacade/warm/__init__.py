@@ -1,0 +1,1 @@
+"""Answer from venues' REST and from caches: fetch, reconcile, encode once."""
