@@ -26,6 +26,7 @@ def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
     made = Bed(tmp_path_factory.mktemp("bed"), plan)
     try:
         yield made.warm_up()
+        made.wait_given_back("at the end")
         made.assert_invariants(made.topics)
         assert made.simulator.violations() == {}, "rules of venues were broken"
     finally:

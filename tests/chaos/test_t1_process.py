@@ -54,6 +54,7 @@ def test_panic_of_one_feed_restarts_its_connection_alone(faulty: Bed) -> None:
     topics = topics_of(faulty, "kraken/spot")
     with faulty.row("H01", topics) as row:
         for _ in range(INJECTIONS):
+            faulty.probe.wait_live(topics, within_s=10)  # a book that is on its way has nothing to lose
             opened = faulty.simulator.stats("kraken/spot")["opened"]
             onset = faulty.service.signal(signal.SIGUSR2)
             for topic in topics:

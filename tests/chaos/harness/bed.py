@@ -24,6 +24,7 @@ from tests.chaos.harness.wait import until
 
 LIVE_S: Final = 30
 BACK_S: Final = 5.0
+IDLE_S: Final = 2.2  # an idle REST connection is kept for 2 s
 MS: Final = 1_000_000
 ALL: Final = (
     "binance/spot",
@@ -122,9 +123,11 @@ class Bed:
                 topic, lambda one: is_state(one, 3), since_ns=since, within_s=LIVE_S, what="back"
             )
         self.probe.wait_live(self.topics, within_s=LIVE_S)
+        live = time.monotonic()
         self.wait_whole(since)
+        self.wait_idle()
         if settles:
-            self.settle()
+            self.settle(since_s=live)
         self.service.health()  # opens the harness's own connection, which stays
         self.sample("control")
         return self
@@ -141,11 +144,27 @@ class Bed:
             )
             until(lambda: not open_gaps(self.probe.of(topic)), within_s=LIVE_S, what=f"{topic}: gaps end")  # noqa: B023
 
-    def settle(self, s: float = 0.0) -> None:
-        """Wait until reconnects count as first attempts again: 30 s LIVE in the product's scaled time."""
+    def wait_idle(self) -> None:
+        """Wait until the idle REST connections of the start are gone: they belong to no control count."""
+        counts = [(self.service.resources().fds, time.monotonic())]
+
+        def look() -> bool:
+            now = (self.service.resources().fds, time.monotonic())
+            if now[0] != counts[-1][0]:
+                counts.append(now)
+            return now[1] - counts[-1][1] > IDLE_S
+
+        until(look, within_s=5 * IDLE_S, what="descriptors stay the same")
+
+    def settle(self, *, since_s: float | None = None) -> None:
+        """Wait until reconnects count as first attempts again: 30 s LIVE in the product's scaled time.
+
+        Args:
+            since_s: When all was LIVE, monotonic; None: now.
+        """
         settled_s = self.plan.service.get("hot", {}).get("feed", {}).get("settled_ms", 30_000) / 1000
-        start = time.monotonic()
-        wait_s = max(s, settled_s * self.plan.scale + 0.1)
+        start = time.monotonic() if since_s is None else since_s
+        wait_s = settled_s * self.plan.scale + 0.1
         until(lambda: time.monotonic() - start > wait_s, within_s=wait_s + 1, what="settled")
 
     def pace(self, base: str, steps_per_s: float) -> None:
