@@ -20,7 +20,7 @@ from datafacade.store.pit.record import ZERO, Broken, line_of, values_of
 
 FOLDER: Final = ".audit"
 FILE_BYTES_MAX: Final = 8 * 2**20
-_HASH_AND_END: Final = 64 + len('"}')
+_CHANGED_END: Final = re.compile(rb'"hash":"[0-9a-f]{64}"}[^\0]')
 _NAME: Final = re.compile(r"[0-9]{8}\.jsonl")
 
 
@@ -80,9 +80,8 @@ class Trail:
         self._seq, self._prev, self._torn, self._size = 0, ZERO, 0, 0
         for name in reversed(names):
             content = self._folder.read(name)
-            if name == names[-1]:
-                self._size = len(content)
-                self._torn = len(content) - content.rfind(b"\n") - 1
+            self._size = len(content) if name == names[-1] else self._size
+            self._torn += len(content) - content.rfind(b"\n") - 1
             last = _last(content)
             if last is not None:
                 self._seq, self._prev = last["seq"], last["hash"]
@@ -121,8 +120,9 @@ def read_trail(folder: Folder) -> tuple[list[dict[str, Any]], list[Damage]]:
                 damages.append(Damage(path, path, f"says nothing of {torn} torn bytes in the file before"))
             prev, seq, torn = values["hash"], values["seq"], 0
         told += lines
-        torn = len(content) - content.rfind(b"\n") - 1
-        if torn and _is_complete(content[-torn:]):
+        tail = content[content.rfind(b"\n") + 1 :]
+        torn += len(tail)
+        if _is_complete(tail):
             damages.append(Damage(path, path, "its last line has no end"))
     return told, damages
 
@@ -145,8 +145,8 @@ def _judged(content: bytes, path: str, damages: list[Damage]) -> Iterator[dict[s
 
 
 def _is_complete(tail: bytes) -> bool:
-    """Return whether a tail is a whole line whose end was changed; a write that was cut leaves less."""
-    return len(tail.rpartition(b'"hash":"')[2]) > _HASH_AND_END
+    """Return whether a tail is a whole line whose end was changed; a cut write leaves less, or zeros."""
+    return _CHANGED_END.search(tail) is not None
 
 
 def _last(content: bytes) -> dict[str, Any] | None:

@@ -98,6 +98,7 @@ class Index:
         """Take in one line of the manifest; one that was seen before changes nothing."""
         operation = line["op"]
         if operation == CUT:
+            self._cut(line["first"])
             return
         key = key_of(line["id"])
         if operation == PUT and key not in self._slots:
@@ -190,6 +191,11 @@ class Index:
         self.dropped.add(key)
         self._labels.pop(key, None)
         self._referenced.subtract(self._references.pop(key, ()))
+
+    def _cut(self, first: int) -> None:
+        """Let go of what is before the cut: a power loss may have left records without their ends."""
+        for key in [key for key, slot in self._slots.items() if self._seq[slot] < first]:
+            self._drop(key)
 
     def _label(self, key: bytes, labels: tuple[str, ...]) -> None:
         if labels:

@@ -36,6 +36,16 @@ class Segment(NamedTuple):
     last: int  # of a folded one; else the same as the first, whatever it holds
     name: str
 
+    @property
+    def path(self) -> str:
+        """Path in the store."""
+        return f"{FOLDER}/{self.name}"
+
+    @property
+    def is_small(self) -> bool:
+        """Whether it holds one group as it was committed."""
+        return "-" not in self.name
+
 
 def segments_of(names: Iterable[str]) -> tuple[list[Segment], list[Segment]]:
     """Return the segments that hold the chain, in order, and those that a folded one has made superfluous.
@@ -66,9 +76,10 @@ class Chain:
 
     def __init__(self) -> None:
         self.damages: list[Damage] = []
-        self.first: Line | None = None
         self.last: Line | None = None
-        self._is_torn = False  # the line before was unreadable: the next one need not join
+        self._noted: list[tuple[int, Damage]] = []  # with the last record that it touches
+        self._starts: dict[int, str] = {}  # what the first line of a segment follows
+        self._is_torn = True  # the next line need not join: it is the first, or one before was unreadable
         self._cut: Line | None = None
 
     @property
@@ -86,54 +97,64 @@ class Chain:
         """Hash of the last line."""
         return str(self.last["hash"]) if self.last else ZERO
 
-    def lines(self, file: str, content: bytes) -> Iterator[Line]:
+    def lines(self, segment: Segment, content: bytes) -> Iterator[Line]:
         """Yield every line that is whole, wherever it stands; note what is wrong."""
         *lines, rest = content.split(b"\n")
         if rest or not lines:
             lines.append(rest)
+        wanted = segment.last - segment.first + 1
         for at, text in enumerate(lines, 1):
             try:
                 line = values_of(text)
             except Broken as broken:
-                self._blame(file, f"line {at}: {broken}")
+                self.note(segment.path, f"line {at}: {broken}", max(segment.last, self.seq))
                 self._is_torn = True
                 continue
-            self._join(file, line, at)
+            if at == 1:
+                self._starts[line["seq"]] = line["prev"]
+                wanted = line.get("lines", 1) if segment.is_small else wanted
+            self._join(segment, line, at)
             yield line
+        if len(lines) != wanted and not self._is_torn:
+            self.note(segment.path, f"{len(lines)} lines, expected {wanted}", max(segment.last, self.seq))
+            self._is_torn = True
 
     def end(self) -> None:
-        """Judge the beginning: it is the first line ever, or the newest cut names it."""
-        if self.first is None:
-            return
-        cut = self._cut
-        wanted = (1, ZERO) if cut is None else (cut["first"], cut["follows"])
-        if (self.first["seq"], self.first["prev"]) != wanted and self.first["seq"] >= wanted[0]:
-            problem = f"begins with record {self.first['seq']}, expected {wanted[0]}"
-            self._blame(f"{FOLDER}/{wanted[0]:016d}.jsonl", problem)
+        """Judge the beginning: it is the first line ever, or the one that the newest cut names."""
+        first, follows = (1, ZERO) if self._cut is None else (self._cut["first"], self._cut["follows"])
+        self.damages = [damage for reach, damage in self._noted if reach >= first]
+        if self.last is not None and self._starts.get(first) != follows and not self.damages:
+            path = f"{FOLDER}/{_name(first)}"
+            self.damages.append(Damage(path, path, "missing, or not what the beginning was"))
 
-    def expect(self, first: int) -> None:
+    def expect(self, segment: Segment) -> None:
         """Note that a file is missing if the next one begins further on."""
-        if self.last is not None and not self._is_torn and first > self.seq + 1:
-            self.miss(f"{FOLDER}/{_name(self.seq + 1)}", f"missing up to record {first - 1}")
+        if self.last is not None and not self._is_torn and segment.first > self.seq + 1:
+            self.note(
+                f"{FOLDER}/{_name(self.seq + 1)}", f"missing up to {segment.first - 1}", segment.first - 1
+            )
+            self._is_torn = True
 
-    def miss(self, file: str, problem: str) -> None:
+    def miss(self, segment: Segment, problem: str) -> None:
         """Note a file that cannot be read at all."""
-        self._blame(file, problem)
+        self.note(segment.path, problem, max(segment.last, self.seq))
         self._is_torn = True
 
-    def _join(self, file: str, line: Line, at: int) -> None:
-        if self.first is None:
-            self.first = line
-        elif not self._is_torn and (line["seq"], line["prev"]) != (self.seq + 1, self.head):
-            self._blame(file, f"line {at}: expected record {self.seq + 1}, found {line['seq']}")
+    def note(self, file: str, problem: str, reach: int) -> None:
+        """Note a damage and the last record that it touches: what was cut off since is none."""
+        damage = Damage(file, file, problem)
+        self._noted.append((reach, damage))
+        self.damages.append(damage)
+
+    def _join(self, segment: Segment, line: Line, at: int) -> None:
+        if not self._is_torn and (line["seq"], line["prev"]) != (self.seq + 1, self.head):
+            problem = f"line {at}: expected record {self.seq + 1}, found {line['seq']}"
+            self.note(segment.path, problem, max(line["seq"], self.seq + 1))
         self._is_torn = False
         if line["op"] == CUT:
             self._cut = line
         if line["seq"] > self.seq:
             self.last = line
-
-    def _blame(self, file: str, problem: str) -> None:
-        self.damages.append(Damage(file, file, problem))
 
 
 class Manifest:
@@ -182,12 +203,14 @@ class Manifest:
         seq, prev = self.seq_next, self.chain.head
         text = bytearray()
         for number, values in enumerate(told, seq):
-            line, prev = line_of(values, seq=number, prev=prev)
+            more = {"lines": len(told)} if number == seq and len(told) > 1 else {}
+            line, prev = line_of({**values, **more}, seq=number, prev=prev)
             text += line
-        publish(self.folder, _name(seq), bytes(text))
-        self.segments.append(Segment(seq, seq, _name(seq)))
+        segment = Segment(seq, seq, _name(seq))
+        publish(self.folder, segment.name, bytes(text))
+        self.segments.append(segment)
         self._stamp = self.folder.stamp()
-        return list(self.chain.lines(f"{FOLDER}/{_name(seq)}", bytes(text)))
+        return list(self.chain.lines(segment, bytes(text)))
 
     def fold(self, publish: Publish, *, least: int) -> int:
         """Write small segments as one, then remove them; return how many went.
@@ -196,7 +219,7 @@ class Manifest:
             publish: Writes a file by the protocol.
             least: Leave it be while fewer are there.
         """
-        small = [segment for segment in self.segments if "-" not in segment.name]
+        small = [segment for segment in self.segments if segment.is_small]
         if len(small) <= least or self.chain.damages:
             return 0
         *small, newest = small  # it stays: other processes look for it by its name
@@ -239,14 +262,13 @@ class Manifest:
 
     def _lines(self, segments: Iterable[Segment]) -> Iterator[Line]:
         for segment in segments:
-            path = f"{FOLDER}/{segment.name}"
-            self.chain.expect(segment.first)
+            self.chain.expect(segment)
             try:
                 content = self.folder.read(segment.name)
             except OSError as error:
-                self.chain.miss(path, (error.strerror or type(error).__name__).lower())
+                self.chain.miss(segment, (error.strerror or type(error).__name__).lower())
                 continue
-            yield from self.chain.lines(path, content)
+            yield from self.chain.lines(segment, content)
 
 
 def _name(seq: int) -> str:

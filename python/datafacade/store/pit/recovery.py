@@ -7,6 +7,7 @@ never acknowledged: it is taken in. What is neither is put into quarantine, neve
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import logging
 from collections import defaultdict
@@ -40,6 +41,7 @@ from datafacade.store.pit.writer import Writer
 log = logging.getLogger(__name__)
 
 QUARANTINE: Final = ".quarantine"
+FILE_NAME_MAX: Final = 200
 _SUFFIXES: Final = (META, JSON, PROTO, PARQUET)
 
 
@@ -260,14 +262,15 @@ def _sync(root: Folder, paths: Iterable[str]) -> None:
 def _put_aside(root: Folder, path: str) -> bool:
     """Move a file into quarantine under a name that tells where it was; return whether it was there."""
     *folders, name = path.split("/")
-    with opened(root, QUARANTINE) as quarantine, opened(root, *folders) as folder:
-        if folder.facts(name) is None:
-            return False
-        for turn in range(1_000):
-            target = f"{turn:03d}_{sha256(path.encode()).hexdigest()[:16]}_{name}"[:255]
-            with contextlib.suppress(FileExistsError):
-                folder.move(name, quarantine, target)
-                break
-        quarantine.sync()
-        folder.sync()
+    stem = f"{sha256(path.encode()).hexdigest()[:16]}_{name}"[-FILE_NAME_MAX:]
+    try:
+        with opened(root, QUARANTINE) as quarantine, opened(root, *folders) as folder:
+            taken = sum(other.endswith(stem) for other in quarantine.names())
+            folder.move(name, quarantine, f"{taken:06d}_{stem}")
+            quarantine.sync()
+            folder.sync()
+    except OSError as error:
+        if error.errno != errno.ENOENT:  # it stays where it is, and verify goes on to name it
+            log.warning("pit.quarantine_failed", extra={"file": path, "problem": str(error)})
+        return False
     return True

@@ -68,11 +68,13 @@ def verify(root: Folder, *, tell: Tell | None = None) -> Verdict:
 
 
 def _judge(root: Folder, book: Manifest, index: Index, verdict: Verdict, *, tell: Tell | None) -> None:
-    verdict.snapshots = len(index)
-    done = 0
+    verdict.snapshots, done, judged = len(index), 0, set()
     for line in Manifest(book.folder).read():
-        if line["op"] != PUT or line["id"] not in index or index.known(line["id"]).seq != line["seq"]:
+        if line["op"] != PUT or line["id"] not in index or line["id"] in judged:
             continue
+        if index.known(line["id"]).seq != line["seq"]:
+            continue
+        judged.add(line["id"])
         faults = faults_of(root, record_from(line))
         if faults and _was_dropped(book, line["id"]):
             verdict.snapshots -= 1
