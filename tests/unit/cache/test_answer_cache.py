@@ -53,6 +53,7 @@ def test_a_peek_neither_counts_nor_keeps() -> None:
     assert (cache.peek("a"), len(cache), cache.stats()[1]["hits"]) == (None, 2, 0)
 
 
+@pytest.mark.proves("REQ-K2")
 def test_what_is_over_is_swept() -> None:
     clock = Clock.manual(0)
     cache = made(clock)

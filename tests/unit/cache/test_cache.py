@@ -70,6 +70,7 @@ def test_other_keys_are_refused_because_comparing_them_would_run_code(key: str) 
         cache.set(key, 1, ttl_ms=1)
 
 
+@pytest.mark.proves("REQ-K2")
 @given(st.lists(st.tuples(st.sampled_from("gsp"), st.sampled_from("abcdef")), max_size=60), st.integers(1, 4))
 def test_the_order_of_use_is_that_of_an_ordered_dict(steps: list[tuple[str, str]], entries_max: int) -> None:
     cache, model = Cache(entries_max=entries_max), OrderedDict[str, int]()
@@ -98,6 +99,7 @@ def test_bytes_are_bounded_by_what_values_say_they_take() -> None:
     assert cache.keys() == ["b"]
 
 
+@pytest.mark.proves("REQ-K2")
 def test_classes_have_their_own_figures() -> None:
     clock = Clock.manual(0)
     cache = Cache(entries_max=10, clock=clock)
@@ -144,6 +146,7 @@ def test_a_cache_inside_itself_is_collected() -> None:
     assert gone() is None
 
 
+@pytest.mark.proves("REQ-K2")
 def test_threads_share_it() -> None:
     cache = Cache(entries_max=50)
 
