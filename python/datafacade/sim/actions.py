@@ -16,6 +16,7 @@ from datafacade.sim.listener import Listener
 from datafacade.sim.listings import ProductKey
 from datafacade.sim.market import Market
 from datafacade.sim.odd import ODD_KINDS
+from datafacade.sim.rest import RestServer
 from datafacade.sim.rest_verbs import MALFORMED_KINDS, PAGE_KINDS, REST_KINDS, RETRY_FORMS
 from datafacade.sim.venue import NotModelled, Venue
 from datafacade.sim.verbs import BAD_FRAME_KINDS, UNKNOWN_KINDS
@@ -34,6 +35,10 @@ class Stage(Protocol):
     @property
     def venues(self) -> dict[ProductKey, Venue]:
         """All venues."""
+
+    @property
+    def rests(self) -> dict[str, RestServer]:
+        """All REST sides, those of aggregators too."""
 
     @property
     def listeners(self) -> dict[ProductKey, Listener]:
@@ -170,11 +175,11 @@ def _pace(stage: Stage, fault: Fault) -> None:
 
 
 def _rest_limit(stage: Stage, fault: Fault) -> None:
-    for product, venue in stage.venues.items():
+    for product, rest in stage.rests.items():
         if fault.fits_place(product, None):
             if fault.integer("limit"):
-                venue.limit_rest(float(fault.text("limit")))
-            venue.spend_rest(fault.integer("spent"))
+                rest.side.limit_rest(float(fault.text("limit")))
+            rest.side.spend_rest(fault.integer("spent"))
             stage.faults.use(fault, {"product": product})
 
 

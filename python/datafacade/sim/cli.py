@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from datafacade.sim.aggregators import AGGREGATORS, AggregatorKey
 from datafacade.sim.listings import PRODUCTS, ProductKey
 from datafacade.sim.settings import SimulatorSettings
 from datafacade.sim.simulator import Simulator
@@ -51,6 +52,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=defaults.generated,
         metavar="N",
         help="list N further assets (G001, ...) everywhere, with small books that hardly move",
+    )
+    parser.add_argument(
+        "--aggregators",
+        default=",".join(AGGREGATORS),
+        metavar="LIST",
+        help="price aggregators beside the venues; an empty list: none (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--aggregator-refresh-s",
+        type=float,
+        metavar="S",
+        help="how long aggregators keep their quotes (default: as the real ones, 60 and 300)",
     )
     parser.add_argument("--no-past", action="store_true", help="no candles before the start")
     parser.add_argument(
@@ -137,6 +150,8 @@ def settings_of(arguments: argparse.Namespace) -> SimulatorSettings:
         bases=tuple(dict.fromkeys(bases)),
         generated=arguments.generated,
         has_past=not arguments.no_past,
+        aggregators=_aggregators(arguments.aggregators),
+        aggregator_refresh_s=arguments.aggregator_refresh_s,
         steps_per_s=arguments.rate,
         trade_ratio=arguments.trade_ratio,
         depth=arguments.depth,
@@ -154,6 +169,21 @@ def settings_of(arguments: argparse.Namespace) -> SimulatorSettings:
         history_s=arguments.history_s,
         has_trade_log=not arguments.no_trade_log,
     )
+
+
+def _aggregators(text: str) -> tuple[AggregatorKey, ...]:
+    """Return the aggregators of a list.
+
+    Raises:
+        ValueError: One is unknown.
+    """
+    names = [name for name in text.split(",") if name]
+    unknown = [name for name in names if name not in AGGREGATORS]
+    if unknown:
+        raise ValueError(
+            f"unknown aggregators {', '.join(unknown)}: expected some of {', '.join(AGGREGATORS)}"
+        )
+    return tuple(name for name in AGGREGATORS if name in names)
 
 
 def _numbers(option: str, texts: Sequence[str]) -> dict[str, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Final
 
 BAN_AFTER_REFUSALS: Final = 20  # refused requests within one minute until the address is banned
@@ -66,6 +67,45 @@ class Bucket:
             "span_s": 1 / self.rate,
             "used": round(self.burst - free, 3),
         }
+
+
+@dataclass(slots=True)
+class Quota:
+    """At most ``limit`` calls in each minute of the clock, or in each month; refused ones count too."""
+
+    limit: int
+    is_monthly: bool = False
+    used: int = 0
+    _window: int = -1
+
+    def admit(self, now: float) -> bool:
+        """Count a call at ``now`` (seconds since 1970); tell whether it is within the limit."""
+        self.spend(1, now)
+        return self.used <= self.limit
+
+    def spend(self, calls: int, now: float) -> None:
+        """Count ``calls`` calls."""
+        window = self._window_of(now)
+        if window != self._window:
+            self._window, self.used = window, 0
+        self.used += calls
+
+    def budget(self, now: float) -> Budget:
+        """Return limit and use of the window that holds ``now``."""
+        used = self.used if self._window_of(now) == self._window else 0
+        span = 30 * 86_400.0 if self.is_monthly else 60.0
+        return {
+            "kind": "month" if self.is_monthly else "fixed",
+            "limit": self.limit,
+            "span_s": span,
+            "used": used,
+        }
+
+    def _window_of(self, now: float) -> int:
+        if not self.is_monthly:
+            return int(now // 60)
+        at = datetime.fromtimestamp(now, UTC)
+        return at.year * 12 + at.month
 
 
 @dataclass(slots=True)

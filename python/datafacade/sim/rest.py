@@ -157,7 +157,7 @@ class RestServer:
 
     def _changed(self, request: web.Request, answer: Answer, fault: Fault | None) -> Answer:
         """Apply the faults that change an answer and leave it whole."""
-        if not self.faults:
+        if fault is None and not self.faults:
             return answer
         kept = sorted((name, text) for name, text in request.query.items() if name not in PAGE_NAMES)
         key = f"{request.path}?{kept}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from datafacade.sim.aggregators import AGGREGATORS, AggregatorKey
 from datafacade.sim.listings import PRODUCTS, ProductKey
 
 LOOPBACK: Final = "127.0.0.1"
@@ -19,6 +20,8 @@ class SimulatorSettings:
     seed: int = 1
     products: tuple[ProductKey, ...] = PRODUCTS
     bases: tuple[str, ...] = ("BTC", "ETH", "SOL")  # base assets listed at every product
+    aggregators: tuple[AggregatorKey, ...] = AGGREGATORS
+    aggregator_refresh_s: float | None = None  # how long quotes are kept; None: as the real ones, 60 and 300
     generated: int = 0  # further assets listed at every product: small books that hardly move
     generated_steps_per_s: float = 0.1  # of each of them
     has_past: bool = True  # candles before the start, made from the seed
@@ -52,6 +55,8 @@ class SimulatorSettings:
             raise ValueError("expected at least one base asset and one level")
         if self.generated < 0 or self.generated_steps_per_s < 0:
             raise ValueError("expected a number and a rate of generated assets of at least 0")
+        if self.aggregator_refresh_s is not None and self.aggregator_refresh_s <= 0:
+            raise ValueError("expected aggregators to keep quotes for more than 0 s")
         unknown = set(self.products) - set(PRODUCTS)
         if unknown:
             raise ValueError(

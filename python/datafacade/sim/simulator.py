@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from datafacade.sim.actions import act
+from datafacade.sim.aggregators import build_aggregator, product_of
 from datafacade.sim.books import Book
 from datafacade.sim.chronicle import Chronicle
 from datafacade.sim.control import ControlServer
@@ -52,7 +53,7 @@ class Simulator:
     def __init__(self, settings: SimulatorSettings) -> None:
         self.settings = settings
         self.truth = TruthLog(settings.truth, kept=settings.records_kept)
-        self.stats = Stats(settings.products)
+        self.stats = Stats((*settings.products, *(product_of(name) for name in settings.aggregators)))
         self.instruments: dict[tuple[str, str], Instrument] = {}
         self.faults = FaultBoard(self.truth, self.instruments)
         self.urls: dict[str, dict[str, str]] = {}
@@ -85,6 +86,8 @@ class Simulator:
         self.chronicle = Chronicle(self.truth, is_on=settings.has_trade_log)
         self._trade_faults = TradeFaults(self.faults, self.chronicle, settings.seed)
         self.faults.on_over.append(self._on_over)
+        self.aggregator_urls: dict[str, dict[str, str]] = {}
+        self._open_aggregators()
         self._by_product: dict[str, Venue] = {venue.product: venue for venue in self.venues.values()}
         self._pacer = self._pace_all()
         self._task: asyncio.Task[None] | None = None
@@ -94,6 +97,17 @@ class Simulator:
         for symbol, market in markets.items():
             self.instruments[product, symbol] = market.instrument
         return markets
+
+    def _open_aggregators(self) -> None:
+        markets = [market for _, market in self._all_markets()]
+        for name in self.settings.aggregators:
+            product = product_of(name)
+            made = build_aggregator(name, markets, self.faults, self.settings.aggregator_refresh_s)
+            if product in self.settings.rest_limits:
+                made.side.limit_rest(self.settings.rest_limits[product])
+            self.rests[product] = RestServer(
+                made.side, self.truth, self.faults, self.stats, made.key_headers, has_compression=True
+            )
 
     def _pace_all(self) -> Pacer:
         """Return the pacer of all markets; generated ones that nobody gave a rate take turns."""
@@ -134,6 +148,11 @@ class Simulator:
                 "ws": f"ws://{host}:{self._in_front(f'{product}/ws', host, ws_port)}",
                 "rest": f"http://{host}:{self._in_front(f'{product}/rest', host, rest_port)}",
             }
+        for name in self.settings.aggregators:
+            key = product_of(name)
+            port = self._in_front(f"{key}/rest", host, await self.rests[key].start(host, 0))
+            root = f"http://{host}:{port}"
+            self.aggregator_urls[name] = {"rest": root, "rest_pro": f"{root}/pro"}
         control_port = await self._control.start(host, self.settings.port)
         self.control_url = f"http://{host}:{control_port}"
         if self.settings.ports_file is not None:
@@ -152,12 +171,13 @@ class Simulator:
             partial.replace(path)
 
     def ports(self) -> dict[str, object]:
-        """Return the URLs of this run: control, and rest and ws by venue and product."""
+        """Return the URLs of this run: control, rest and ws by venue and product, rest of aggregators."""
         venues: dict[str, dict[str, dict[str, str]]] = {}
         for product, urls in self.urls.items():
             venue, _, kind = product.partition("/")
             venues.setdefault(venue, {})[kind] = urls
-        return {"pid": os.getpid(), "seed": self.settings.seed, "control": self.control_url, "venues": venues}
+        told = {"pid": os.getpid(), "seed": self.settings.seed, "control": self.control_url}
+        return {**told, "venues": venues, "aggregators": self.aggregator_urls}
 
     async def stop(self) -> None:
         """Close every connection and port, and the truth log; raise what ended the markets too early."""
