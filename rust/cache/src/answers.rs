@@ -11,6 +11,7 @@ use crate::aliases::{ALIAS_REQUEST_BYTES_MAX, Aliases};
 use crate::class::{Class, ClassId, ClassStats, UnknownClass};
 use crate::held::{Body, Found, Held, NewAnswer, Refresh};
 use crate::order::NONE;
+use crate::owners::{OwnerId, OwnerStats, Owners};
 use crate::store::{Handle, Lookup, Removed, Store};
 use crate::terms::{Bounds, Clock, Terms};
 
@@ -31,6 +32,7 @@ struct Answer {
     body: Arc<Body>,
     hits: u32,
     is_refreshing: bool,
+    owner: Option<OwnerId>,
     alias_first: u32,
     /// What it takes with its aliases.
     bytes: usize,
@@ -42,6 +44,7 @@ struct Inner {
     store: Store<Key, Answer>,
     aliases: Aliases,
     methods: Vec<Box<str>>,
+    owners: Owners,
 }
 
 /// A cache of encoded answers.
@@ -65,8 +68,12 @@ impl AnswerCache {
         classes: impl IntoIterator<Item = Class>,
         clock: Arc<dyn Clock + Send + Sync>,
     ) -> Self {
-        let inner =
-            Inner { store: Store::new(bounds, classes), aliases: Aliases::default(), methods: Vec::new() };
+        let inner = Inner {
+            store: Store::new(bounds, classes),
+            aliases: Aliases::default(),
+            methods: Vec::new(),
+            owners: Owners::default(),
+        };
         Self { inner: Mutex::new(inner), clock, hasher: RandomState::new() }
     }
 
@@ -91,7 +98,10 @@ impl AnswerCache {
         let bytes = new.key.len() + new.message.len() + OVERHEAD_BYTES;
         let terms = Terms { class, ttl_ns: new.ttl_ns, stale_ns: new.stale_ns, bytes };
         let mut removed = Vec::new();
-        self.lock().put(self.hash_key(new.key), new.key, body, terms, now_ns, &mut removed);
+        let mut inner = self.lock();
+        let owner = inner.owners.fill(new.owner);
+        inner.put((self.hash_key(new.key), new.key), (body, owner), terms, now_ns, &mut removed);
+        drop(inner);
         Ok(snapshot_id)
     }
 
@@ -100,12 +110,13 @@ impl AnswerCache {
         let hash = self.hash_key(key);
         let mut inner = self.lock();
         let lookup = inner.store.get(hash, |other| **other == *key, &self.now());
-        let (held, removed) = match lookup {
-            Lookup::Fresh(_, answer) => (Some(self.held(answer, false)), None),
-            Lookup::Stale(_, answer) => (Some(self.held(answer, true)), None),
-            Lookup::Gone(removed) => (None, Some(removed)),
-            Lookup::Missing => (None, None),
+        let (held, owner, removed) = match lookup {
+            Lookup::Fresh(_, answer) => (Some(self.held(answer, false)), answer.owner, None),
+            Lookup::Stale(_, answer) => (Some(self.held(answer, true)), answer.owner, None),
+            Lookup::Gone(removed) => (None, None, Some(removed)),
+            Lookup::Missing => (None, None, None),
         };
+        inner.owners.hit(owner);
         inner.forget(removed.as_slice());
         if held.is_none()
             && let Ok(class) = inner.store.class(class)
@@ -141,6 +152,8 @@ impl AnswerCache {
         let held = self.held(answer, is_stale);
         let is_due = is_stale || (answer.hits >= HOT_HITS_MIN && is_nearly_over(&held, self.clock.mono_ns()));
         let is_mine = is_due && !std::mem::replace(&mut answer.is_refreshing, true);
+        let owner = answer.owner;
+        inner.owners.hit(owner);
         drop(inner);
         Some(Found { held, refresh: is_mine.then_some(Refresh(handle)) })
     }
@@ -212,6 +225,11 @@ impl AnswerCache {
         self.lock().store.stats().map(|(class, stats)| (class.clone(), *stats)).collect()
     }
 
+    /// Returns what was counted by owner, in the order in which they came.
+    pub fn owners(&self) -> Vec<OwnerStats> {
+        self.lock().owners.stats()
+    }
+
     /// Returns the name of a class.
     pub fn class_name(&self, class: ClassId) -> String {
         self.lock().store.class_name(class).to_owned()
@@ -244,16 +262,15 @@ impl AnswerCache {
 impl Inner {
     fn put(
         &mut self,
-        hash: u64,
-        key: &str,
-        body: Arc<Body>,
+        (hash, key): (u64, &str),
+        (body, owner): (Arc<Body>, Option<OwnerId>),
         terms: Terms,
         now_ns: u64,
         removed: &mut Vec<Removed<Key, Answer>>,
     ) {
         let is_key = |other: &Key| **other == *key;
         let mut answer =
-            Answer { body, hits: 0, is_refreshing: false, alias_first: NONE, bytes: terms.bytes };
+            Answer { body, hits: 0, is_refreshing: false, owner, alias_first: NONE, bytes: terms.bytes };
         let before = self.store.handle(hash, is_key).and_then(|handle| self.store.value_mut(handle));
         if let Some(before) = before {
             answer.alias_first = std::mem::replace(&mut before.alias_first, NONE);

@@ -22,6 +22,8 @@ pub struct NewAnswer<'a> {
     pub stale_ns: u64,
     /// How old its data is already, ns.
     pub age_ns: u64,
+    /// Whose answer it is, for the statistics; empty: nobody's.
+    pub owner: &'a str,
 }
 
 /// What an answer is, for as long as anybody holds it.

@@ -9,6 +9,7 @@ mod answers;
 mod class;
 mod held;
 mod order;
+mod owners;
 mod store;
 mod terms;
 
@@ -16,5 +17,6 @@ pub use aliases::{ALIAS_REQUEST_BYTES_MAX, ALIASES_MAX};
 pub use answers::AnswerCache;
 pub use class::{CLASSES, Class, ClassId, ClassStats, UnknownClass};
 pub use held::{Found, Held, NewAnswer, Refresh};
+pub use owners::OwnerStats;
 pub use store::{Handle, Lookup, Removed, Store};
 pub use terms::{Bounds, Clock, Terms};

@@ -38,6 +38,7 @@ fn answer<'a>(key: &'a str, message: &'a [u8]) -> NewAnswer<'a> {
         ttl_ns: 5 * SECOND,
         stale_ns: 10 * SECOND,
         age_ns: 0,
+        owner: "",
     }
 }
 
@@ -216,4 +217,20 @@ proptest! {
         prop_assert_eq!(cache.aliases(), 0);
         prop_assert_eq!(stats(&cache, "prices_hot").entries_bytes, 0);
     }
+}
+
+#[test]
+fn owners_are_counted_whatever_way_an_answer_is_found() {
+    let (cache, _) = cache(10, 0);
+    for (key, owner) in [("a", "kraken"), ("b", "okx"), ("a", "kraken"), ("c", "")] {
+        cache.put(NewAnswer { owner, ..answer(key, b"1") }).unwrap();
+    }
+    assert!(cache.alias("M", b"request", "a"));
+    assert!(cache.find("M", b"request").is_some());
+    assert!(cache.get("a", "prices_hot").is_some());
+    assert!(cache.get("c", "prices_hot").is_some());
+    assert!(cache.get("absent", "prices_hot").is_none());
+    let told: Vec<(String, u64, u64)> =
+        cache.owners().into_iter().map(|owner| (owner.name.into_string(), owner.hits, owner.fills)).collect();
+    assert_eq!(told, [("kraken".to_owned(), 2, 2), ("okx".to_owned(), 0, 1)]);
 }

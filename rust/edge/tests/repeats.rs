@@ -81,6 +81,7 @@ fn put(answers: &AnswerCache, key: &str, message: &[u8]) {
         ttl_ns: 30 * SECOND,
         stale_ns: 600 * SECOND,
         age_ns: 0,
+        owner: "",
     };
     answers.put(new).unwrap();
 }

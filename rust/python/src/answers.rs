@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use facade_cache::{AnswerCache, Class, Held, NewAnswer};
+use facade_cache::{AnswerCache, Class, Held, NewAnswer, OwnerStats};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
@@ -109,11 +109,11 @@ impl PyAnswerCache {
     /// Put an answer in, in place of the one with the same key; return the SHA-256 of the message in hex.
     ///
     /// It is fresh for `ttl_ms` and may be served, flagged, for `stale_ms` behind that. `ts_cached` is the wall time of
-    /// now, `age_ns` how old its data is already. What is larger than the whole cache is not kept.
+    /// now, `age_ns` how old its data is already, `owner` whose it is, for the statistics. What is larger than the whole cache is not kept.
     ///
     /// Raises:
     ///     ValueError: The class is none of the cache's.
-    #[pyo3(signature = (key, message, *, cache_class, ts_cached, ttl_ms, stale_ms, age_ns = 0))]
+    #[pyo3(signature = (key, message, *, cache_class, ts_cached, ttl_ms, stale_ms, age_ns = 0, owner = ""))]
     #[expect(clippy::too_many_arguments, reason = "keyword-only in Python")]
     fn put(
         &self,
@@ -125,6 +125,7 @@ impl PyAnswerCache {
         ttl_ms: u64,
         stale_ms: u64,
         age_ns: u64,
+        owner: &str,
     ) -> PyResult<String> {
         let new = NewAnswer {
             key,
@@ -134,6 +135,7 @@ impl PyAnswerCache {
             ttl_ns: nanoseconds(ttl_ms),
             stale_ns: nanoseconds(stale_ms),
             age_ns,
+            owner,
         };
         let put =
             if message.len() > HASH_HELD_BYTES_MAX { py.detach(|| self.0.put(new)) } else { self.0.put(new) };
@@ -174,6 +176,12 @@ impl PyAnswerCache {
     /// Return the figures of each class, in the order given.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
         self.0.stats().iter().map(|(class, stats)| figures(py, class, stats)).collect()
+    }
+
+    /// Return by owner how many answers were found and how many had to be made: (owner, hits, fills).
+    fn owners(&self) -> Vec<(String, u64, u64)> {
+        let told = |owner: OwnerStats| (owner.name.into_string(), owner.hits, owner.fills);
+        self.0.owners().into_iter().map(told).collect()
     }
 
     fn __len__(&self) -> usize {
