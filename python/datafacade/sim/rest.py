@@ -24,6 +24,7 @@ COMPRESSED_FROM: Final = 1_024  # bytes
 SYMBOL_NAMES: Final = ("symbol", "instId", "product_id", "pair", "ids", "id")
 PAGE_NAMES: Final = ("startTime", "endTime", "after", "before", "since", "start", "end", "limit")
 BAN_STATUS: Final = {"binance": 418}
+LIMITED: Final = (200, 418, 429)  # statuses of refusals that a limit made; Kraken refuses with 200
 
 
 @dataclass(slots=True)
@@ -106,7 +107,7 @@ class RestServer:
         counts.rest_status[str(answer.status)] += 1
         counts.weight_used = self.side.weight_used()
         self._record(request, answer, weight)
-        return answer, fault, refusal is not None
+        return answer, fault, refusal is not None and refusal.status in LIMITED
 
     async def _send(self, request: web.Request, answer: Answer, fault: Fault | None) -> web.StreamResponse:
         headers = {**self.side.rest_headers(), **answer.headers}
