@@ -27,6 +27,7 @@ from datafacade.cli.demo.places import moved, packaged_venues
 from datafacade.v1 import hot_pb2, types_pb2
 
 BASES: Final = ("BTC", "ETH", "SOL", "XRP")
+FORMS: Final = {"cryptofeed": "combined", "ccxt pro": "raw"}
 CORE_SERVED: Final = 0
 CORE_PLAYER: Final = 1
 WINDOW: Final = 8_192  # frames that a flat-out player is ahead of the slowest client
@@ -100,10 +101,12 @@ def figures_of(child: Child) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def player(binaries: Path, point: Point, times: Path, *, window: int = 0) -> Iterator[tuple[Child, int]]:
-    """Run the venue; yields it and its port."""
+def player(
+    binaries: Path, point: Point, times: Path, *, window: int = 0, form: str = "combined"
+) -> Iterator[tuple[Child, int]]:
+    """Run the venue; yields it and its port. ``form``: as whoever follows asks for its streams."""
     symbols = ",".join(f"{base}USDT" for base in BASES)
-    words = (symbols, str(point.frames), str(point.rate), str(window), times)
+    words = (form, symbols, str(point.frames), str(point.rate), str(window), times)
     with started(CORE_PLAYER, binaries / "frame_player", *words) as child:
         yield child, int(figures_of(child)["port"])
 
@@ -189,7 +192,7 @@ def peer(binaries: Path, name: str, point: Point) -> Played:
 def _peer(binaries: Path, name: str, point: Point, folder: Path) -> Played:
     times, came = folder / "times", folder / "came"
     program = (PEERS_VENV / "bin" / "python", ROOT / "benches/peers/play_live.py")
-    with player(binaries, point, times) as (venue, port):
+    with player(binaries, point, times, form=FORMS[name]) as (venue, port):
         words = (name, str(port), ",".join(BASES), str(point.frames), came)
         with started(CORE_SERVED, *program, *words) as child:
             truth, told = go(venue, child)

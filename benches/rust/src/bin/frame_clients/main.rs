@@ -25,7 +25,7 @@ use tokio::task::LocalSet;
 use crate::reader::{Reader, Wanted};
 
 const NS_PER_S: u64 = 1_000_000_000;
-const PATIENCE: Duration = Duration::from_mins(1);
+const PATIENCE: Duration = Duration::from_secs(30);
 const WINDOW_BYTES: u32 = 1 << 20; // of a stream and of its connection
 const TELL_EVERY: usize = 256; // frames
 const METHOD: &str = "/datafacade.v1.DataFacadeService/HotSubscribe";
@@ -171,6 +171,8 @@ fn report(wanted: &Wanted, readers: &[Reader], came: &Path) -> Outcome<()> {
         "updates": readers.iter().map(|reader| reader.count).sum::<usize>(),
         "is_whole": readers.iter().all(|reader| reader.is_whole(wanted)),
         "losses": readers.iter().map(|reader| reader.losses).sum::<usize>(),
+        "is_contiguous": readers.iter().all(|reader| reader.is_contiguous),
+        "slowest": readers.iter().map(|reader| reader.count).min(),
         "pieces": readers.iter().map(|reader| reader.pieces).sum::<usize>(),
         "warm_ns": readers.iter().map(|reader| reader.span.0).min(),
         "end_ns": readers.iter().map(|reader| reader.span.1).max(),

@@ -1,6 +1,7 @@
 //! A venue that plays depth frames encoded beforehand, as Binance spot speaks: REST, WebSocket, true chains.
 //!
-//! `frame_player SYMBOLS FRAMES RATE WINDOW TIMES`: SYMBOLS as `BTCUSDT,ETHUSDT`; RATE in frames/s, 0: flat out, at
+//! `frame_player FORM SYMBOLS FRAMES RATE WINDOW TIMES`: FORM `combined` or `raw`, as the follower asks for its
+//! streams; SYMBOLS as `BTCUSDT,ETHUSDT`; RATE in frames/s, 0: flat out, at
 //! most WINDOW frames before the slowest reader (0: no bound); TIMES: where the send times go. Prints JSON lines:
 //! `{"port"}`, `{"ready", "bytes"}` once all symbols are followed, and behind a line on stdin the figures and each
 //! symbol's final digest. Ends with stdin.
@@ -23,14 +24,14 @@ use serde_json::json;
 
 use crate::market::{Market, listing};
 use crate::tape::{Pace, Tape};
-use crate::venue::{Texts, Venue};
+use crate::venue::{Texts, Venue, push_frame};
 
 const SEED: u64 = 20_260_807;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [symbols, frames, rate, window, times] = arguments.as_slice() else {
-        return Err("expected SYMBOLS FRAMES RATE WINDOW TIMES".into());
+    let [form, symbols, frames, rate, window, times] = arguments.as_slice() else {
+        return Err("expected FORM SYMBOLS FRAMES RATE WINDOW TIMES".into());
     };
     let pace = match rate.parse()? {
         0 => Pace::Flat {
@@ -44,21 +45,19 @@ fn main() -> Result<(), Box<dyn Error>> {
         .zip(SEED..)
         .map(|(symbol, seed)| Market::new(symbol, seed))
         .collect();
-    let venue = Venue::new(symbols.clone(), listing(&symbols), texts(&mut markets)?);
+    let is_combined = form == "combined";
+    let texts = texts(&mut markets, is_combined)?;
+    let tape = Tape::record(&mut markets, frames.parse()?, wall_ms()?, is_combined)?;
+    let venue = Venue::new(symbols.clone(), listing(&symbols), texts);
     let listener = TcpListener::bind("127.0.0.1:0")?;
     println!("{}", json!({"port": listener.local_addr()?.port()}));
     venue.listen(listener)?;
-    let tape = Tape::record(
-        &mut markets,
-        venue.wait_followed(),
-        frames.parse()?,
-        wall_ms()?,
-    )?;
+    let lines = venue.wait_followed();
     println!("{}", json!({"ready": true, "bytes": tape.len()}));
     let mut line = String::new();
     stdin().read_line(&mut line)?;
     set_current_timer_slack(Some(NonZeroU64::MIN))?;
-    let played = tape.play(pace, &venue)?;
+    let played = tape.play(&lines, pace, &venue)?;
     played.save(Path::new(times))?;
     let start = played.sent.first().copied().unwrap_or(0);
     let digests: serde_json::Map<_, _> = markets
@@ -75,12 +74,13 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Returns what each symbol tells before it plays; the markets stand behind their primers then.
-fn texts(markets: &mut [Market]) -> std::io::Result<Vec<Texts>> {
+fn texts(markets: &mut [Market], is_combined: bool) -> std::io::Result<Vec<Texts>> {
     let now = wall_ms()?;
     let texts = markets.iter_mut().map(|market| {
         let snapshot = market.snapshot();
-        let mut primer = Vec::new();
-        market.write_frame(now, &mut primer)?;
+        let (mut payload, mut primer) = (Vec::new(), Vec::new());
+        market.write_frame(now, &mut payload)?;
+        push_frame(&market.symbol, is_combined, &payload, &mut primer);
         Ok(Texts { snapshot, primer })
     });
     texts.collect()

@@ -9,9 +9,9 @@ use std::time::Duration;
 use rustix::thread::{ClockId, clock_nanosleep_absolute};
 use rustix::time::{Timespec, clock_gettime};
 
-use crate::http::write;
+use crate::http::{Line, write};
 use crate::market::Market;
-use crate::venue::{Follower, Venue, push_frame};
+use crate::venue::{Venue, push_frame};
 
 const NS_PER_S: u64 = 1_000_000_000;
 const BURST_NS: u64 = 100_000; // above 10,000 frames/s they come in bursts, as the frames of one segment do
@@ -43,7 +43,6 @@ pub enum Pace {
 pub struct Tape {
     bytes: Vec<u8>,
     ends: Vec<usize>,
-    followers: Vec<Follower>,
 }
 
 /// When the frames were due and when each was handed to the socket, monotonic ns.
@@ -60,26 +59,21 @@ impl Tape {
     /// Encodes so many frames.
     pub fn record(
         markets: &mut [Market],
-        followers: Vec<Follower>,
         count: usize,
         event_ms: u64,
+        is_combined: bool,
     ) -> io::Result<Self> {
         let (mut bytes, mut ends) = (Vec::with_capacity(count * 360), Vec::with_capacity(count));
         let (mut payload, turns) = (Vec::new(), markets.len());
         for frame in 0..count {
-            let at = frame % turns;
-            if let (Some(market), Some(follower)) = (markets.get_mut(at), followers.get(at)) {
+            if let Some(market) = markets.get_mut(frame % turns) {
                 payload.clear();
                 market.write_frame(event_ms, &mut payload)?;
-                push_frame(&market.symbol, follower.is_combined, &payload, &mut bytes);
+                push_frame(&market.symbol, is_combined, &payload, &mut bytes);
             }
             ends.push(bytes.len());
         }
-        Ok(Self {
-            bytes,
-            ends,
-            followers,
-        })
+        Ok(Self { bytes, ends })
     }
 
     /// Returns how many bytes it has.
@@ -87,8 +81,8 @@ impl Tape {
         self.bytes.len()
     }
 
-    /// Plays everything.
-    pub fn play(&self, pace: Pace, venue: &Venue) -> io::Result<Times> {
+    /// Plays everything to those who follow the symbols.
+    pub fn play(&self, lines: &[Line], pace: Pace, venue: &Venue) -> io::Result<Times> {
         let start = monotonic_ns();
         let (mut due, mut sent) = (Vec::new(), Vec::with_capacity(self.ends.len()));
         if let Pace::Open { rate } = pace {
@@ -113,9 +107,9 @@ impl Tape {
                         .count()
                 }
             };
-            let until = self.run_end(at, (at + ready).min(self.ends.len()));
+            let until = run_end(lines, at, (at + ready).min(self.ends.len()));
             sent.resize(until, now);
-            self.write(at, until)?;
+            self.write(lines, at, until)?;
             at = until;
         }
         let due = if due.is_empty() { sent.clone() } else { due };
@@ -126,25 +120,7 @@ impl Tape {
         })
     }
 
-    /// Returns where the frames for one and the same connection end.
-    fn run_end(&self, at: usize, until: usize) -> usize {
-        let line = |frame: usize| {
-            self.followers
-                .get(frame % self.followers.len())
-                .map(|one| &one.line)
-        };
-        let mut end = at + 1;
-        while end < until
-            && line(end)
-                .zip(line(at))
-                .is_some_and(|(next, this)| Arc::ptr_eq(next, this))
-        {
-            end += 1;
-        }
-        end
-    }
-
-    fn write(&self, from: usize, until: usize) -> io::Result<()> {
+    fn write(&self, lines: &[Line], from: usize, until: usize) -> io::Result<()> {
         let end = |frame: usize| {
             frame
                 .checked_sub(1)
@@ -154,11 +130,23 @@ impl Tape {
         let bytes = self
             .bytes
             .get(end(from).unwrap_or(0)..end(until).unwrap_or(0));
-        let follower = self.followers.get(from % self.followers.len());
-        follower
-            .zip(bytes)
-            .map_or(Ok(()), |(follower, bytes)| write(&follower.line, bytes))
+        let line = lines.get(from % lines.len());
+        line.zip(bytes)
+            .map_or(Ok(()), |(line, bytes)| write(line, bytes))
     }
+}
+
+/// Returns where the frames for one and the same connection end.
+fn run_end(lines: &[Line], at: usize, until: usize) -> usize {
+    let line = |frame: usize| lines.get(frame % lines.len());
+    let is_same = |frame: usize| {
+        line(frame)
+            .zip(line(at))
+            .is_some_and(|(one, other)| Arc::ptr_eq(one, other))
+    };
+    (at + 1..until)
+        .find(|&frame| !is_same(frame))
+        .unwrap_or(until)
 }
 
 /// Waits until the frame may leave; returns the time.

@@ -14,22 +14,13 @@ use crate::http::{Head, Line, answer, push_text_head, serve_frames, write};
 pub struct Texts {
     /// Answer of `/api/v3/depth`.
     pub snapshot: Vec<u8>,
-    /// The frame that bridges it, as the raw stream has it.
+    /// The frame that bridges it, as it is sent.
     pub primer: Vec<u8>,
-}
-
-/// Where a symbol's frames go.
-#[derive(Clone)]
-pub struct Follower {
-    /// The connection that subscribed it.
-    pub line: Line,
-    /// Whether frames are wrapped in `{"stream":...,"data":...}`.
-    pub is_combined: bool,
 }
 
 #[derive(Default)]
 struct Clients {
-    followers: Vec<Option<Follower>>,
+    followers: Vec<Option<Line>>,
     fetched: Vec<u64>, // snapshots that were taken, by symbol
 }
 
@@ -84,7 +75,7 @@ impl Venue {
     }
 
     /// Waits until every symbol is followed and its snapshot taken; returns where the frames go.
-    pub fn wait_followed(&self) -> Vec<Follower> {
+    pub fn wait_followed(&self) -> Vec<Line> {
         let mut clients = self.clients();
         while clients.followers.iter().any(Option::is_none) || clients.fetched.contains(&0) {
             clients = self
@@ -155,9 +146,8 @@ impl Venue {
         line: &Line,
         target: &str,
     ) -> io::Result<()> {
-        let is_combined = target.starts_with("/stream");
         if let Some((_, streams)) = target.split_once("streams=") {
-            self.follow(streams.split('/'), line, is_combined)?;
+            self.follow(streams.split('/'), line)?;
         }
         serve_frames(from, line, |text| {
             let request: Value = serde_json::from_slice(text)?;
@@ -169,19 +159,14 @@ impl Venue {
                 .and_then(Value::as_array)
                 .map_or(&[][..], Vec::as_slice);
             if request.get("method").and_then(Value::as_str) == Some("SUBSCRIBE") {
-                self.follow(streams.iter().filter_map(Value::as_str), line, is_combined)?;
+                self.follow(streams.iter().filter_map(Value::as_str), line)?;
             }
             Ok(())
         })
     }
 
     /// Remembers who follows, and sends each symbol's primer.
-    fn follow<'a>(
-        &self,
-        streams: impl Iterator<Item = &'a str>,
-        line: &Line,
-        is_combined: bool,
-    ) -> io::Result<()> {
+    fn follow<'a>(&self, streams: impl Iterator<Item = &'a str>, line: &Line) -> io::Result<()> {
         for stream in streams {
             let Some(index) = stream
                 .strip_suffix("@depth@100ms")
@@ -189,17 +174,10 @@ impl Venue {
             else {
                 continue; // another channel: it stays silent, as in a market without news of it
             };
-            let follower = Follower {
-                line: Arc::clone(line),
-                is_combined,
-            };
-            let mut primer = Vec::new();
-            if let (Some(symbol), Some(texts)) = (self.symbols.get(index), self.texts.get(index)) {
-                push_frame(symbol, is_combined, &texts.primer, &mut primer);
-            }
-            write(line, &primer)?;
+            let primer = self.texts.get(index).map(|texts| texts.primer.as_slice());
+            write(line, primer.unwrap_or_default())?;
             if let Some(place) = self.clients().followers.get_mut(index) {
-                *place = Some(follower);
+                *place = Some(Arc::clone(line));
             }
             self.changed.notify_all();
         }
@@ -222,7 +200,7 @@ impl Venue {
     }
 }
 
-/// Appends one payload as the stream that its follower chose has it.
+/// Appends one payload as a combined stream wraps it, or as it is.
 pub fn push_frame(symbol: &str, is_combined: bool, payload: &[u8], into: &mut Vec<u8>) {
     if is_combined {
         let name = symbol.to_ascii_lowercase();
