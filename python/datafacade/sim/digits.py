@@ -55,4 +55,6 @@ def fixed(value: int, scale: int, decimals: int) -> str:
         >>> fixed(9701201, 2, 8)
         '97012.01000000'
     """
-    return padded(value * 10 ** (decimals - scale), decimals)
+    if scale == 0:
+        return padded(value * 10**decimals, decimals)
+    return padded(value, scale) + "0" * (decimals - scale)
