@@ -20,11 +20,15 @@ __all__ = [
     "PositionAhead",
     "PositionLost",
     "Reconciler",
+    "Rows",
     "Table",
     "decode_instruments",
     "fill_kline_columns",
     "kline_columns",
+    "kline_range",
     "parse_variant",
+    "rest_request",
+    "rest_rows",
     "roll_up_kline_columns",
 ]
 
@@ -476,3 +480,63 @@ class Reconciler:
     def judge(self, quotes: list[tuple[str, str, str | None, int | None]]) -> _Judgement: ...
     def judge_columns(self, quotes: Any, *, price_digits: int) -> tuple[Table, Table]: ...
     def judge_bar_columns(self, bars: Any, *, price_digits: int) -> tuple[Table, Table]: ...
+
+@final
+class Rows:
+    """Rows of one or several pages: sorted, each once."""
+
+    def __arrow_c_stream__(self, requested_schema: Any | None = None) -> Any: ...
+    def __len__(self) -> int: ...
+    @property
+    def cursor(self) -> str: ...
+    @property
+    def ts_recv(self) -> int: ...
+    @property
+    def ts_newest(self) -> int: ...
+    @property
+    def shows_empty(self) -> bool: ...
+    def next_cursor(self, limit: int = 0) -> str: ...
+    def extend(self, other: Rows) -> Rows: ...
+    def tail(self, limit: int) -> Rows: ...
+    def holes(self, *, ts_from: int, ts_until: int, now: int) -> list[tuple[int, int, str]]: ...
+    def ticker(self) -> dict[str, str]: ...
+    def encode_klines(
+        self, venue: str, symbol: str, interval: str, holes: list[tuple[int, int, str]]
+    ) -> bytes: ...
+    def encode_trades(self, venue: str, symbol: str) -> bytes: ...
+    def encode_ticker(self, venue: str, symbol: str) -> bytes: ...
+    def encode_funding(self, venue: str, symbol: str) -> bytes: ...
+    def encode_book(self, venue: str, symbol: str, *, flags: int = 0) -> bytes: ...
+
+def kline_range(
+    interval: str, *, now: int, limit: int = 0, ts_from: int = 0, ts_until: int = 0
+) -> tuple[int, int]: ...
+def rest_request(
+    venue: str,
+    product: str,
+    kind: str,
+    venue_symbol: str,
+    *,
+    now: int,
+    interval: str = "",
+    limit: int = 0,
+    ts_from: int = 0,
+    ts_until: int = 0,
+    cursor: str = "",
+) -> tuple[str, int] | None: ...
+def rest_rows(
+    venue: str,
+    product: str,
+    kind: str,
+    body: bytes,
+    *,
+    now: int,
+    ts_recv: int,
+    price_exponent: int = 0,
+    quantity_exponent: int = 0,
+    interval: str = "",
+    limit: int = 0,
+    ts_from: int = 0,
+    ts_until: int = 0,
+    cursor: str = "",
+) -> Rows: ...

@@ -17,6 +17,9 @@ mod klines;
 mod reconcile;
 mod reconcile_columns;
 mod records;
+mod rest;
+mod rest_columns;
+mod rest_rows;
 mod words;
 
 /// The Rust core of datafacade.
@@ -44,4 +47,8 @@ mod _core {
     use crate::klines::{PyKlineTable, fill_kline_columns, kline_columns, roll_up_kline_columns};
     #[pymodule_export]
     use crate::reconcile::{PyReconciler, PyTable};
+    #[pymodule_export]
+    use crate::rest::{kline_range, rest_request, rest_rows};
+    #[pymodule_export]
+    use crate::rest_rows::PyRows;
 }

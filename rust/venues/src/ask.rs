@@ -124,6 +124,15 @@ impl RestSource {
         }
     }
 
+    /// See [`Product::shows_empty_klines`].
+    #[must_use]
+    pub const fn shows_empty_klines(self) -> bool {
+        match self {
+            Self::Product(product) => product.shows_empty_klines(),
+            Self::KrakenFutures => true,
+        }
+    }
+
     /// Returns the request for the page at the cursor; `None`: the venue cannot tell that.
     #[must_use]
     pub fn request(self, ask: &Ask<'_>) -> Option<RestRequest> {

@@ -144,28 +144,38 @@ impl Rows {
         }
     }
 
-    /// Returns the spans inside a range for which there is no kline, oldest first. `range` holds opening times of
-    /// closed intervals only: one that is still open is not missing yet.
+    /// Returns the spans inside a range for which there is no kline, oldest first, and why. `range` holds opening
+    /// times of closed intervals only: one that is still open is not missing yet.
+    ///
+    /// `shows_empty`: see [`crate::Product::shows_empty_klines`].
     #[must_use]
-    pub fn holes(&self, interval: Interval, range: Range<i64>) -> Vec<Range<i64>> {
+    pub fn holes(
+        &self,
+        interval: Interval,
+        range: Range<i64>,
+        shows_empty: bool,
+    ) -> Vec<(Range<i64>, HoleReason)> {
         let Self::Klines(rows) = self else { return Vec::new() };
         let mut holes = Vec::new();
         let mut expected = range.start;
-        if let Some(first) = rows.first()
-            && !interval.is_anchored()
-        {
+        if let Some(first) = rows.first().filter(|_| !interval.is_anchored()) {
             expected += (first.ts_open - expected).rem_euclid(interval.length_ns());
         }
+        let mut reason = HoleReason::NotKept;
         for row in rows {
             if row.ts_open > expected {
-                holes.push(expected..row.ts_open.min(range.end));
+                holes.push((expected..row.ts_open.min(range.end), reason));
             }
             expected = expected.max(interval.next(row.ts_open));
+            reason = HoleReason::Missing;
         }
-        if expected < range.end {
-            holes.push(expected..range.end);
+        holes.push((expected..range.end, reason));
+        holes.retain(|(hole, _)| hole.start < hole.end);
+        if !shows_empty {
+            for (_, reason) in &mut holes {
+                *reason = HoleReason::NoTrades;
+            }
         }
-        holes.retain(|hole| hole.start < hole.end);
         holes
     }
 }
