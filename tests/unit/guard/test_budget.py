@@ -26,12 +26,29 @@ PAUSES = st.one_of(st.just(0.0), st.floats(0, 5), st.floats(0, 1e6))  # the last
 WEIGHTS = st.one_of(st.integers(1, 50), st.sampled_from([0, -1, 2**31, 2**63, 2**64 - 1, 2**64]))
 
 
-@given(limit=LIMITS, span=SPANS, calls=st.lists(st.tuples(PAUSES, WEIGHTS), max_size=200))
+CALLS = st.lists(st.tuples(st.integers(0, 30), st.integers(1, 5)), min_size=20, max_size=100)
+
+
+@given(limit=st.integers(1, 20), span=st.integers(1, 100), calls=CALLS)
 @settings(deadline=None)
 @pytest.mark.proves("ROW-C18")
 def test_no_window_of_any_position_holds_more_than_its_limit(
+    limit: int, span: int, calls: list[tuple[int, int]]
+) -> None:
+    """Times in tenths of a second."""
+    assert_no_window_is_overdrawn(limit, span / 10, [(pause / 10, weight) for pause, weight in calls])
+
+
+@given(limit=LIMITS, span=SPANS, calls=st.lists(st.tuples(PAUSES, WEIGHTS), max_size=100))
+@settings(deadline=None)
+@pytest.mark.proves("ROW-C18")
+def test_limits_and_weights_at_the_edge_of_their_numbers_overdraw_no_window_either(
     limit: int, span: float, calls: list[tuple[float, int]]
 ) -> None:
+    assert_no_window_is_overdrawn(limit, span, calls)
+
+
+def assert_no_window_is_overdrawn(limit: int, span: float, calls: list[tuple[float, int]]) -> None:
     made, clock = budget(limit, span)
     admitted: list[tuple[int, int]] = []
     for pause, weight in calls:
