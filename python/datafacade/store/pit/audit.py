@@ -63,12 +63,13 @@ class Trail:
             self._file.sync()
 
     def close(self) -> None:
-        """Make it durable and let go of it."""
+        """Make it durable and let go of everything."""
         if self._file is not None:
             with contextlib.suppress(OSError):
                 self._file.sync()
             self._file.close()
             self._file = None
+        self._folder.close()
 
     def _catch_up(self) -> None:
         """Find the end of the chain, unless it is where we left it. A torn tail stays, and is told of."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -87,30 +88,31 @@ class Vault:
             OSError: It cannot be read or written.
         """
         if is_writable:
-            made = [root.make(name) for name in (manifest.FOLDER, audit.FOLDER, QUARANTINE)]
-            if any(made):
-                root.sync()
+            _make_own(root)
         clock, catalog = clock or SystemClock(), Catalog()
-        book = Manifest(root.open(manifest.FOLDER))
-        if not is_writable:
-            vault = cls(root, clock=clock, catalog=catalog, book=book, writer=None)
-            catalog.rebuild(book.read())
+        with contextlib.ExitStack() as held:
+            book = Manifest(root.open(manifest.FOLDER))
+            held.callback(book.folder.close)
+            if not is_writable:
+                catalog.rebuild(book.read())
+                held.pop_all()
+                return cls(root, clock=clock, catalog=catalog, book=book, writer=None)
+            writer = Writer(
+                root,
+                book,
+                Trail(root.open(audit.FOLDER), actor=audit.actor()),
+                catalog=catalog,
+                lock=root.lock(LOCK),
+                token=token,
+                bytes_max=bytes_max,
+                is_parallel=is_parallel,
+            )
+            held.callback(writer.close)
+            vault = cls(root, clock=clock, catalog=catalog, book=book, writer=writer)
+            with writer.turn():
+                vault.findings = recover(root, writer, ts=clock.wall_ns())
+            held.pop_all()
             return vault
-        trail = Trail(root.open(audit.FOLDER), actor=audit.actor())
-        writer = Writer(
-            root,
-            book,
-            trail,
-            catalog=catalog,
-            lock=root.lock(LOCK),
-            token=token,
-            bytes_max=bytes_max,
-            is_parallel=is_parallel,
-        )
-        vault = cls(root, clock=clock, catalog=catalog, book=book, writer=writer)
-        with writer.turn():
-            vault.findings = recover(root, writer, ts=clock.wall_ns())
-        return vault
 
     @property
     def writer(self) -> Writer:
@@ -228,3 +230,13 @@ class Vault:
             self.catalog.rebuild(self.manifest.read())
         else:
             self.catalog.apply(news)
+
+
+def _make_own(root: Folder) -> None:
+    """Make our own directories; a link in the place of one is refused."""
+    names = (manifest.FOLDER, audit.FOLDER, QUARANTINE)
+    made = [name for name in names if root.make(name)]
+    if made:
+        root.sync()
+    for name in names:
+        root.open(name).close()
