@@ -7,7 +7,7 @@ import platform
 from pathlib import Path
 from typing import Any
 
-SUITES = ("core", "edge", "klines", "service")
+SUITES = ("cache", "core", "edge", "klines", "service", "warm")
 
 
 def machine() -> str:
