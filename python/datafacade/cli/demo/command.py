@@ -12,7 +12,6 @@ from typing import Annotated, Any, Final, NamedTuple
 import typer
 
 from datafacade.cli.ask import Json
-from datafacade.cli.demo import chaos
 from datafacade.cli.demo.children import first_of
 from datafacade.cli.demo.listener import Listener
 from datafacade.cli.demo.stage import Stage, staged
@@ -84,6 +83,8 @@ def endure(seconds: float, seed: int, keep: Path | None, *, as_json: bool) -> No
     """
     if keep is not None and keep.exists():
         raise UsageError(f"{keep} exists; expected a new folder for the logs")
+    from datafacade.cli.demo import chaos  # late: a service starts a fifth sooner without checker and proxy
+
     outcome = asyncio.run(chaos.perform(seconds=seconds, seed=seed, keep=keep))
     if outcome is None:
         raise typer.Exit(INTERRUPTED)
