@@ -10,7 +10,7 @@ from functools import partial
 from random import Random
 from typing import Any, Final, Protocol
 
-from datafacade.clock import NS_PER_S, Clock
+from datafacade.clock import NS_PER_MS, NS_PER_S, Clock
 from datafacade.errors import DialFailed
 from datafacade.guard.breaker import Breaker, BreakerState
 from datafacade.guard.budget import Budget
@@ -67,7 +67,6 @@ class FeedRunner:
         self._roll_at = 0  # monotonic ns; not before it
         self._wanted: set[tuple[str, Channel, str]] = set()
         self._has_work = asyncio.Event()
-        self._dial_at = 0  # monotonic ns; the venue asked for this
         self._tasks: asyncio.TaskGroup | None = None
 
     # For the owner
@@ -136,7 +135,8 @@ class FeedRunner:
     @property
     def dial_at_ns(self) -> int:
         """When the next dial is due at the earliest (monotonic ns)."""
-        return max(self._dial_at, self._current.dial_at_ns)
+        asked_for = self._clock.monotonic_ns() + self._line.dials.blocked_ns()
+        return max(asked_for, self._current.dial_at_ns)
 
     def stats(self) -> dict[str, Any]:
         """Return the counters of the Feed in use."""
@@ -201,11 +201,14 @@ class FeedRunner:
 
     async def _until_due(self, current: Connection) -> None:
         """Wait for the Feed's own time, the breaker, and the venue's connection budget."""
-        await self._sleep_until(max(self._dial_at, current.dial_at_ns))
-        while not self._line.breaker.admit():
-            wait_ns = self._line.breaker.wait_ms() * 1_000_000
-            await self._sleep_until(self._clock.monotonic_ns() + wait_ns)
-        await self._line.dials.acquire(1, Priority.SNAPSHOT)
+        breaker, dials = self._line.breaker, self._line.dials
+        while True:
+            wait_ns = max(breaker.wait_ms() * NS_PER_MS, dials.blocked_ns())
+            await self._sleep_until(max(current.dial_at_ns, self._clock.monotonic_ns() + wait_ns))
+            spending = await dials.acquire(1, Priority.SNAPSHOT)
+            if breaker.admit():  # last: a probe must not wait for the budget
+                return
+            dials.refund(spending)
 
     async def _sleep_until(self, monotonic_ns: int) -> None:
         wait_ns = monotonic_ns - self._clock.monotonic_ns()
@@ -217,23 +220,24 @@ class FeedRunner:
         try:
             socket = await self._line.dial()
         except DialFailed as error:
-            self._refused(error)
-            current.turns.call(partial(current.feed.on_dial_failed, dial_cause(error), error.message))
+            wait_ns = self._refused(error)
+            cause = dial_cause(error)
+            current.turns.call(partial(current.feed.on_dial_failed, cause, error.message, wait_ns))
             return None
         if self._line.breaker.state() is BreakerState.HALF_OPEN:
             self._line.breaker.success()  # else only a connection that ends well clears earlier faults
         return socket
 
-    def _refused(self, error: DialFailed) -> None:
+    def _refused(self, error: DialFailed) -> int:
+        """Note why a dial failed; return how long no other may follow, ns."""
         self._log(logging.WARNING, "feed.dial_failed", reason=error.reason, problem=error.detail)
         if error.reason in _REFUSALS:
             self._line.breaker.failure()
         else:
             self._line.breaker.abandon()  # the network's doing: backoff is enough
         if error.retry_after_s is not None:
-            wait_s = with_jitter_s(error.retry_after_s, self._random)
-            asked_for = self._clock.monotonic_ns() + int(wait_s * NS_PER_S)
-            self._dial_at = max(self._dial_at, asked_for)
+            self._line.dials.block(with_jitter_s(error.retry_after_s, self._random))
+        return max(self._line.dials.blocked_ns(), self._line.breaker.wait_ms() * NS_PER_MS)
 
     # Its renewal
 

@@ -102,8 +102,11 @@ class Feed(Protocol):
         """Hear that the connection is gone."""
         ...
 
-    def on_dial_failed(self, cause: str, message: str) -> Commands:
-        """Hear that no connection came into being; ``cause`` is a ``DialCause``."""
+    def on_dial_failed(self, cause: str, message: str, wait_ns: int = 0) -> Commands:
+        """Hear that no connection came into being; ``cause`` is a ``DialCause``.
+
+        The next dial is wanted after ``wait_ns`` at the earliest, and the state of the topics says so.
+        """
         ...
 
     def deadline_ns(self) -> int:

@@ -198,7 +198,7 @@ impl Feed {
     pub fn start(&mut self) {
         if self.line.socket == Socket::Idle {
             self.begin();
-            self.plan_dial();
+            self.plan_dial(0);
             self.end();
         }
     }
@@ -280,7 +280,7 @@ impl Feed {
         }
         self.line.close_code = (code != 0).then_some(code);
         self.forget_fetches();
-        self.plan_dial();
+        self.plan_dial(0);
         for stream in 0..self.streams.len() {
             self.lose_connection(stream, reason, message);
         }
@@ -288,9 +288,11 @@ impl Feed {
     }
 
     /// Takes the news that a dial failed for a reason that the socket knows better (TLS, refused upgrade).
-    pub fn on_dial_failed(&mut self, reason: StateReason, message: &str) {
+    ///
+    /// `wait_ns`: no dial sooner than this, as the venue or the breaker before it wants; 0: no such wish.
+    pub fn on_dial_failed(&mut self, reason: StateReason, message: &str, wait_ns: i64) {
         self.begin();
-        self.plan_dial();
+        self.plan_dial(wait_ns);
         for stream in 0..self.streams.len() {
             self.lose_connection(stream, reason, message);
         }
@@ -442,8 +444,8 @@ impl Feed {
         Some(stream)
     }
 
-    fn plan_dial(&mut self) {
-        let delay_ns = self.line.plan_dial(self.publisher.now, &self.config);
+    fn plan_dial(&mut self, wait_ns: i64) {
+        let delay_ns = self.line.plan_dial(self.publisher.now, &self.config, wait_ns);
         self.commands.push(Command::Connect { delay_ns });
     }
 

@@ -120,8 +120,9 @@ impl Lifeline {
     }
 
     /// Plans the next dial and returns its delay: at once, then equal jitter on a doubling base; a breaker's
-    /// pause after a second protocol fault. A short life does not reset the backoff (row A12).
-    pub fn plan_dial(&mut self, now: i64, config: &FeedConfig) -> i64 {
+    /// pause after a second protocol fault. A short life does not reset the backoff (row A12). Never sooner than
+    /// `wait_ns`, which the venue asked for (row A08).
+    pub fn plan_dial(&mut self, now: i64, config: &FeedConfig, wait_ns: i64) -> i64 {
         if self.socket == Socket::Open && now - self.opened_at >= config.settled_ns {
             self.attempt = 0;
             self.strikes = 0;
@@ -140,7 +141,8 @@ impl Lifeline {
             let full = doubled.min(config.reconnect_max_ns);
             full / 2 + self.below(full - full / 2)
         };
-        self.dial_at = now + delay;
+        let delay = delay.max(wait_ns);
+        self.dial_at = now.saturating_add(delay);
         delay
     }
 
@@ -216,7 +218,7 @@ mod tests {
             let mut line = Lifeline::new(seed);
             let (mut now, mut attempts) = (0, 0);
             while now < 5 * MINUTE_NS {
-                now += line.plan_dial(now, &config);
+                now += line.plan_dial(now, &config, 0);
                 line.opened(now, 0);
                 attempts += 1;
                 now += 200_000_000;
@@ -229,13 +231,25 @@ mod tests {
     fn first_attempt_is_quick_and_a_settled_connection_starts_over() {
         let config = FeedConfig::new(Product::Okx, 1, 7);
         let mut line = Lifeline::new(3);
-        assert!(line.plan_dial(0, &config) < config.reconnect_first_ns);
+        assert!(line.plan_dial(0, &config, 0) < config.reconnect_first_ns);
         for _ in 0..10 {
-            let delay = line.plan_dial(0, &config);
+            let delay = line.plan_dial(0, &config, 0);
             assert!(delay >= config.reconnect_base_ns / 2 && delay <= config.reconnect_max_ns);
         }
         line.opened(0, 0);
-        assert!(line.plan_dial(config.settled_ns, &config) < config.reconnect_first_ns);
+        assert!(line.plan_dial(config.settled_ns, &config, 0) < config.reconnect_first_ns);
+    }
+
+    #[test]
+    fn row_a08_no_dial_is_wanted_before_the_time_that_a_venue_told() {
+        let config = FeedConfig::new(Product::Okx, 1, 7);
+        for seed in 0..200 {
+            let mut line = Lifeline::new(seed);
+            for wait_ns in [0, 1, 30_000_000_000, 259_200_000_000_000, i64::MAX] {
+                assert!(line.plan_dial(5, &config, wait_ns) >= wait_ns);
+                assert!(line.dial_at >= wait_ns);
+            }
+        }
     }
 
     #[test]
@@ -243,9 +257,9 @@ mod tests {
         let config = FeedConfig::new(Product::Kraken, 1, 7);
         let mut line = Lifeline::new(3);
         line.strike(0);
-        assert!(line.plan_dial(0, &config) < config.reconnect_first_ns);
+        assert!(line.plan_dial(0, &config, 0) < config.reconnect_first_ns);
         line.strike(1);
-        let delay = line.plan_dial(1, &config);
+        let delay = line.plan_dial(1, &config, 0);
         assert!((54_000_000_000..=66_000_000_000).contains(&delay), "{delay}");
     }
 }

@@ -240,16 +240,23 @@ impl PyFeed {
         self.run(py, |feed| feed.on_closed(code, message))
     }
 
-    /// Tell that a dial failed: `tls`, `upgrade_refused`, `rate_limited` or anything else.
-    #[pyo3(signature = (cause, message = ""))]
-    fn on_dial_failed<'py>(&self, py: Python<'py>, cause: &str, message: &str) -> Commands<'py> {
+    /// Tell that a dial failed: `tls`, `upgrade_refused`, `rate_limited` or anything else; the next one is
+    /// wanted after `wait_ns` at the earliest.
+    #[pyo3(signature = (cause, message = "", wait_ns = 0))]
+    fn on_dial_failed<'py>(
+        &self,
+        py: Python<'py>,
+        cause: &str,
+        message: &str,
+        wait_ns: i64,
+    ) -> Commands<'py> {
         let reason = match cause {
             "tls" => StateReason::Tls,
             "upgrade_refused" => StateReason::UpgradeRefused,
             "rate_limited" => StateReason::RateLimited,
             _ => StateReason::DialFailed,
         };
-        self.run(py, |feed| feed.on_dial_failed(reason, message))
+        self.run(py, |feed| feed.on_dial_failed(reason, message, wait_ns.max(0)))
     }
 
     /// Publish a CUT for each topic of `Hub.cuts_wanted` that this feed owns and whose book is LIVE.

@@ -93,8 +93,8 @@ class FakeFeed:
     def on_closed(self, code: int, message: str) -> Commands:
         return self._note("on_closed", code, message)
 
-    def on_dial_failed(self, cause: str, message: str) -> Commands:
-        return self._note("on_dial_failed", cause, message)
+    def on_dial_failed(self, cause: str, message: str, wait_ns: int = 0) -> Commands:
+        return self._note("on_dial_failed", cause, message, wait_ns)
 
     def deadline_ns(self) -> int:
         return self.deadline

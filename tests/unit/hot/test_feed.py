@@ -43,12 +43,13 @@ class Bench:
         self.dials = 0
         self.clock = SystemClock()
         self.breaker = Breaker(Figures(), clock=self.clock, random=Random(1))
+        self.dials_budget = Budget([Window(limit=100, seconds=1)], clock=self.clock)
         self.runner = FeedRunner(
             FeedKey("kraken", "spot"),
             make=self.make,
             line=Line(
                 dial=self.dial,
-                dials=Budget([Window(limit=100, seconds=1)], clock=self.clock),
+                dials=self.dials_budget,
                 breaker=self.breaker,
             ),
             clock=self.clock,
@@ -208,7 +209,39 @@ async def test_a_venue_that_names_a_time_is_not_dialled_before_it() -> None:
         started = loop.time()
         await bench.open()
         assert 0.1 <= loop.time() - started <= 0.1 * 1.1 + 0.1
-        assert next(call for call in bench.feed.calls if call[0] == "on_dial_failed")[1] == "rate_limited"
+        told = next(call for call in bench.feed.calls if call[0] == "on_dial_failed")
+        assert told[1] == "rate_limited"
+        assert isinstance(told[3], int)
+        assert 0.09e9 < told[3] <= 0.11e9  # so the state of the topics says until when
+
+
+@pytest.mark.proves("ROW-A08")
+async def test_the_other_lines_of_a_venue_wait_too_and_those_of_other_venues_do_not() -> None:
+    async with running() as bench, running() as other:
+        bench.dials_budget.block(0.2)
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        await other.open()
+        assert loop.time() - started < 0.15
+        await bench.open()
+        assert loop.time() - started >= 0.2
+
+
+@pytest.mark.proves("ROW-A08")
+async def test_refusals_without_a_time_are_told_with_that_of_the_breaker() -> None:
+    async with running() as bench:
+        bench.refusals = [DialFailed("HTTP", "HTTP status 403", http_status=403) for _ in range(5)]
+        for _ in range(5):
+            bench.feed.plan("on_dial_failed", NOW)
+        bench.feed.plan("start", NOW)
+        bench.runner.subscribe(*BTC)
+        await until(lambda: bench.breaker.state() is BreakerState.OPEN)
+        told = [call for call in bench.feed.calls if call[0] == "on_dial_failed"]
+        assert [call[1] for call in told] == ["upgrade_refused"] * 5
+        assert [call[3] for call in told[:4]] == [0] * 4
+        wait_ns = told[4][3]
+        assert isinstance(wait_ns, int)
+        assert 53e9 < wait_ns <= 66e9
 
 
 @pytest.mark.proves("ROW-A06")
