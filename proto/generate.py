@@ -16,7 +16,7 @@ from typing import Final
 
 PROTO_ROOT: Final = Path(__file__).resolve().parent
 PACKAGE: Final = Path("datafacade/v1")
-SERVICE: Final = PACKAGE / "service.proto"
+SERVICES: Final = (PACKAGE / "service.proto", PACKAGE / "pit.proto")
 PACKAGE_DOC: Final = (
     '"""Generated messages and service of `datafacade.v1`; `proto/generate.py` writes this room."""\n'
 )
@@ -62,7 +62,7 @@ def generate(out: Path) -> None:
         ],
         sources,
     )
-    protoc([f"--grpc_python_out={out}", f"--mypy_grpc_out=quiet:{out}"], [SERVICE])
+    protoc([f"--grpc_python_out={out}", f"--mypy_grpc_out=quiet:{out}"], SERVICES)
     (target / "__init__.py").write_text(PACKAGE_DOC, encoding="utf-8")
 
 

@@ -122,7 +122,7 @@ def test_every_request_and_response_of_a_unary_call_has_its_reserved_fields() ->
         for method in service.method
         if not method.server_streaming
     ]
-    assert len(methods) == 11
+    assert len(methods) == 15
     for method in methods:
         request = {field.number: field.name for field in messages[f"{method}Request"].field}
         response = {field.number: field.name for field in messages[f"{method}Response"].field}
