@@ -1,9 +1,10 @@
 """Hold the configuration: one frozen tree, checked whole at start.
 
-Eight files; each lies in the package with its defaults and is replaced as a whole by a file of the same name
+Nine files; each lies in the package with its defaults and is replaced as a whole by a file of the same name
 in the folder that ``--config`` names. Keys that such a file leaves out keep their defaults.
 """
 
+from datafacade.config.aggregators import Aggregator, Aggregators
 from datafacade.config.load import FILES, load_config
 from datafacade.config.service import Data, Feeding, Hot, HubBounds, Log, Server, Service, Timers, Warm
 from datafacade.config.sources import Cache, DataSources, Pit, ProviderRules
@@ -24,6 +25,8 @@ from datafacade.config.upstream import (
 
 __all__ = [
     "FILES",
+    "Aggregator",
+    "Aggregators",
     "Breaker",
     "Cache",
     "Circuits",

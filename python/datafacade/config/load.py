@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar, get_args
 
 from pydantic import SecretStr, TypeAdapter, ValidationError
 
+from datafacade.config.aggregators import Aggregators
 from datafacade.config.service import Service
 from datafacade.config.sources import Cache, DataSources, Pit, ProviderRules
 from datafacade.config.strict_yaml import Document, dotted, parse
@@ -30,6 +31,7 @@ FILES: Final[dict[str, type[Any]]] = {
     "pit.yaml": Pit,
     "data_sources.yaml": DataSources,
     "provider_rules.yaml": ProviderRules,
+    "aggregators.yaml": Aggregators,
 }
 _DEFAULTS: Final = importlib.resources.files("datafacade.config") / "defaults"
 _UNKNOWN: Final = ("unexpected_keyword_argument", "extra_forbidden")

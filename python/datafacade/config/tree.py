@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from datafacade.config.aggregators import Aggregators
 from datafacade.config.service import Service
 from datafacade.config.sources import Cache, DataSources, Pit, ProviderRules
 from datafacade.config.upstream import Circuits, RateLimits, Venue, Venues
@@ -20,6 +21,7 @@ class Config:
     pit: Pit
     data_sources: DataSources
     provider_rules: ProviderRules
+    aggregators: Aggregators
 
     def hot_venues(self) -> dict[str, Venue]:
         """Return the venues that stream: listed in ``hot.venues`` and enabled, in that order."""
@@ -64,6 +66,7 @@ def check(config: Config) -> None:
     _check_weights(config.rate_limits)
     if not config.venues.allow_private_upstream:
         _check_schemes(config.venues)
+        _check_aggregators(config.aggregators)
 
 
 def _check_weights(limits: RateLimits) -> None:
@@ -78,12 +81,17 @@ def _check_weights(limits: RateLimits) -> None:
 
 def _check_schemes(venues: Venues) -> None:
     for name, venue in venues.venues.items():
+        urls = {f"rests.{host}": url for host, url in venue.rests.items()}
         for feed, endpoint in venue.feeds.items():
-            for key, url in (("ws_url", endpoint.ws_url), ("base_url", endpoint.base_url)):
-                if url.scheme not in ("wss", "https"):
-                    raise ConfigError(
-                        "venues.yaml",
-                        0,
-                        f"venues.{name}.feeds.{feed}.{key}",
-                        "expected TLS (wss, https); plain text needs allow_private_upstream: true",
-                    )
+            urls |= {f"feeds.{feed}.ws_url": endpoint.ws_url, f"feeds.{feed}.base_url": endpoint.base_url}
+        for key, url in urls.items():
+            if url.scheme not in ("wss", "https"):
+                problem = "expected TLS (wss, https); plain text needs allow_private_upstream: true"
+                raise ConfigError("venues.yaml", 0, f"venues.{name}.{key}", problem)
+
+
+def _check_aggregators(aggregators: Aggregators) -> None:
+    for name, aggregator in aggregators.aggregators.items():
+        if aggregator.base_url.scheme != "https":
+            problem = "expected TLS (https); plain text needs allow_private_upstream: true"
+            raise ConfigError("aggregators.yaml", 0, f"aggregators.{name}.base_url", problem)

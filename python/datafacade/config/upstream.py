@@ -37,6 +37,7 @@ class Venue:
     """One venue."""
 
     feeds: Annotated[dict[Name, FeedEndpoint], Field(min_length=1)]
+    rests: dict[Name, RestUrl] = field(default_factory=dict)  # REST hosts beside those of the feeds
     enabled: bool = True
     message_bytes_max: Bytes = 16 * 2**20  # of one WebSocket message
     liveness_ms: Milliseconds = 3_000  # no frame for so long: the connection is dead

@@ -16,6 +16,7 @@ SPOT: Final = VenueSpec(
         FeedSpec(name="spot", product="spot", channels=STREAMED, instrument_paths=("/api/v3/exchangeInfo",)),
     ),
     tell_limit=no_hint,
+    rest={"klines": "spot", "trades": "spot", "ticker": "spot", "book": "spot"},
 )
 
 # 24 hour statistics of USD-M live on another route (/market) since 2026-04-23; they are not streamed yet.
@@ -30,6 +31,7 @@ USDM: Final = VenueSpec(
         ),
     ),
     tell_limit=no_hint,
+    rest={"klines": "usdm", "trades": "usdm", "ticker": "usdm", "funding": "usdm", "book": "usdm"},
 )
 
 COINM: Final = VenueSpec(
@@ -40,4 +42,5 @@ COINM: Final = VenueSpec(
         ),
     ),
     tell_limit=no_hint,
+    rest={"klines": "coinm", "trades": "coinm", "ticker": "coinm", "funding": "coinm", "book": "coinm"},
 )

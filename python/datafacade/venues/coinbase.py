@@ -27,4 +27,6 @@ COINBASE: Final = VenueSpec(
         ),
     ),
     tell_limit=no_hint,
+    # Advanced Trade has more intervals and parts of the book; Exchange pages trades by id and has statistics
+    rest={"klines": "advanced", "trades": "exchange", "ticker": "exchange", "book": "advanced"},
 )

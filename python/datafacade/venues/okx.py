@@ -33,4 +33,5 @@ OKX: Final = VenueSpec(
         ),
     ),
     tell_limit=_tell_limit,
+    rest={"klines": "public", "trades": "public", "ticker": "public", "funding": "public", "book": "public"},
 )

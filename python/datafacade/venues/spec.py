@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from datafacade.types import Channel
 from datafacade.venues.rest import LimitTeller
+
+RestKind = Literal["klines", "trades", "ticker", "funding", "book"]
 
 STREAMED: Final = frozenset({Channel.TRADES, Channel.BOOK_L2, Channel.TOP_OF_BOOK, Channel.TICKER})
 
@@ -28,6 +31,9 @@ class VenueSpec:
     name: str
     feeds: tuple[FeedSpec, ...]
     tell_limit: LimitTeller
+    rest: Mapping[
+        RestKind, str
+    ]  # which product's REST answers what; its host has the same name in venues.yaml
     is_book_provable: bool = True  # False: books are UNVERIFIABLE
 
 

@@ -53,10 +53,15 @@ impl PyRows {
         self.ts_recv
     }
 
-    /// The newest time that the venue tells, ns UTC; 0: none. Of klines, where the newest opens.
+    /// The newest instant that the rows know of, ns UTC; 0: the venue tells no time. Of klines, the end of the newest
+    /// one, or when it was read if it was open then.
     #[getter]
     fn ts_newest(&self) -> i64 {
-        self.rows.ts_newest()
+        let newest = self.rows.ts_newest();
+        match self.interval() {
+            Some(interval) if newest > 0 => interval.next(newest).min(self.ts_recv),
+            _ => newest,
+        }
     }
 
     /// Whether the venue shows klines without a trade; else a hole says that nothing was traded.
