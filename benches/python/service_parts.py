@@ -57,6 +57,7 @@ class Played:
     updates: int  # that all clients received
     span_s: float  # in which all but the first tenth came
     cpu_s: float  # of whoever received from the venue
+    client_cpu_s: float  # of all clients together, on the player's core; 0: the callback is the client
     is_right: bool  # the final books, and for ours that nothing was lost or doubled
 
 
@@ -177,6 +178,7 @@ def _ours(binaries: Path, point: Point, folder: Path) -> Played:
         updates=told["updates"],
         span_s=(told["end_ns"] - told["warm_ns"]) / 1e9,
         cpu_s=spent,
+        client_cpu_s=told["cpu_s"],
         is_right=told["is_whole"]
         and told["digests"] == truth["digests"]
         and told["updates"] == point.clients * point.frames,
@@ -206,6 +208,7 @@ def _peer(binaries: Path, name: str, point: Point, folder: Path) -> Played:
         updates=told["calls"],
         span_s=(max(warm) - min(warm)) / 1e9 if warm else float("inf"),
         cpu_s=told["cpu_s"],
+        client_cpu_s=0.0,
         is_right=told["digests"] == truth["digests"],
     )
 

@@ -156,11 +156,9 @@ async fn subscribe(
 /// Prints what all subscribers have received and saves the first one's times.
 fn report(wanted: &Wanted, readers: &[Reader], came: &Path) -> Outcome<()> {
     let first = readers.first().ok_or("no subscribers")?;
-    let mut file = std::io::BufWriter::new(std::fs::File::create(came)?);
-    for time in &first.came {
-        file.write_all(&time.to_le_bytes())?;
-    }
-    file.flush()?;
+    save(&first.came, came)?;
+    let cpu = clock_gettime(ClockId::ProcessCPUTime);
+    let cpu_s = Duration::new(cpu.tv_sec.try_into()?, cpu.tv_nsec.try_into()?).as_secs_f64();
     let digests: serde_json::Map<_, _> = wanted
         .symbols
         .iter()
@@ -176,10 +174,20 @@ fn report(wanted: &Wanted, readers: &[Reader], came: &Path) -> Outcome<()> {
         "pieces": readers.iter().map(|reader| reader.pieces).sum::<usize>(),
         "warm_ns": readers.iter().map(|reader| reader.span.0).min(),
         "end_ns": readers.iter().map(|reader| reader.span.1).max(),
+        "cpu_s": cpu_s,
         "digests": digests,
     });
     println!("{figures}");
     Ok(())
+}
+
+/// Writes times as 64-bit little-endian integers.
+fn save(times: &[u64], path: &Path) -> Outcome<()> {
+    let mut file = std::io::BufWriter::new(std::fs::File::create(path)?);
+    for time in times {
+        file.write_all(&time.to_le_bytes())?;
+    }
+    Ok(file.flush()?)
 }
 
 /// Returns a request as gRPC frames it.
