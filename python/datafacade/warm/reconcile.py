@@ -23,7 +23,6 @@ Method: TypeAlias = Literal["trimmed_median", "trimmed_mean"]
 CORRELATED: Final = "CORRELATED_SOURCES"
 FUTURE_NS_MAX: Final = 5 * NS_PER_S  # a source's clock may be so much ahead of ours
 AGE_NS_MAX: Final = 30 * NS_PER_S  # of a source that has no limit of its own
-QUOTE_COLUMNS: Final = ("symbol", "source", "price", "age_ns")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,7 +239,7 @@ def reconcile_many(
     Args:
         quotes: Columns ``symbol``, ``source``, ``price`` (String, Decimal, Float64; Int64 holds mantissas at
             ``price_digits``), ``age_ns`` (Int64; null: unknown) and, if some have to be converted, ``rate``
-            (String; null: none is needed, "": none is at hand). Any order will do; sorted by symbol is fastest.
+            (String; null: none is needed, "": none is at hand). Any order will do; by symbol is fastest.
         rules: Parameters; None: the defaults.
         price_digits: Digits behind the point of mantissas.
 
@@ -248,13 +247,9 @@ def reconcile_many(
         ValueError: A symbol or source is absent, a source stands twice for a symbol, a rule is out of bounds.
         TypeError: A column is of another type.
     """
-    names = [*QUOTE_COLUMNS, *(["rate"] if "rate" in quotes.columns else [])]
-    table = quotes.select(names).rechunk()
+    table = quotes if max(quotes.n_chunks("all"), default=1) <= 1 else quotes.rechunk()
     answers, evidence = (rules or Rules()).core().judge_columns(table, price_digits=price_digits)
-    return ReconciledTable(
-        answers=pl.DataFrame(answers),
-        evidence=table.select("symbol", "source").hstack(pl.DataFrame(evidence)),
-    )
+    return ReconciledTable(answers=pl.DataFrame(answers), evidence=pl.DataFrame(evidence))
 
 
 def _is_usable(rate: Rate, currency: str, rules: Rules) -> bool:

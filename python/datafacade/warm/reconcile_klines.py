@@ -23,7 +23,7 @@ class ReconciledKlines:
     """Klines, what has none, and why."""
 
     klines: pl.DataFrame
-    """One row an interval, oldest first: ``ts_open``, prices (one digit more than was given), sums, ``sources``
+    """One row an interval, oldest first: ``ts_open``, prices (one digit more than given), sums, ``sources``
     (how many took part), ``confidence_ratio``, ``is_complete`` (no source of the series is missing)."""
     refused: pl.DataFrame  # intervals without an answer: ts_open, outcome, sources
     evidence: pl.DataFrame  # one row a bar, by time and source: ts_open, source, used, reason
@@ -35,8 +35,8 @@ def reconcile_klines(
     """Reconcile the klines of one instrument and one interval, in one currency.
 
     Args:
-        klines: By source, each interval once: ``ts_open`` (Datetime or Int64 ns), ``open``, ``high``, ``low``,
-            ``close``, ``volume`` and what there is of ``quote_volume``, ``taker_buy_volume``, ``trade_count``.
+        klines: By source, each interval once: ``ts_open`` (Datetime or Int64 ns), ``open``, ``high``,
+            ``low``, ``close``, ``volume``, maybe ``quote_volume``, ``taker_buy_volume``, ``trade_count``.
             Prices and sums are Decimal, or Float64 and String with ``price_digits``. All in one currency.
         rules: Parameters; None: the defaults. Limits of age do not apply: a bar's time is its own.
         price_digits: Digits behind the point of prices, 0 to 18; None: the most that a source has.

@@ -1,7 +1,7 @@
 """Measure the volume-adjusted daily range (D1), and the gate that it has to pass.
 
 Of each bar: ``(high - low) / close * sqrt(volume) * 100``. With the root of the volume the scale depends on
-the unit of the asset: a VADR says nothing beside that of another one. Gate and tiers are kept for compatibility.
+the unit of the asset: a VADR says nothing beside that of another one. The formula is kept for compatibility.
 """
 
 from __future__ import annotations
@@ -100,8 +100,8 @@ def bar_values(klines: pl.DataFrame, window: timedelta) -> pl.Series:
     value = (high - low) / close * volume.sqrt() * 100
     return (
         numbers.filter(opens > opens.max() - window)
+        .filter(pl.all_horizontal(pl.col(name).is_finite() for name in names))
         .filter((close > 0) & (volume > 0))
         .select(value.alias("vadr"))
-        .filter(pl.col("vadr").is_finite())
         .to_series()
     )

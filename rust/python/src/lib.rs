@@ -16,6 +16,7 @@ mod journal;
 mod klines;
 mod reconcile;
 mod reconcile_columns;
+mod reconcile_tables;
 mod records;
 mod rest;
 mod rest_columns;

@@ -10,7 +10,8 @@ use pyo3::prelude::*;
 use pyo3::types::PyCapsule;
 
 use crate::arrow::{Column, export, import};
-use crate::reconcile_columns::{Answers, Bars, Evidence, Quotes};
+use crate::reconcile_columns::Quotes;
+use crate::reconcile_tables::{Answers, Bars, Evidence};
 
 /// A source, a price as it was written, a rate where it has to be converted, and an age in ns.
 type QuoteTuple = (String, String, Option<String>, Option<i64>);
@@ -134,7 +135,7 @@ impl PyReconciler {
     /// Judge a table of quotes; the answers, one row a symbol, and the evidence, one row a quote in the given order.
     ///
     /// The table has the columns symbol, source (strings), price (strings, Decimal, Float64; integers are mantissas
-    /// at ``price_digits``), age in ns (absent: unknown) and, if rates are needed, rate (strings), in one chunk.
+    /// at ``price_digits``), age_ns (absent: unknown) and, if rates are needed, rate (strings), in one chunk.
     ///
     /// Raises:
     ///     ValueError: A symbol or source is absent, or a source stands twice for a symbol.
@@ -151,7 +152,9 @@ impl PyReconciler {
             let quotes = Quotes::of(&batch, price_digits)?;
             let (mut answers, mut evidence) = (Answers::default(), Evidence::with_rows(batch.num_rows()));
             quotes.judge(self.rules, &self.sources, &mut answers, &mut evidence)?;
-            Ok((PyTable(answers.finish()?), PyTable(evidence.finish()?)))
+            let given = ["symbol", "source"].map(|name| (name, batch.column_by_name(name)));
+            let given = given.into_iter().filter_map(|(name, column)| Some((name, column?.clone(), false)));
+            Ok((PyTable(answers.finish()?), PyTable(evidence.finish(given.collect())?)))
         })
     }
 
@@ -194,7 +197,7 @@ impl PyReconciler {
                 start = end;
             }
             let evidence = Evidence::of_reasons(&reasons);
-            Ok((PyTable(rows.finish(price_digits + 1)?), PyTable(evidence.finish()?)))
+            Ok((PyTable(rows.finish(price_digits + 1)?), PyTable(evidence.finish(Vec::new())?)))
         })
     }
 }

@@ -1,30 +1,27 @@
-//! Tables of quotes in, tables of answers and evidence out.
+//! Tables of quotes, read where they lie.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::Arc;
 
-use arrow_array::builder::{StringViewBuilder, UInt32Builder};
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Decimal128Type, Float64Type, Int64Type};
+use arrow_array::types::{ArrowPrimitiveType, Int64Type};
 use arrow_array::{
-    Array, ArrayRef, BooleanArray, Decimal128Array, Float64Array, LargeStringArray, RecordBatch, StringArray,
-    StringViewArray, TimestampNanosecondArray,
+    Array, Decimal128Array, Float64Array, Int64Array, LargeStringArray, PrimitiveArray, RecordBatch,
+    StringArray, StringViewArray,
 };
 use arrow_schema::DataType;
 use facade_model::{Decimal, Sum};
-use facade_reconcile::{
-    BarVerdict, Outcome, Quote, Reason, Reconciler, Rules, Verdict, check_price, convert, read_price,
-};
+use facade_reconcile::{Quote, Reason, Reconciler, Rules, check_price, convert, read_price};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
-use crate::arrow::{Column, from_arrow};
+use crate::arrow::Column;
 use crate::reconcile::{Source, Sources};
+use crate::reconcile_tables::{Answers, Evidence};
 
-/// Digits of a Decimal of 128 bits.
-const PRECISION: u8 = 38;
+/// Longest text that lies in its view (Arrow: Variable-size Binary View Layout).
+const INLINE_MAX: u128 = 12;
 
 /// Strings of any layout.
 enum Texts<'a> {
@@ -46,6 +43,19 @@ impl<'a> Texts<'a> {
         }
     }
 
+    /// Returns a number that no other text of this column has; `None`: the text is too long for one.
+    #[inline]
+    fn key(&self, row: usize) -> Option<u128> {
+        match self {
+            Self::View(texts) if texts.is_valid(row) => {
+                let view = *texts.views().get(row)?;
+                (view & u128::from(u32::MAX) <= INLINE_MAX).then_some(view) // length, then the text itself
+            }
+            _ => None,
+        }
+    }
+
+    #[inline]
     fn get(&self, row: usize) -> Option<&'a str> {
         match self {
             Self::Small(texts) => texts.is_valid(row).then(|| texts.value(row)),
@@ -58,9 +68,9 @@ impl<'a> Texts<'a> {
 /// Prices of any type, each read on its own: one that is none spoils no other.
 enum Prices<'a> {
     Texts(Texts<'a>),
-    Mantissas(&'a ArrayRef, &'a [i64], i8),
-    Decimals(&'a ArrayRef, &'a [i128], i8),
-    Floats(&'a ArrayRef, &'a [f64]),
+    Mantissas(&'a Int64Array, i8),
+    Decimals(&'a Decimal128Array, i8),
+    Floats(&'a Float64Array),
 }
 
 impl<'a> Prices<'a> {
@@ -68,33 +78,28 @@ impl<'a> Prices<'a> {
         let values = column.values;
         let exponent = i8::try_from(digits).map_or(-30, |digits| -digits).max(-30);
         Ok(match values.data_type() {
-            DataType::Int64 => Self::Mantissas(values, values.as_primitive::<Int64Type>().values(), exponent),
-            DataType::Decimal128(_, scale) => {
-                let numbers = values.as_primitive::<Decimal128Type>().values();
-                Self::Decimals(values, numbers, scale.saturating_neg())
-            }
-            DataType::Float64 => Self::Floats(values, values.as_primitive::<Float64Type>().values()),
+            DataType::Int64 => Self::Mantissas(values.as_primitive(), exponent),
+            DataType::Decimal128(_, scale) => Self::Decimals(values.as_primitive(), scale.saturating_neg()),
+            DataType::Float64 => Self::Floats(values.as_primitive()),
             _ => Self::Texts(Texts::of(column)?),
         })
     }
 
+    #[inline]
     fn get(&self, row: usize) -> Result<Decimal, Reason> {
         match self {
             Self::Texts(texts) => read_price(texts.get(row).unwrap_or_default().as_bytes()),
-            Self::Mantissas(array, values, exponent) => {
-                let mantissa = known(array, values, row)?;
-                check_price(Decimal::new(mantissa, *exponent))
-            }
-            Self::Decimals(array, values, exponent) => {
-                let value = Sum::new(known(array, values, row)?, *exponent).canonical();
+            Self::Mantissas(values, exponent) => check_price(Decimal::new(known(values, row)?, *exponent)),
+            Self::Decimals(values, exponent) => {
+                let value = Sum::new(known(values, row)?, *exponent).canonical();
                 if value.mantissa <= 0 {
                     return Err(Reason::NotPositive);
                 }
                 let mantissa = i64::try_from(value.mantissa).map_err(|_| Reason::OutOfRange)?;
                 check_price(Decimal::new(mantissa, value.exponent))
             }
-            Self::Floats(array, values) => {
-                let value = known(array, values, row)?;
+            Self::Floats(values) => {
+                let value = known(values, row)?;
                 // the shortest text that gives the same float: what the source most likely wrote
                 if value.is_finite() {
                     read_price(value.to_string().as_bytes())
@@ -106,8 +111,9 @@ impl<'a> Prices<'a> {
     }
 }
 
-fn known<T: Copy>(array: &ArrayRef, values: &[T], row: usize) -> Result<T, Reason> {
-    let value = values.get(row).filter(|_| array.is_valid(row));
+#[inline]
+fn known<T: ArrowPrimitiveType>(values: &PrimitiveArray<T>, row: usize) -> Result<T::Native, Reason> {
+    let value = values.values().get(row).filter(|_| values.is_valid(row));
     value.copied().ok_or(Reason::NotGiven)
 }
 
@@ -123,13 +129,16 @@ pub(crate) struct Quotes<'a> {
 
 impl<'a> Quotes<'a> {
     pub(crate) fn of(batch: &'a RecordBatch, price_digits: u32) -> PyResult<Self> {
-        let column = |at| Column::of(batch, at);
-        let rates = if batch.num_columns() > 4 { Some(Texts::of(column(4)?)?) } else { None };
+        let column = |name: &str| {
+            let at = batch.schema_ref().index_of(name).unwrap_or(usize::MAX);
+            Column::of(batch, at).map_err(|_| PyValueError::new_err(format!("column {name:?} is missing")))
+        };
+        let rates = column("rate").ok().map(Texts::of).transpose()?;
         Ok(Self {
-            symbols: Texts::of(column(0)?)?,
-            sources: Texts::of(column(1)?)?,
-            prices: Prices::of(column(2)?, price_digits)?,
-            ages: ages(column(3)?)?,
+            symbols: Texts::of(column("symbol")?)?,
+            sources: Texts::of(column("source")?)?,
+            prices: Prices::of(column("price")?, price_digits)?,
+            ages: ages(column("age_ns")?)?,
             rates,
             rows: batch.num_rows(),
         })
@@ -157,7 +166,7 @@ impl<'a> Quotes<'a> {
             names.start();
             quotes.clear();
             for &row in rows {
-                let source = names.next(self.sources.get(row), symbol)?;
+                let source = names.next(&self.sources, row, symbol)?;
                 quotes.push(self.quote(row, source));
             }
             reasons.clear();
@@ -184,7 +193,17 @@ impl<'a> Quotes<'a> {
     fn groups(&self) -> PyResult<Groups<'a>> {
         let mut groups = Groups { symbols: Vec::new(), rows: (0..self.rows).collect() };
         let mut is_rising = true;
+        let mut before = None;
         for row in 0..self.rows {
+            let key = self.symbols.key(row);
+            if let Some((_, places)) = groups.symbols.last_mut()
+                && key.is_some()
+                && key == before
+            {
+                places.end = row + 1;
+                continue;
+            }
+            before = key;
             let absent = || PyValueError::new_err(format!("row {row}: symbol is absent"));
             let symbol = self.symbols.get(row).ok_or_else(absent)?;
             match groups.symbols.last_mut() {
@@ -251,190 +270,62 @@ fn ages(column: Column<'_>) -> PyResult<Cow<'_, [i64]>> {
 /// tried first.
 struct Names<'a> {
     sources: &'a Sources,
-    known: Vec<(String, Source)>,
+    known: Vec<Known>,
     by_name: HashMap<String, usize>,
-    seen: Vec<bool>,
     taken: Vec<usize>,
     before: Vec<usize>,
 }
 
 impl<'a> Names<'a> {
     fn new(sources: &'a Sources) -> Self {
-        let (known, by_name, seen) = (Vec::new(), HashMap::new(), Vec::new());
-        Self { sources, known, by_name, seen, taken: Vec::new(), before: Vec::new() }
+        Self { sources, known: Vec::new(), by_name: HashMap::new(), taken: Vec::new(), before: Vec::new() }
     }
 
     /// Begins the next symbol.
     fn start(&mut self) {
         for &number in &self.taken {
-            if let Some(seen) = self.seen.get_mut(number) {
-                *seen = false;
+            if let Some(known) = self.known.get_mut(number) {
+                known.is_taken = false;
             }
         }
         std::mem::swap(&mut self.taken, &mut self.before);
         self.taken.clear();
     }
 
-    fn next(&mut self, name: Option<&str>, symbol: &str) -> PyResult<Source> {
+    #[inline]
+    fn next(&mut self, names: &Texts<'_>, row: usize, symbol: &str) -> PyResult<Source> {
         let absent = || PyValueError::new_err(format!("{symbol}: a source is absent"));
-        let name = name.ok_or_else(absent)?;
+        let key = names.key(row);
         let expected = self.before.get(self.taken.len()).copied();
+        let expected = expected.filter(|_| key.is_some());
         let number =
-            match expected.filter(|&number| self.known.get(number).is_some_and(|(known, _)| known == name)) {
+            match expected.filter(|&number| self.known.get(number).is_some_and(|known| known.key == key)) {
                 Some(number) => number,
-                None => self.number(name),
+                None => self.number(names.get(row).ok_or_else(absent)?, key),
             };
         self.taken.push(number);
-        if let Some(seen) = self.seen.get_mut(number)
-            && std::mem::replace(seen, true)
-        {
+        let known = self.known.get_mut(number).ok_or_else(absent)?;
+        if std::mem::replace(&mut known.is_taken, true) {
+            let name = names.get(row).unwrap_or_default();
             return Err(PyValueError::new_err(format!("{symbol}: source {name:?} stands twice")));
         }
-        self.known.get(number).map(|(_, source)| *source).ok_or_else(absent)
+        Ok(known.source)
     }
 
-    fn number(&mut self, name: &str) -> usize {
+    fn number(&mut self, name: &str, key: Option<u128>) -> usize {
         if let Some(&number) = self.by_name.get(name) {
             return number;
         }
         let number = self.known.len();
-        self.known.push((name.to_owned(), self.sources.get(name)));
+        self.known.push(Known { key, source: self.sources.get(name), is_taken: false });
         self.by_name.insert(name.to_owned(), number);
-        self.seen.push(false);
         number
     }
 }
 
-/// One row a symbol.
-#[derive(Default)]
-pub(crate) struct Answers {
-    symbols: StringViewBuilder,
-    prices: StringViewBuilder,
-    medians: StringViewBuilder,
-    confidences: Vec<f64>,
-    deviations: Vec<f64>,
-    accepted: UInt32Builder,
-    quotes: UInt32Builder,
-    outcomes: StringViewBuilder,
-    correlated: Vec<bool>,
-    text: Vec<u8>,
-}
-
-impl Answers {
-    fn push(&mut self, symbol: &str, quotes: usize, verdict: &Verdict) -> PyResult<()> {
-        self.symbols.append_value(symbol);
-        append(&mut self.prices, &mut self.text, verdict.price)?;
-        append(&mut self.medians, &mut self.text, verdict.median)?;
-        self.confidences.push(verdict.confidence_ratio);
-        self.deviations.push(verdict.deviation_ratio);
-        self.accepted.append_value(u32::try_from(verdict.accepted).unwrap_or(u32::MAX));
-        self.quotes.append_value(u32::try_from(quotes).unwrap_or(u32::MAX));
-        self.outcomes.append_value(verdict.outcome.word());
-        self.correlated.push(verdict.is_correlated);
-        Ok(())
-    }
-
-    pub(crate) fn finish(mut self) -> PyResult<RecordBatch> {
-        batch(vec![
-            ("symbol", Arc::new(self.symbols.finish()), false),
-            ("price", Arc::new(self.prices.finish()), true),
-            ("median", Arc::new(self.medians.finish()), true),
-            ("confidence_ratio", Arc::new(Float64Array::from(self.confidences)), false),
-            ("deviation_ratio", Arc::new(Float64Array::from(self.deviations)), false),
-            ("accepted", Arc::new(self.accepted.finish()), false),
-            ("quotes", Arc::new(self.quotes.finish()), false),
-            ("outcome", Arc::new(self.outcomes.finish()), false),
-            ("is_correlated", Arc::new(BooleanArray::from(self.correlated)), false),
-        ])
-    }
-}
-
-/// Appends a number as text without making a string of it; absent as absent.
-fn append(column: &mut StringViewBuilder, text: &mut Vec<u8>, number: Option<Sum>) -> PyResult<()> {
-    let Some(number) = number else {
-        column.append_null();
-        return Ok(());
-    };
-    text.clear();
-    match i64::try_from(number.mantissa) {
-        Ok(mantissa) => Decimal::new(mantissa, number.exponent).write_plain(text),
-        Err(_) => number.write_plain(text),
-    }
-    let text = std::str::from_utf8(text).map_err(|error| PyValueError::new_err(error.to_string()))?;
-    column.append_value(text);
-    Ok(())
-}
-
-/// One row a quote or a bar.
-pub(crate) struct Evidence {
-    reasons: Vec<Reason>,
-}
-
-impl Evidence {
-    pub(crate) fn with_rows(rows: usize) -> Self {
-        Self { reasons: vec![Reason::Used; rows] }
-    }
-
-    pub(crate) fn of_reasons(reasons: &[Reason]) -> Self {
-        Self { reasons: reasons.to_vec() }
-    }
-
-    fn set(&mut self, row: usize, reason: Reason) {
-        if let Some(place) = self.reasons.get_mut(row) {
-            *place = reason;
-        }
-    }
-
-    pub(crate) fn finish(self) -> PyResult<RecordBatch> {
-        let used: BooleanArray = self.reasons.iter().map(|&reason| Some(reason == Reason::Used)).collect();
-        let mut words = StringViewBuilder::with_capacity(self.reasons.len());
-        for reason in &self.reasons {
-            words.append_value(reason.word());
-        }
-        batch(vec![("used", Arc::new(used), false), ("reason", Arc::new(words.finish()), false)])
-    }
-}
-
-/// One row an interval.
-#[derive(Default)]
-pub(crate) struct Bars {
-    times: Vec<i64>,
-    prices: [Vec<Option<i128>>; 4],
-    confidences: Vec<f64>,
-    accepted: UInt32Builder,
-    outcomes: StringViewBuilder,
-}
-
-impl Bars {
-    pub(crate) fn push(&mut self, ts_open: i64, verdict: &BarVerdict) -> PyResult<()> {
-        if self.times.last().is_some_and(|&last| last >= ts_open) {
-            return Err(PyValueError::new_err("bars are not in order of time"));
-        }
-        self.times.push(ts_open);
-        for (column, price) in self.prices.iter_mut().zip(verdict.prices) {
-            column.push((verdict.outcome == Outcome::Accepted).then_some(price));
-        }
-        self.confidences.push(verdict.confidence_ratio);
-        self.accepted.append_value(u32::try_from(verdict.accepted).unwrap_or(u32::MAX));
-        self.outcomes.append_value(verdict.outcome.word());
-        Ok(())
-    }
-
-    pub(crate) fn finish(mut self, digits: u32) -> PyResult<RecordBatch> {
-        let scale = i8::try_from(digits).unwrap_or(i8::MAX);
-        let times = TimestampNanosecondArray::from(self.times).with_timezone("UTC");
-        let mut columns: Vec<(&str, ArrayRef, bool)> = vec![("ts_open", Arc::new(times), false)];
-        for (name, prices) in ["open", "high", "low", "close"].into_iter().zip(self.prices) {
-            let prices = Decimal128Array::from(prices).with_precision_and_scale(PRECISION, scale);
-            columns.push((name, Arc::new(prices.map_err(from_arrow)?), true));
-        }
-        columns.push(("confidence_ratio", Arc::new(Float64Array::from(self.confidences)), false));
-        columns.push(("accepted", Arc::new(self.accepted.finish()), false));
-        columns.push(("outcome", Arc::new(self.outcomes.finish()), false));
-        batch(columns)
-    }
-}
-
-fn batch(columns: Vec<(&str, ArrayRef, bool)>) -> PyResult<RecordBatch> {
-    RecordBatch::try_from_iter_with_nullable(columns).map_err(from_arrow)
+/// A source that was met.
+struct Known {
+    key: Option<u128>,
+    source: Source,
+    is_taken: bool, // by the symbol that is judged
 }

@@ -72,13 +72,13 @@ impl BarReconciler {
         for held in [&self.opens, &self.closes] {
             let places = near(held, &self.rules);
             for (_, one) in held.iter().enumerate().filter(|(place, _)| !places.contains(place)) {
-                if let Some(reason) = reasons.get_mut(one.at) {
+                if let Some(reason) = reasons.get_mut(one.place()) {
                     *reason = Reason::Outlier;
                 }
             }
         }
         for held in [&mut self.opens, &mut self.closes] {
-            held.retain(|one| reasons.get(one.at) == Some(&Reason::Used));
+            held.retain(|one| reasons.get(one.place()) == Some(&Reason::Used));
         }
         self.settle(bars, reasons)
     }

@@ -86,7 +86,7 @@ impl Reconciler {
         let trimmed = self.rules.trimmed_each(places.len());
         let kept = places.start + trimmed..places.end - trimmed;
         for (place, one) in self.held.iter().enumerate() {
-            if let Some(reason) = reasons.get_mut(one.at).filter(|_| !kept.contains(&place)) {
+            if let Some(reason) = reasons.get_mut(one.place()).filter(|_| !kept.contains(&place)) {
                 *reason = if places.contains(&place) { Reason::Trimmed } else { Reason::Outlier };
             }
         }
@@ -124,7 +124,7 @@ impl Reconciler {
     fn torn(&self, reasons: &mut [Reason]) -> Verdict {
         if self.held.len() > 2 {
             for one in &self.held {
-                if let Some(reason) = reasons.get_mut(one.at) {
+                if let Some(reason) = reasons.get_mut(one.place()) {
                     *reason = Reason::Outlier;
                 }
             }
