@@ -136,6 +136,9 @@ impl AnswerCache {
 
     /// Returns what an exact request led to before. A miss is not counted: whoever answers the request counts it.
     pub fn find(&self, method: &str, request: &[u8]) -> Option<Found> {
+        if request.len() > ALIAS_REQUEST_BYTES_MAX {
+            return None;
+        }
         let mut inner = self.lock();
         let method = inner.method(method)?;
         let (_, handle) = inner.aliases.find(self.hash_request(method, request), method, request)?;

@@ -1,30 +1,44 @@
-//! The order of use: a doubly linked list over the indexes of the slots, kept apart from them so that a hit touches
-//! little memory.
+//! The order of use: a doubly linked list over the indexes of the slots, whose links lie in the entries, so that a hit
+//! touches little memory.
 
 /// No slot.
 pub(crate) const NONE: u32 = u32::MAX;
 
+/// The neighbours of an entry.
 #[derive(Debug, Clone, Copy)]
-struct Link {
+pub(crate) struct Link {
     /// Used next after this one; [`NONE`]: this is the newest.
     newer: u32,
     /// Used last before this one; [`NONE`]: this is the oldest.
     older: u32,
 }
 
-const LOOSE: Link = Link { newer: NONE, older: NONE };
+/// The link of an entry that is not in the order.
+pub(crate) const LOOSE: Link = Link { newer: NONE, older: NONE };
+
+/// Where the links lie.
+pub(crate) trait Links {
+    /// Returns the link of a slot.
+    fn link(&mut self, slot: u32) -> Option<&mut Link>;
+}
 
 /// Slots by their last use.
 #[derive(Debug)]
 pub(crate) struct Order {
-    links: Vec<Link>,
     newest: u32,
     oldest: u32,
 }
 
 impl Default for Order {
     fn default() -> Self {
-        Self { links: Vec::new(), newest: NONE, oldest: NONE }
+        Self { newest: NONE, oldest: NONE }
+    }
+}
+
+impl Link {
+    /// Returns the slot used next after this one; [`NONE`]: it is the newest.
+    pub(crate) fn newer(self) -> u32 {
+        self.newer
     }
 }
 
@@ -34,66 +48,36 @@ impl Order {
         self.oldest
     }
 
-    /// Returns the slot used next after `slot`; [`NONE`]: it is the newest.
-    pub(crate) fn newer(&self, slot: u32) -> u32 {
-        self.link(slot).newer
-    }
-
     /// Adds a slot as the newest.
-    pub(crate) fn push(&mut self, slot: u32) {
-        let place = slot as usize;
-        if place >= self.links.len() {
-            self.links.resize(place + 1, LOOSE);
+    pub(crate) fn push(&mut self, links: &mut impl Links, slot: u32) {
+        if let Some(link) = links.link(slot) {
+            *link = Link { newer: NONE, older: self.newest };
         }
-        self.put(slot, Link { newer: NONE, older: self.newest });
-        match self.newest {
-            NONE => self.oldest = slot,
-            before => self.set_newer(before, slot),
+        match links.link(self.newest) {
+            Some(before) => before.newer = slot,
+            None => self.oldest = slot,
         }
         self.newest = slot;
     }
 
     /// Makes a slot the newest.
-    pub(crate) fn touch(&mut self, slot: u32) {
+    pub(crate) fn touch(&mut self, links: &mut impl Links, slot: u32) {
         if slot != self.newest {
-            self.remove(slot);
-            self.push(slot);
+            self.remove(links, slot);
+            self.push(links, slot);
         }
     }
 
-    /// Takes a slot out.
-    pub(crate) fn remove(&mut self, slot: u32) {
-        let Link { newer, older } = self.link(slot);
-        match newer {
-            NONE => self.newest = older,
-            after => self.set_older(after, older),
+    /// Takes a slot out. Its entry must still be there.
+    pub(crate) fn remove(&mut self, links: &mut impl Links, slot: u32) {
+        let Some(&mut Link { newer, older }) = links.link(slot) else { return };
+        match links.link(newer) {
+            Some(after) => after.older = older,
+            None => self.newest = older,
         }
-        match older {
-            NONE => self.oldest = newer,
-            before => self.set_newer(before, newer),
-        }
-        self.put(slot, LOOSE);
-    }
-
-    fn link(&self, slot: u32) -> Link {
-        self.links.get(slot as usize).copied().unwrap_or(LOOSE)
-    }
-
-    fn put(&mut self, slot: u32, link: Link) {
-        if let Some(place) = self.links.get_mut(slot as usize) {
-            *place = link;
-        }
-    }
-
-    fn set_newer(&mut self, slot: u32, newer: u32) {
-        if let Some(link) = self.links.get_mut(slot as usize) {
-            link.newer = newer;
-        }
-    }
-
-    fn set_older(&mut self, slot: u32, older: u32) {
-        if let Some(link) = self.links.get_mut(slot as usize) {
-            link.older = older;
+        match links.link(older) {
+            Some(before) => before.newer = newer,
+            None => self.oldest = newer,
         }
     }
 }

@@ -5,7 +5,7 @@
 use hashbrown::HashTable;
 
 use crate::class::{Class, ClassId, ClassStats, Classes, UnknownClass};
-use crate::order::{NONE, Order};
+use crate::order::{LOOSE, Link, Links, NONE, Order};
 use crate::terms::{Bounds, Clock, Terms};
 
 /// Slots that each insertion looks at for entries whose time is over.
@@ -37,8 +37,11 @@ pub enum Lookup<'a, K, V> {
     Missing,
 }
 
+/// One cache line, with a key and a value of a pointer each.
 #[derive(Debug)]
+#[repr(align(64))]
 struct Entry<K, V> {
+    link: Link,
     hash: u64,
     stale_at_ns: u64,
     gone_at_ns: u64,
@@ -47,6 +50,12 @@ struct Entry<K, V> {
     class: ClassId,
     key: K,
     value: V,
+}
+
+impl<K, V> Links for Vec<Option<Entry<K, V>>> {
+    fn link(&mut self, slot: u32) -> Option<&mut Link> {
+        self.get_mut(slot as usize)?.as_mut().map(|entry| &mut entry.link)
+    }
 }
 
 /// A bounded cache, exact in its order.
@@ -162,6 +171,7 @@ impl<K, V> Store<K, V> {
         let stale_at_ns = now_ns.saturating_add(terms.ttl_ns);
         let gone_at_ns = stale_at_ns.saturating_add(terms.stale_ns);
         let entry = Entry {
+            link: LOOSE,
             hash,
             stale_at_ns,
             gone_at_ns,
@@ -269,7 +279,8 @@ impl<K, V> Store<K, V> {
 
     fn entries(&self) -> impl Iterator<Item = &Entry<K, V>> {
         let first = Some(self.order.oldest());
-        std::iter::successors(first, |&slot| Some(self.order.newer(slot))).map_while(|slot| self.entry(slot))
+        std::iter::successors(first, |&slot| self.entry(slot).map(|entry| entry.link.newer()))
+            .map_while(|slot| self.entry(slot))
     }
 
     fn find(&self, hash: u64, is_key: impl Fn(&K) -> bool) -> Option<u32> {
@@ -296,7 +307,7 @@ impl<K, V> Store<K, V> {
         if !is_fresh && clock.mono_ns() >= entry.gone_at_ns {
             return self.expire(slot).map_or(Lookup::Missing, Lookup::Gone);
         }
-        self.order.touch(slot);
+        self.order.touch(&mut self.slots, slot);
         // Borrowed anew: the compiler does not see that the early return above ends the first borrow.
         let Some(entry) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) else {
             return Lookup::Missing;
@@ -332,23 +343,24 @@ impl<K, V> Store<K, V> {
         let hash_of =
             |&slot: &u32| slots.get(slot as usize).and_then(Option::as_ref).map_or(0, |entry| entry.hash);
         self.table.insert_unique(hash, slot, hash_of);
-        self.order.push(slot);
+        self.order.push(&mut self.slots, slot);
         slot
     }
 
     fn replace(&mut self, slot: u32, entry: Entry<K, V>) -> Option<Removed<K, V>> {
-        let before = self.slots.get_mut(slot as usize)?.replace(entry)?;
+        let link = self.entry(slot)?.link;
+        let before = self.slots.get_mut(slot as usize)?.replace(Entry { link, ..entry })?;
         self.count_out(before.class, before.bytes);
-        self.order.touch(slot);
+        self.order.touch(&mut self.slots, slot);
         Some((before.key, before.value))
     }
 
     fn take(&mut self, slot: u32) -> Option<Removed<K, V>> {
+        self.order.remove(&mut self.slots, slot);
         let entry = self.slots.get_mut(slot as usize)?.take()?;
         if let Ok(found) = self.table.find_entry(entry.hash, |&other| other == slot) {
             found.remove();
         }
-        self.order.remove(slot);
         self.free.push(slot);
         self.count_out(entry.class, entry.bytes);
         Some((entry.key, entry.value))
