@@ -7,7 +7,7 @@ import platform
 from pathlib import Path
 from typing import Any
 
-SUITES = ("cache", "core", "edge", "klines", "service", "warm")
+SUITES = ("cache", "core", "edge", "klines", "pit", "service", "warm")
 
 
 def machine() -> str:

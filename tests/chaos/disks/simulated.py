@@ -133,6 +133,9 @@ class SimulatedFile:
             self._disk.step("write", self._name)
             self._content.now += part
 
+    def start(self) -> None:
+        """Promise nothing."""
+
     def sync(self) -> None:
         """Make the content durable."""
         self._disk.step("fsync", self._name)

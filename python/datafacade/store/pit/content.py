@@ -27,7 +27,7 @@ TS_MAX: Final = 253_402_300_799 * 10**9  # 9999-12-31T23:59:59Z: four digits of 
 MESSAGE_BYTES_MAX: Final = 64 * 2**20
 LABELS_MAX: Final = 16
 REFERENCES_MAX: Final = 256
-LEVEL: Final = 6
+LEVEL: Final = 5  # of gzip: a quarter less time than 6 for the same size
 VERSION: Final = 1  # of the meta file
 
 
@@ -151,4 +151,4 @@ def _meta(
         "references": draft.references,
         "files": [{"path": file.name, "size_bytes": file.size, "sha256": file.sha256} for file in stored],
     }
-    return json.dumps(told, indent=1).encode("ascii") + b"\n"
+    return json.dumps(told, separators=(",", ":")).encode("ascii") + b"\n"

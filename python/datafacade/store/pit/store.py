@@ -1,4 +1,7 @@
-"""Keep snapshots while a service runs: one thread writes what waits, in groups; anybody reads."""
+"""Keep snapshots while a service runs: one thread writes what waits, in groups; anybody reads.
+
+What waits is encoded meanwhile by others, and written in the order in which it came.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import logging
 import queue
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self, TypeVar
@@ -24,6 +27,7 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+ENCODERS: Final = 2  # threads that make JSON and gzip while the writer waits for the disk
 WAITING_MAX: Final = 64  # snapshots that wait for the disk; what comes then is skipped, and told
 
 
@@ -53,9 +57,7 @@ class PitStats(NamedTuple):
 
 
 class _Put(NamedTuple):
-    draft: Draft
-    ts_wall: int
-    ts_mono: int
+    prepared: Future[Prepared]
     done: Future[PitRef]
 
 
@@ -78,6 +80,7 @@ class PitStore:
         self._is_closed = False
         self._counts = Counts()
         self._failure = ""
+        self._encoders = ThreadPoolExecutor(ENCODERS, thread_name_prefix="pit-encode")
         self._thread = threading.Thread(target=self._run, name="pit-writer")
         self._thread.start()
 
@@ -138,8 +141,9 @@ class PitStore:
             self._waiting += is_taken
             self._counts.skipped += not is_taken
         if is_taken:
-            now = draft.ts_wall or self._clock.wall_ns()
-            self._queue.put(_Put(draft, now, self._clock.monotonic_ns(), done))
+            now, mono = draft.ts_wall or self._clock.wall_ns(), self._clock.monotonic_ns()
+            prepared = self._encoders.submit(prepare, draft, ts_wall=now, ts_mono=mono)
+            self._queue.put(_Put(prepared, done))
         else:
             log.warning("pit.skipped", extra={"entity": draft.entity, "waiting": WAITING_MAX})
             done.set_exception(PitSkipped(WAITING_MAX))
@@ -222,6 +226,7 @@ class PitStore:
         if not was_closed:
             self._queue.put(None)
             self._thread.join()
+            self._encoders.shutdown()
             self._vault.close()
 
     # On the thread
@@ -259,7 +264,7 @@ class PitStore:
         if not item.done.set_running_or_notify_cancel():
             return None
         try:
-            return prepare(item.draft, ts_wall=item.ts_wall, ts_mono=item.ts_mono)
+            return item.prepared.result()
         except Exception as error:  # handed to whoever waits
             item.done.set_exception(error)
             return None

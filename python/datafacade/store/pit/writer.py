@@ -214,7 +214,10 @@ class Writer:
                 temp = self._temps.name()
                 attempt.temps.append((folder, temp))
                 attempt.files.append((folder, temp, part.name, write(folder, temp, part.content)))
-        self._sync([file for *_, file in attempt.files])
+        files = [file for *_, file in attempt.files]
+        for file in files:
+            file.start()
+        self._sync(files)
         while attempt.files:
             attempt.files.pop()[3].close()
 
