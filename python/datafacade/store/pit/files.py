@@ -49,7 +49,7 @@ class File(Protocol):
         ...
 
     def start(self) -> None:
-        """Let the disk begin, without waiting: many files that are on their way share one turn of its journal."""
+        """Let the disk begin, without waiting: files on their way share one turn of its journal."""
         ...
 
     def sync(self) -> None:
