@@ -267,7 +267,7 @@ class VenueRest:
         """Refuse an answer about now that is older than one before it."""
         if question.ts_until and question.ts_until <= question.now:
             return
-        ts = rows.ts_newest
+        ts = rows.ts_told
         if not self._times.accept(self._venue, question.thing, ts=ts, ts_recv=rows.ts_recv):
             self._flag(question, "time runs backward")
             raise self._failed(question, "is older than the answer before it")

@@ -83,15 +83,18 @@ pub(crate) fn rest_rows(
     let read = || source.page(&ask, body);
     let page = if body.len() < DETACHED_BYTES_MIN { read() } else { py.detach(read) };
     let page = page.map_err(|error| PyValueError::new_err(error.to_string()))?;
-    Ok(PyRows {
+    let mut rows = PyRows {
         kind,
         rows: page.rows,
+        ts_told: 0,
         cursor: page.cursor,
         order: page.order,
         usual: Exponents { price: price_exponent, quantity: quantity_exponent },
         ts_recv,
         shows_empty: source.shows_empty_klines(),
-    })
+    };
+    rows.ts_told = rows.known_until(page.ts_told);
+    Ok(rows)
 }
 
 /// Return first opening time wanted and the first one behind the range, ns UTC; arguments as in `rest_request`.

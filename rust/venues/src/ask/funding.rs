@@ -59,11 +59,12 @@ pub(super) fn page(source: RestSource, ask: &Ask<'_>, body: &[u8]) -> Result<Pag
     let order =
         if source == RestSource::Product(Product::Okx) { PageOrder::Backward } else { PageOrder::Forward };
     let cursor = next(source, ask, part, &rates);
+    let ts_told = rates.last().map_or(0, |rate| rate.ts_funding);
     if let Part::Settled { .. } = part {
         let range = ask.range();
         rates.retain(|rate| range.contains(&rate.ts_funding));
     }
-    Ok(Page { rows: Rows::Funding(rates), cursor, order })
+    Ok(Page { rows: Rows::Funding(rates), ts_told, cursor, order })
 }
 
 /// What the page at the cursor is about; `None`: no such cursor, or a past that has no bound below.

@@ -27,6 +27,7 @@ pub(super) fn page(
     if interval.is_anchored() && rows.iter().any(|row| interval.floor(row.ts_open) != row.ts_open) {
         return Err(at_start(DecodeErrorKind::OffGrid));
     }
+    let ts_told = rows.last().map_or(0, |row| row.ts_open);
     rows.retain(|row| range.contains(&row.ts_open));
     for row in &mut rows {
         let is_over = interval.next(row.ts_open) <= ask.now;
@@ -34,7 +35,7 @@ pub(super) fn page(
     }
     let next = interval.next(interval.floor(product.klines_last(&span)));
     let cursor = if next < range.end { next.to_string() } else { String::new() };
-    Ok(Page { rows: Rows::Klines(rows), cursor, order: PageOrder::Forward })
+    Ok(Page { rows: Rows::Klines(rows), ts_told, cursor, order: PageOrder::Forward })
 }
 
 /// The part that the page at the cursor covers at most.

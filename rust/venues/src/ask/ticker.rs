@@ -32,5 +32,5 @@ pub(super) fn page(product: Product, ask: &Ask<'_>, body: &[u8]) -> Result<Page,
     let ticker = Box::new(ticker);
     let has_more = ask.cursor.is_empty() && product.ticker_rest_request(ask.venue_symbol).is_some();
     let cursor = if has_more { REST.to_owned() } else { String::new() };
-    Ok(Page { rows: Rows::Ticker { ts_event, ticker }, cursor, order: PageOrder::Parts })
+    Ok(Page { rows: Rows::Ticker { ts_event, ticker }, ts_told: ts_event, cursor, order: PageOrder::Parts })
 }

@@ -22,17 +22,18 @@ pub(super) fn page(product: Product, ask: &Ask<'_>, body: &[u8]) -> Result<Page,
     if is_search(product, ask) {
         let id = product.decode_last_id(body)?;
         let cursor = id.map(|id| id.to_string()).unwrap_or_default();
-        return Ok(Page { rows: Rows::Trades(Vec::new()), cursor, order: PageOrder::Backward });
+        return Ok(Page { rows: Rows::Trades(Vec::new()), ts_told: 0, cursor, order: PageOrder::Backward });
     }
     let mut decoded = Decoded::default();
     product.decode_trades(body, &mut decoded)?;
     let cursor = next(product, ask, &decoded.trades).map(|next| next.to_string()).unwrap_or_default();
     let cursor = if cursor == ask.cursor { String::new() } else { cursor };
     let mut rows = decoded.trades;
+    let ts_told = rows.iter().map(|trade| trade.ts_event).max().unwrap_or_default();
     let range = ask.range();
     rows.retain(|trade| range.contains(&trade.ts_event) && trade.qty.mantissa > 0);
     rows.dedup_by_key(|trade| trade.id);
-    Ok(Page { rows: Rows::Trades(rows), cursor, order: order(product, ask) })
+    Ok(Page { rows: Rows::Trades(rows), ts_told, cursor, order: order(product, ask) })
 }
 
 /// Whether this page only finds the id at which the past part ends: Binance reads single trades by id alone.
@@ -46,7 +47,7 @@ fn is_search(product: Product, ask: &Ask<'_>) -> bool {
 fn search(ask: &Ask<'_>) -> RestRequest {
     let mut path = String::from("/api/v3/aggTrades?symbol=");
     push_percent_encoded(&mut path, ask.venue_symbol);
-    let _ = write!(path, "&endTime={}&limit=1", (ask.ts_until - 1) / MILLI_NS);
+    let _ = write!(path, "&endTime={}&limit=1", (ask.until() - 1) / MILLI_NS);
     RestRequest { path, weight: 4 }
 }
 
