@@ -17,7 +17,9 @@ import uvloop
 
 from benches.python.edge_played import CORE_SERVER, Timer, frames, listing, pin
 from datafacade._core import Clock, Feed, Hub
+from datafacade.app.rests import RestMaker
 from datafacade.app.run import _grpcio_edge, _rust_edge, _subscriptions
+from datafacade.app.warm import build_warm
 from datafacade.config import load_config
 from datafacade.facade import DataFacade
 from datafacade.guard.breaker import Breaker
@@ -33,6 +35,7 @@ from datafacade.serve.handlers import Handlers
 from datafacade.serve.lifecycle import Lifecycle
 from datafacade.types import Closed, FeedKey, Priority
 from datafacade.venues.binance import SPOT
+from datafacade.venues.dial import tls_context
 from datafacade.venues.rest import RestAnswer
 
 OWED_BYTES: Final = 1 << 18  # what the slowest subscriber may owe before a flat-out publisher waits
@@ -170,7 +173,16 @@ def make(count: int, rate: int) -> tuple[DataFacade, PlayedSocket]:
     )
     line = VenueLine(SPOT, runners={"spot": runner}, lists=[instruments], rests={}, dials=dials)
     tier = HotTier({"binance": line}, hub=hub, clock=clock, config=config)
-    facade = DataFacade(config=config, tier=tier, hub=hub, reader=HubReader(hub), clock=clock, epoch=epoch)
+    rests = RestMaker(config, clock=clock, random=random, tls=tls_context(), kept=None)
+    facade = DataFacade(
+        config=config,
+        tier=tier,
+        warm=build_warm(config, tier, rests=rests, clock=clock, random=random),
+        hub=hub,
+        reader=HubReader(hub),
+        clock=clock,
+        epoch=epoch,
+    )
     return facade, socket
 
 

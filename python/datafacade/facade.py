@@ -9,6 +9,8 @@ from typing import Final
 from datafacade.clock import Clock
 from datafacade.config import Config
 from datafacade.errors import InvalidRequest, NotSupported
+from datafacade.guard.outlook import backoff_s, check_budget
+from datafacade.guard.rest_budgets import RestBudgets
 from datafacade.hot.book import Books
 from datafacade.hot.health import venue_health
 from datafacade.hot.journal import Journal
@@ -19,7 +21,10 @@ from datafacade.hot.tier import STARTS, HotTier
 from datafacade.store.answer import coverage_response
 from datafacade.store.keeper import Keeper
 from datafacade.types import CONSOLIDATED, Channel, Topic
-from datafacade.v1 import book_pb2, coverage_pb2, health_pb2, hot_pb2, reference_pb2
+from datafacade.v1 import book_pb2, cache_pb2, coverage_pb2, health_pb2, hot_pb2, reference_pb2
+from datafacade.warm.attribution import HitCounts
+from datafacade.warm.cases import WarmCases
+from datafacade.warm.stats import cache_summary
 
 VERSION: Final = "0.1.0"
 
@@ -44,11 +49,13 @@ class DataFacade:
         reader: HubReader,
         clock: Clock,
         epoch: int,
+        warm: WarmCases,
         keeper: Keeper | None = None,
         on_stopped: Callable[[], None] | None = None,
     ) -> None:
         self.config = config
         self.tier = tier
+        self.warm = warm
         self.hub = hub
         self.reader = reader
         self.clock = clock
@@ -99,6 +106,7 @@ class DataFacade:
             await asyncio.wait([self._running])
             self.reader.stop()
             self._running = None
+        await self.warm.close()
         if self._watching is not None and self.keeper is not None:
             self._watching.cancel()
             await asyncio.wait([self._watching])
@@ -160,6 +168,7 @@ class DataFacade:
             is_draining=self.is_draining,
             venues=rows,
             edge=self.edge_figures(),
+            cache=self.cache_stats(),
             warnings=self.tier.watchdog.warnings() + ([] if self.keeper is None else self.keeper.warnings()),
         )
         if answer.HasField("edge"):
@@ -171,6 +180,48 @@ class DataFacade:
         limits.request_bytes_max = service.server.request_bytes_max
         limits.owed_bytes_max = service.hub.owed_bytes_max
         return answer
+
+    def is_followed(self, venue: str, symbol: str, channel: Channel) -> bool:
+        """Tell whether anybody follows a topic now, so that it is live.
+
+        Raises:
+            InvalidRequest, UnknownSymbol, VenueFailed.
+        """
+        return self._topic(venue, symbol, channel, "") in self.tier.interest.topics()
+
+    def cache_stats(self) -> cache_pb2.CacheSummary:
+        """Return what the answer cache holds and how often it knew the answer, by class."""
+        return cache_summary(self.warm.cache, self.warm.second, entries_max=self.config.cache.max_entries)
+
+    def source_attribution(self, venue: str = "") -> list[cache_pb2.VenueAttribution]:
+        """Return who gave what; of one venue, or of all.
+
+        Raises:
+            InvalidRequest: There is no such venue.
+        """
+        counts = {name: HitCounts(hits, misses) for name, hits, misses in self.warm.cache.owners()}
+        return self.warm.tier.attribution.rows(counts, venue, lambda name: name in self.tier.venues)
+
+    def check_budget(self, venue: str, count: int = 1) -> tuple[bool, int]:
+        """Return whether so much REST weight could be spent at a venue now, and how much is left.
+
+        Raises:
+            InvalidRequest: There is no such venue.
+        """
+        return check_budget(self._budgets(venue), count)
+
+    def get_backoff(self, venue: str, attempt: int) -> float:
+        """Return how long to wait before so many-th attempt at a venue, seconds: its own word, else ours.
+
+        Raises:
+            InvalidRequest: There is no such venue.
+        """
+        hosts = list(self.tier.venue(venue).rests.values())
+        wait_ms = max(rest.guards.breaker.wait_ms() for rest in hosts)
+        return backoff_s(self._budgets(venue), hosts[0].guards.retries, attempt, breaker_wait_ms=wait_ms)
+
+    def _budgets(self, venue: str) -> list[RestBudgets]:
+        return [rest.guards.budgets for rest in self.tier.venue(venue).rests.values()]
 
     def list_instruments(
         self,

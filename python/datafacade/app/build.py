@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
@@ -9,14 +10,14 @@ from random import Random, SystemRandom
 from typing import Any, Final, cast
 
 from datafacade._core import Clock, Consolidator, Feed, Hub, Journal
+from datafacade.app.rests import RestMaker
+from datafacade.app.warm import build_warm
 from datafacade.config import Config, FeedEndpoint, Venue
 from datafacade.errors import ConfigError, DataDirUnusable
 from datafacade.facade import DataFacade
 from datafacade.guard.bans import GuardFile
 from datafacade.guard.breaker import Breaker
 from datafacade.guard.budget import Budget
-from datafacade.guard.rest_budgets import RestBudgets
-from datafacade.guard.retry import TRIES_MAX, Retries, RetryFigures
 from datafacade.hot.connection import Connection
 from datafacade.hot.feed import FeedRunner, Line
 from datafacade.hot.fetch import Fetcher
@@ -25,7 +26,6 @@ from datafacade.hot.reader import HubReader
 from datafacade.hot.recorder import CaptureFile, ConnectionRecorder
 from datafacade.hot.roll import RollFigures
 from datafacade.hot.tier import HotTier, VenueLine
-from datafacade.observe.latency import FailureRatio, Latency
 from datafacade.store.datadir import DataDir
 from datafacade.store.keeper import Keeper
 from datafacade.store.ledger import Ledger
@@ -33,9 +33,9 @@ from datafacade.types import FeedKey, Topic
 from datafacade.venues.catalog import VENUES
 from datafacade.venues.dial import dial, tls_context
 from datafacade.venues.keepalive import KeepaliveFigures
-from datafacade.venues.rest import RestClient, RestGuards
+from datafacade.venues.rest import RestClient
 from datafacade.venues.socket import SocketLimits
-from datafacade.venues.spec import FeedSpec, VenueSpec
+from datafacade.venues.spec import FeedSpec
 
 NS_PER_S: Final = 1_000_000_000
 MS_PER_S: Final = 1_000
@@ -77,6 +77,8 @@ class Factory:
             lag_ms=int(bounds.lag_sec_max * 1000),
         )
         consolidator = Consolidator(hub, clock, epoch=epoch)
+        tls = tls_context()
+        rests = RestMaker(config, clock=clock, random=self._random, tls=tls, kept=kept)
         builder = _Builder(
             config,
             hub=hub,
@@ -86,12 +88,15 @@ class Factory:
             capture=capture,
             consolidator=consolidator,
             kept=kept,
+            rests=rests,
+            tls=tls,
         )
         venues = {name: builder.venue(name, venue) for name, venue in config.hot_venues().items()}
         tier = HotTier(venues, hub=hub, clock=clock, config=config, consolidator=consolidator)
         return DataFacade(
             config=config,
             tier=tier,
+            warm=build_warm(config, tier, rests=rests, clock=clock, random=self._random),
             hub=hub,
             reader=HubReader(hub),
             clock=clock,
@@ -136,6 +141,8 @@ class _Builder:
         capture: CaptureFile | None,
         consolidator: Consolidator,
         kept: GuardFile | None,
+        rests: RestMaker,
+        tls: ssl.SSLContext,
     ) -> None:
         self._config = config
         self._kept = kept
@@ -145,7 +152,8 @@ class _Builder:
         self._epoch = epoch
         self._random = random
         self._capture = capture
-        self._tls = tls_context()
+        self._rests = rests
+        self._tls = tls
 
     def venue(self, name: str, venue: Venue) -> VenueLine:
         """Build one venue."""
@@ -169,7 +177,8 @@ class _Builder:
         for feed in spec.feeds:
             endpoint = _endpoint(name, venue, feed)
             recorder = None if self._capture is None else ConnectionRecorder(self._capture, clock=self._clock)
-            rest = rests[feed.name] = self._rest(spec, feed, endpoint)
+            base_url = str(endpoint.base_url)
+            rest = rests[feed.name] = self._rests.make(name, feed.name, base_url, tell_limit=spec.tell_limit)
             make = _ConnectionMaker(
                 FeedKey(name, feed.name),
                 make_feed=partial(self._feed, name, venue, feed),
@@ -189,52 +198,9 @@ class _Builder:
                 roll=self._roll(),
             )
             lists.append(self._list(runner, rest, feed, recorder))
+        for host, url in venue.rests.items():
+            rests[host] = self._rests.make(name, host, str(url), tell_limit=spec.tell_limit)
         return VenueLine(spec, runners=runners, lists=lists, rests=rests, dials=dials)
-
-    def _rest(self, spec: VenueSpec, feed: FeedSpec, endpoint: FeedEndpoint) -> RestClient:
-        config, hot = self._config, self._config.service.hot
-        limits = config.rate_limits
-        guards = RestGuards(
-            budgets=RestBudgets(
-                limits.venues[spec.name].rest,
-                share_ratio=limits.share_ratio,
-                clock=self._clock,
-                venue=spec.name,
-                kept=self._kept,
-                name=f"rest/{spec.name}/{feed.name}",
-            ),
-            breaker=Breaker(
-                config.circuits.of(spec.name).http,
-                clock=self._clock,
-                random=self._random,
-                scale=config.service.timers.scale,
-            ),
-            latency=Latency(),
-            failures=FailureRatio(),
-            tell_limit=spec.tell_limit,
-            retries=Retries(self._retry_figures(), clock=self._clock, random=self._random),
-            random=self._random,
-        )
-        return RestClient(
-            spec.name,
-            str(endpoint.base_url),
-            guards=guards,
-            clock=self._clock,
-            tls=self._tls,
-            user_agent=config.venues.user_agent,
-            timeout_s=config.scaled(hot.timeout_sec),
-            body_bytes_max=hot.rest_body_bytes_max,
-            allow_private=config.venues.allow_private_upstream,
-        )
-
-    def _retry_figures(self) -> RetryFigures:
-        config, warm = self._config, self._config.service.warm
-        default = RetryFigures()
-        return RetryFigures(
-            tries_max=min(TRIES_MAX, warm.max_retries + 1),
-            base_s=config.scaled(warm.backoff_base_sec),
-            wait_s_max=config.scaled(default.wait_s_max),
-        )
 
     def _line(self, venue: Venue, endpoint: FeedEndpoint, *, dials: Budget, breaker: Breaker) -> Line:
         config, hot = self._config, self._config.service.hot

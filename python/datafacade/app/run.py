@@ -314,6 +314,8 @@ def _rust_edge(
             port=address[1],
             descriptor=descriptor.read_bytes() if dev else b"",
             served_methods=[method_path(name) for name in handlers.unary_methods],
+            answers=facade.warm.cache,
+            cached_methods={method_path(name): fields for name, fields in handlers.cached_methods.items()},
             dev=dev,
             insecure_public=insecure_public,
             limits=limits,

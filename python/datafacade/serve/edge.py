@@ -211,7 +211,8 @@ class EdgeServer:
                 call.reply()
                 return
         else:
-            answer = await self._handlers.unary(call.method.rpartition("/")[2], call.request)
+            method = call.method.rpartition("/")[2]
+            answer = await self._handlers.unary(method, call.request, is_refresh=call.is_refresh)
             if not isinstance(answer, Refusal):
                 call.reply(
                     answer.message,

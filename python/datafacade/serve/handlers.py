@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
-from types import MappingProxyType
-from typing import Final, NamedTuple, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import Final
 
-from google.protobuf.message import DecodeError, Message
-
-from datafacade.errors import Draining, FacadeError, InvalidRequest, NotSupported
+from datafacade.errors import Draining, FacadeError, InvalidRequest
 from datafacade.facade import DataFacade
+from datafacade.serve.answer import Answer, parse, refuse_past
 from datafacade.serve.status import Refusal, refuse, refuse_internal
 from datafacade.serve.subscriptions import Subscriptions
+from datafacade.serve.warm import REQUESTS, WarmHandlers, to_answer
 from datafacade.types import Channel
 from datafacade.v1 import (
     book_pb2,
@@ -22,30 +21,14 @@ from datafacade.v1 import (
     health_pb2,
     hot_pb2,
     lineage_pb2,
-    price_pb2,
     reference_pb2,
-    warm_pb2,
 )
 
 log = logging.getLogger(__name__)
 
 SERVICE: Final = "datafacade.v1.DataFacadeService"
 STREAM_METHOD: Final = "HotSubscribe"
-
-RequestT = TypeVar("RequestT", bound=Message)
-
-
-class Answer(NamedTuple):
-    """A unary answer: what the handler wrote, and what ``served`` says about it."""
-
-    message: bytes
-    cache_tier: int  # CacheTier
-    key: str = ""  # in the answer cache; "": it is not there
-    is_stale: bool = False
-    ts_cached: int = 0  # ns since 1970 UTC; 0: it is not cached
-    ts_expires: int = 0  # ns since 1970 UTC; 0: it is not cached
-    age_ns: int = 0  # of its data
-    snapshot_id: str = ""  # SHA-256 of the message in hex; "": to be computed
+PAST_FIELDS: Final = ("ts_as_of", "snapshot_id")
 
 
 class Handlers:
@@ -54,36 +37,40 @@ class Handlers:
     def __init__(self, facade: DataFacade, subscriptions: Subscriptions) -> None:
         self._facade = facade
         self._subscriptions = subscriptions
-        unserved = {
-            "WarmKlines": warm_pb2.WarmKlinesRequest,
-            "WarmTrades": warm_pb2.WarmTradesRequest,
-            "WarmTicker": warm_pb2.WarmTickerRequest,
-            "WarmFunding": warm_pb2.WarmFundingRequest,
-            "ReconciledPrice": price_pb2.ReconciledPriceRequest,
-            "CacheStats": cache_pb2.CacheStatsRequest,
-            "SourceAttribution": cache_pb2.SourceAttributionRequest,
-        }
         self._methods: dict[str, Callable[[bytes], Awaitable[Answer]]] = {
             "L2Book": self._l2_book,
             "Coverage": self._coverage,
             "Health": self._health,
+            "CacheStats": self._cache_stats,
+            "SourceAttribution": self._attribution,
             "ListInstruments": self._list_instruments,
         }
-        self._unserved: Mapping[str, type[Message]] = MappingProxyType(unserved)
+        self._warm = WarmHandlers(facade.warm).methods
 
     @property
     def unary_methods(self) -> list[str]:
         """Names of the unary methods; each answer carries ``served``."""
-        return [*self._methods, *self._unserved]
+        return [*self._methods, *self._warm]
 
-    async def unary(self, method: str, request: bytes) -> Answer | Refusal:
-        """Answer one unary call."""
+    @property
+    def cached_methods(self) -> dict[str, list[int]]:
+        """Methods whose answers do not depend on who asks, and the fields that a repeated request may hold.
+
+        A request for the past has fields of its own and is left to the handlers.
+        """
+        return {
+            name: [field.number for field in kind.DESCRIPTOR.fields if field.name not in PAST_FIELDS]
+            for name, kind in REQUESTS.items()
+        }
+
+    async def unary(self, method: str, request: bytes, *, is_refresh: bool = False) -> Answer | Refusal:
+        """Answer one unary call; a refresh is the edge's own, nobody waits for it."""
         try:
             self._refuse_if_draining()
-            if method in self._unserved:
-                raise NotSupported(method, operation=method)
             if method != "Health":
                 await self._facade.wait_ready()
+            if method in self._warm:
+                return await self._warm[method](request, is_refresh)
             return await self._methods[method](request)
         except FacadeError as error:
             return refuse(error)
@@ -118,6 +105,11 @@ class Handlers:
         for name, value in (("venue", asked.venue), ("symbol", asked.symbol)):
             if not value:
                 raise InvalidRequest(name, "expected a name, received nothing")
+        self._facade.warm.tier.check_authority("book", asked.venue)
+        if asked.allow_unverified and not self._facade.is_followed(
+            asked.venue, asked.symbol, Channel.BOOK_L2
+        ):
+            return to_answer(await self._facade.warm.book(asked.venue, asked.symbol, depth=asked.depth))
         answer = await self._facade.l2_book(
             asked.venue, asked.symbol, depth=asked.depth, allow_unverified=asked.allow_unverified
         )
@@ -147,6 +139,19 @@ class Handlers:
         asked = parse(health_pb2.HealthRequest, request)
         refuse_past(asked.ts_as_of, asked.snapshot_id)
         answer = self._facade.health(asked.venues, summary_only=asked.summary_only)
+        return Answer(answer.SerializeToString(), lineage_pb2.CACHE_TIER_LIVE)
+
+    async def _cache_stats(self, request: bytes) -> Answer:
+        asked = parse(cache_pb2.CacheStatsRequest, request)
+        refuse_past(asked.ts_as_of, asked.snapshot_id)
+        answer = cache_pb2.CacheStatsResponse(cache=self._facade.cache_stats())
+        return Answer(answer.SerializeToString(), lineage_pb2.CACHE_TIER_LIVE)
+
+    async def _attribution(self, request: bytes) -> Answer:
+        asked = parse(cache_pb2.SourceAttributionRequest, request)
+        refuse_past(asked.ts_as_of, asked.snapshot_id)
+        rows = self._facade.source_attribution(asked.venue)
+        answer = cache_pb2.SourceAttributionResponse(venues=rows)
         return Answer(answer.SerializeToString(), lineage_pb2.CACHE_TIER_LIVE)
 
     async def _list_instruments(self, request: bytes) -> Answer:
@@ -182,28 +187,3 @@ def path(method: str) -> str:
         '/datafacade.v1.DataFacadeService/HotSubscribe'
     """
     return f"/{SERVICE}/{method}"
-
-
-def parse(kind: type[RequestT], request: bytes) -> RequestT:
-    """Return the message.
-
-    Raises:
-        InvalidRequest: The bytes are no such message.
-    """
-    try:
-        return kind.FromString(request)
-    except DecodeError:
-        name = kind.DESCRIPTOR.name
-        raise InvalidRequest("request", f"expected a {name}, received other bytes") from None
-
-
-def refuse_past(ts_as_of: int, snapshot_id: str) -> None:
-    """Refuse to answer from the past, which later releases can.
-
-    Raises:
-        NotSupported: One of the two is set.
-    """
-    if ts_as_of:
-        raise NotSupported("ts_as_of")
-    if snapshot_id:
-        raise NotSupported("snapshot_id")

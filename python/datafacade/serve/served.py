@@ -6,7 +6,7 @@ import hashlib
 import math
 from typing import Final
 
-from datafacade.serve.handlers import Answer
+from datafacade.serve.answer import Answer
 from datafacade.v1 import lineage_pb2
 
 _TAG: Final = b"\x7a"  # field 15, length-delimited; ``served`` is shorter than 128 bytes

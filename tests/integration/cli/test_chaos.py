@@ -9,14 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.harness.tier import IS_FULL
 from tests.integration.cli.test_demo import finished, nothing_listens, started
 
 INVARIANTS = [f"I{number}" for number in range(1, 11)]
 FIGURES = ["verdict", "seed", "invariants", "faults", "events", "lost_silently", "duplicates"]
 
 
-@pytest.mark.skipif(not IS_FULL, reason="a storm is judged in the full tier: make soak")
 @pytest.mark.timeout(240)
 async def test_a_short_storm_passes_and_its_last_line_is_one_object(tmp_path: Path) -> None:
     process = await started(tmp_path, "--chaos", "20", "--seed", "1", "--json")

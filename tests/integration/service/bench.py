@@ -42,7 +42,7 @@ def simulated(
     simulator: Simulator, folder: Path, *, scale: float = SCALE, service: dict[str, Any] | None = None
 ) -> Config:
     """Write a configuration whose venues are the simulator's, and load it."""
-    packaged = importlib.resources.files("datafacade.config") / "defaults" / "venues.yaml"
+    packaged = Path(str(importlib.resources.files("datafacade.config") / "defaults" / "venues.yaml"))
     venues = yaml.safe_load(packaged.read_text(encoding="utf-8"))
     venues["allow_private_upstream"] = True
     running = {}
@@ -54,13 +54,20 @@ def simulated(
                 ws_url = urls["ws"] + urlsplit(endpoint["ws_url"]).path
                 feeds[feed] = {"ws_url": ws_url, "base_url": urls["rest"]}
         if feeds:
-            running[name] = section | {"feeds": feeds}
+            rests = dict.fromkeys(section.get("rests", {}), next(iter(feeds.values()))["base_url"])
+            running[name] = section | {"feeds": feeds, "rests": rests}
     venues["venues"] = running
+    aggregators = yaml.safe_load(packaged.with_name("aggregators.yaml").read_text(encoding="utf-8"))
+    for name, section in aggregators["aggregators"].items():
+        urls = simulator.aggregator_urls.get(name)
+        path = urlsplit(section["base_url"]).path
+        section |= {"base_url": urls["rest"] + path} if urls else {"enabled": False}
     hot = {"venues": list(running)} | (service or {}).get("hot", {})
     data = {"dir": str(folder / "data")}
     sections = {"version": 1, "timers": {"scale": scale}, "data": data} | (service or {}) | {"hot": hot}
     folder.mkdir(exist_ok=True)
     (folder / "venues.yaml").write_text(yaml.safe_dump(venues), encoding="utf-8")
+    (folder / "aggregators.yaml").write_text(yaml.safe_dump(aggregators), encoding="utf-8")
     (folder / "service.yaml").write_text(yaml.safe_dump(sections), encoding="utf-8")
     return load_config(folder)
 

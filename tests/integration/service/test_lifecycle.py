@@ -176,7 +176,7 @@ async def test_a_closed_connection_comes_back_and_the_gap_is_told(tmp_path: Path
 async def test_a_venue_that_is_down_at_start_does_not_hold_up_the_others(tmp_path: Path) -> None:
     async with Simulator(SimulatorSettings(products=("kraken/spot", "okx/public"))) as simulator:
         config = simulated(simulator, tmp_path / "config", scale=0.1)
-        await simulator._rests[0].stop()
+        await next(iter(simulator.rests.values())).stop()
         ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         running = asyncio.ensure_future(
             run_service(config, port=0, ready=lambda addresses: ready.set_result(addresses[0]))

@@ -15,15 +15,12 @@ from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-unty
 
 from datafacade.v1 import (
     book_pb2,
-    cache_pb2,
     health_pb2,
     hot_pb2,
     lineage_pb2,
-    price_pb2,
     reference_pb2,
     stream_pb2,
     types_pb2,
-    warm_pb2,
 )
 from tests.integration.service.bench import Bench, Reader, service
 
@@ -332,25 +329,6 @@ async def test_a_book_that_cannot_be_is_refused(
     error = await refused(bench.stub.L2Book(book_pb2.L2BookRequest(**fields)))
     assert error.code() is code
     assert reason(error).reason == why
-
-
-@pytest.mark.proves("REQ-A8")
-@pytest.mark.parametrize(
-    ("method", "request_"),
-    [
-        ("WarmKlines", warm_pb2.WarmKlinesRequest()),
-        ("WarmTrades", warm_pb2.WarmTradesRequest()),
-        ("WarmTicker", warm_pb2.WarmTickerRequest()),
-        ("WarmFunding", warm_pb2.WarmFundingRequest()),
-        ("ReconciledPrice", price_pb2.ReconciledPriceRequest()),
-        ("CacheStats", cache_pb2.CacheStatsRequest()),
-        ("SourceAttribution", cache_pb2.SourceAttributionRequest()),
-    ],
-)
-async def test_methods_of_later_releases_say_so(bench: Bench, method: str, request_: object) -> None:
-    error = await refused(getattr(bench.stub, method)(request_))
-    assert error.code() is grpc.StatusCode.UNIMPLEMENTED
-    assert reason(error).reason == "NOT_SUPPORTED"
 
 
 @pytest.mark.proves("REQ-A8")

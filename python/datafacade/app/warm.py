@@ -1,0 +1,103 @@
+"""Make and join the objects of the warm tier."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from random import Random
+from types import MappingProxyType
+from typing import Final
+
+from datafacade._core import AnswerCache, Clock
+from datafacade.app.rests import RestMaker
+from datafacade.config import Config
+from datafacade.hot.tier import HotTier
+from datafacade.store.redis_cache import RedisCache
+from datafacade.venues.adapter import VenueRest
+from datafacade.venues.aggregator import AggregatorSource, Dialect
+from datafacade.venues.coingecko import CoinGecko
+from datafacade.venues.coinpaprika import CoinPaprika
+from datafacade.venues.rest import RestClient
+from datafacade.venues.source_times import SourceTimes
+from datafacade.venues.spec import no_hint
+from datafacade.warm.answers import Answers
+from datafacade.warm.attribution import Attribution
+from datafacade.warm.authority import Authority
+from datafacade.warm.cases import WarmCases
+from datafacade.warm.prices import Prices
+from datafacade.warm.reconcile import Rules
+from datafacade.warm.second import SharedTier
+from datafacade.warm.tier import WarmTier
+
+CACHE_BYTES_MAX: Final = 50 * 2**20  # REQUIREMENTS K3
+CLASSES: Final = ("prices_hot", "prices_warm", "volumes_vadr", "token_meta", "depth_spread", "funding")
+MS_PER_S: Final = 1_000
+DIALECTS: Final[Mapping[str, Dialect]] = MappingProxyType(
+    {"coingecko": CoinGecko(), "coinpaprika": CoinPaprika()}
+)
+
+
+def build_warm(config: Config, tier: HotTier, *, rests: RestMaker, clock: Clock, random: Random) -> WarmCases:
+    """Return the warm use cases over the venues of the hot tier, whose budgets they share."""
+    times = SourceTimes()
+    authority = Authority(config.data_sources)
+    attribution = Attribution(clock)
+    cache = AnswerCache(
+        entries_max=config.cache.max_entries,
+        bytes_max=CACHE_BYTES_MAX,
+        clock=clock,
+        classes=[(name, int(getattr(config.cache.ttls, name) * MS_PER_S)) for name in CLASSES],
+    )
+    second = None
+    if config.cache.redis.url:
+        second = SharedTier(RedisCache(config.cache.redis, clock=clock, random=random))
+    answers = Answers(cache, clock=clock, second=second)
+    sources = {
+        name: VenueRest(name, products=line.spec.rest, rests=line.rests, clock=clock, times=times)
+        for name, line in tier.venues.items()
+    }
+    warm = WarmTier(
+        sources,
+        answers=answers,
+        authority=authority,
+        attribution=attribution,
+        ttls=config.cache.ttls,
+        timeout_s=config.service.server.unary_timeout_sec,
+        clock=clock,
+    )
+    aggregators, hosts = _aggregators(config, rests, clock=clock, times=times)
+    prices = Prices(
+        warm,
+        markets=tier.resolver.rows,
+        venues=[name for name in config.data_sources.authority.price_volume.fallback if name in sources],
+        aggregators=aggregators,
+        rules=Rules.of(config.data_sources.authority),
+        clock=clock,
+        attribution=attribution,
+    )
+    return WarmCases(
+        warm,
+        prices=prices,
+        answers=answers,
+        cache=cache,
+        second=second,
+        hosts=hosts,
+        resolve=tier.resolve,
+        resolve_spot=tier.resolve_spot,
+        clock=clock,
+        is_native_only=config.data_sources.exchange_native_only,
+    )
+
+
+def _aggregators(
+    config: Config, rests: RestMaker, *, clock: Clock, times: SourceTimes
+) -> tuple[dict[str, AggregatorSource], list[RestClient]]:
+    """Return the aggregators that may be asked for prices, and their hosts."""
+    made, hosts = {}, []
+    for name, aggregator in config.aggregators.aggregators.items():
+        if not aggregator.enabled or name not in config.data_sources.authority.price_volume.primary:
+            continue
+        dialect = DIALECTS[name]
+        rest = rests.make(name, "prices", str(aggregator.base_url), tell_limit=no_hint)
+        hosts.append(rest)
+        made[name] = AggregatorSource(dialect, rest, config=aggregator, clock=clock, times=times)
+    return made, hosts

@@ -1,0 +1,191 @@
+"""Offer the warm use cases: one method each, from a client's words to an encoded answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from datafacade._core import AnswerCache
+from datafacade.clock import Clock
+from datafacade.errors import InvalidRequest
+from datafacade.types import InstrumentRow
+from datafacade.venues.rest import RestClient
+from datafacade.warm import asks
+from datafacade.warm.answers import Answers, Question, Served
+from datafacade.warm.native import Kind
+from datafacade.warm.prices import Prices
+from datafacade.warm.second import SharedTier
+from datafacade.warm.tier import WarmTier
+
+Resolve = Callable[[str, str], InstrumentRow]  # venue and any spelling; raises what the resolver raises
+ResolveSpot = Callable[[str], str]  # any spelling to the canonical symbol that spot markets have for it
+PRICES_WARM = "prices_warm"
+
+
+class WarmCases:
+    """Klines, trades, ticker, funding and the unfollowed book of a venue, and reconciled prices."""
+
+    def __init__(
+        self,
+        tier: WarmTier,
+        *,
+        prices: Prices,
+        answers: Answers,
+        cache: AnswerCache,
+        second: SharedTier | None,
+        hosts: Sequence[RestClient],
+        resolve: Resolve,
+        resolve_spot: ResolveSpot,
+        clock: Clock,
+        is_native_only: bool,
+    ) -> None:
+        self.tier = tier
+        self._prices = prices
+        self.cache = cache
+        self.second = second
+        self.hosts = hosts  # of aggregators; those of venues belong to the hot tier
+        self._answers = answers
+        self._resolve = resolve
+        self._resolve_spot = resolve_spot
+        self._clock = clock
+        self._is_native_only = is_native_only
+
+    async def klines(
+        self,
+        venue: str,
+        symbol: str,
+        interval: str,
+        *,
+        limit: int = 0,
+        ts_start: int = 0,
+        ts_end: int = 0,
+        is_refresh: bool = False,
+    ) -> Served:
+        """Return a venue's klines, oldest first (``WarmKlinesResponse``).
+
+        Args:
+            venue: As ``kraken``.
+            symbol: Any known spelling.
+            interval: As ``1m``, ``1h``, ``1d``.
+            limit: Rows at most, the newest ones, to 5,000; 0: 500.
+            ts_start: First instant wanted, ns UTC; 0: as early as ``limit`` allows.
+            ts_end: First instant no longer wanted, ns UTC; 0: until now.
+            is_refresh: Nobody waits: make it anew.
+
+        Raises:
+            AggregatorBanned, InvalidRequest, UnknownSymbol, NotSupported: What is asked cannot be had.
+            VenueFailed, VenueRateLimited, CircuitOpen: The venue did not answer, and nothing is held.
+        """
+        row = self._native("klines", venue, symbol)
+        now = self._clock.wall_ns()
+        ask = asks.klines(venue, row, interval, limit=limit, ts_start=ts_start, ts_end=ts_end, now_ns=now)
+        return await self.tier.ask(ask, is_refresh=is_refresh)
+
+    async def trades(
+        self,
+        venue: str,
+        symbol: str,
+        *,
+        limit: int = 0,
+        ts_start: int = 0,
+        ts_end: int = 0,
+        is_refresh: bool = False,
+    ) -> Served:
+        """Return a venue's trades, oldest first (``WarmTradesResponse``); at most 1,000, by default 100.
+
+        Raises:
+            As ``klines``.
+        """
+        row = self._native("trades", venue, symbol)
+        now = self._clock.wall_ns()
+        ask = asks.trades(venue, row, limit=limit, ts_start=ts_start, ts_end=ts_end, now_ns=now)
+        return await self.tier.ask(ask, is_refresh=is_refresh)
+
+    async def ticker(self, venue: str, symbol: str, *, is_refresh: bool = False) -> Served:
+        """Return a venue's statistics of 24 hours and its best prices (``WarmTickerResponse``).
+
+        Raises:
+            As ``klines``.
+        """
+        row = self._native("ticker", venue, symbol)
+        return await self.tier.ask(asks.ticker(venue, row), is_refresh=is_refresh)
+
+    async def funding(
+        self,
+        venue: str,
+        symbol: str,
+        *,
+        limit: int = 0,
+        ts_start: int = 0,
+        ts_end: int = 0,
+        is_refresh: bool = False,
+    ) -> Served:
+        """Return a perpetual's funding rates, oldest first (``WarmFundingResponse``).
+
+        Raises:
+            As ``klines``.
+        """
+        row = self._native("funding", venue, symbol)
+        now = self._clock.wall_ns()
+        ask = asks.funding(venue, row, limit=limit, ts_start=ts_start, ts_end=ts_end, now_ns=now)
+        return await self.tier.ask(ask, is_refresh=is_refresh)
+
+    async def book(self, venue: str, symbol: str, *, depth: int) -> Served:
+        """Return a book from the venue's REST (``L2BookResponse``), flagged: nothing proves it.
+
+        Raises:
+            As ``klines``.
+        """
+        row = self._native("book", venue, symbol)
+        return await self.tier.ask(asks.book(venue, row, depth=depth))
+
+    async def price(
+        self,
+        symbol: str,
+        *,
+        sources: Iterable[str] = (),
+        method: str = "",
+        is_native_only: bool = False,
+        is_refresh: bool = False,
+    ) -> Served:
+        """Return the one price of several sources, with all evidence (``ReconciledPriceResponse``).
+
+        Args:
+            symbol: Any known spelling of a spot symbol.
+            sources: Who is to be asked; empty: all that have such a market.
+            method: ``trimmed_median`` or ``trimmed_mean``; empty: as configured.
+            is_native_only: Whether aggregators are left out; False: as configured.
+            is_refresh: Nobody waits: make it anew.
+
+        Raises:
+            InvalidRequest, UnknownSymbol, AggregatorBanned: What is asked cannot be had.
+            InsufficientSources, LowConfidence: There is no price to answer for; with the evidence.
+        """
+        if not symbol:
+            raise InvalidRequest("symbol", "expected a name, received nothing")
+        ask = self._prices.question(
+            self._resolve_spot(symbol),
+            sources=sources,
+            method=method,
+            is_native_only=is_native_only or self._is_native_only,
+        )
+        question = Question(
+            key=ask.key, cache_class=PRICES_WARM, ttl_ms=self.tier.ttl_ms(PRICES_WARM), source="reconciled"
+        )
+        return await self._answers.ask(question, lambda: self._prices.make(ask), is_refresh=is_refresh)
+
+    async def close(self) -> None:
+        """End what is made anew for nobody, and leave the second tier."""
+        await self._answers.close()
+        await self._prices.close()
+        for host in self.hosts:
+            await host.close()
+        if self.second is not None:
+            await self.second.close()
+
+    def _native(self, kind: Kind, venue: str, symbol: str) -> InstrumentRow:
+        """Return the instrument that a venue may be asked about."""
+        for name, value in (("venue", venue), ("symbol", symbol)):
+            if not value:
+                raise InvalidRequest(name, "expected a name, received nothing")
+        self.tier.check_authority(kind, venue)
+        return self._resolve(venue, symbol)

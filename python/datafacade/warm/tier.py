@@ -1,0 +1,109 @@
+"""The cached REST tier: whose data may answer, under which key it is held, and how it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from datafacade.clock import NS_PER_S, Clock
+from datafacade.config.sources import Ttls
+from datafacade.errors import InvalidRequest
+from datafacade.warm.answers import Answers, Question, Served
+from datafacade.warm.attribution import Attribution
+from datafacade.warm.authority import Authority, DataKind
+from datafacade.warm.native import Ask, Kind, VenueSource, make_native
+
+CLASSES: Final[Mapping[Kind, str]] = MappingProxyType(
+    {
+        "klines": "prices_warm",
+        "trades": "prices_hot",
+        "ticker": "prices_hot",
+        "funding": "funding",
+        "book": "depth_spread",
+    }
+)
+KINDS: Final[Mapping[Kind, DataKind]] = MappingProxyType(
+    {
+        "klines": DataKind.KLINES,
+        "trades": DataKind.TRADES,
+        "ticker": DataKind.TICKER,
+        "funding": DataKind.FUNDING,
+        "book": DataKind.BOOK,
+    }
+)
+MS_PER_S: Final = 1_000
+
+
+class WarmTier:
+    """Answers of the venues' own REST. ``close`` it."""
+
+    def __init__(
+        self,
+        sources: Mapping[str, VenueSource],
+        *,
+        answers: Answers,
+        authority: Authority,
+        attribution: Attribution,
+        ttls: Ttls,
+        timeout_s: float,
+        clock: Clock,
+    ) -> None:
+        self._sources = sources
+        self._answers = answers
+        self._authority = authority
+        self._ttls = ttls
+        self._timeout_ns = int(timeout_s * NS_PER_S)  # after so long nobody waits for an answer any more
+        self._clock = clock
+        self.attribution = attribution
+
+    def check_authority(self, kind: Kind, venue: str) -> None:
+        """Refuse who may not give such data.
+
+        Raises:
+            AggregatorBanned: An aggregator, or a venue that has no say in this kind of data.
+        """
+        self._authority.require(KINDS[kind], venue)
+
+    def source(self, venue: str) -> VenueSource:
+        """Return a venue's REST.
+
+        Raises:
+            InvalidRequest: There is no such venue.
+        """
+        if venue not in self._sources:
+            known = ", ".join(sorted(self._sources))
+            raise InvalidRequest("venue", f"expected one of {known}, received {venue[:64]!r}")
+        return self._sources[venue]
+
+    async def ask(self, ask: Ask, *, is_refresh: bool = False) -> Served:
+        """Return one venue's own data, as young as its cache class allows.
+
+        Raises:
+            AggregatorBanned, InvalidRequest: Who was asked may not or cannot answer.
+            NotSupported: The venue has no such data.
+            VenueFailed, VenueRateLimited, CircuitOpen: It did not answer, and nothing is held.
+        """
+        self.check_authority(ask.kind, ask.venue)
+        source = self.source(ask.venue)
+        question = Question(
+            key=ask.key,
+            cache_class=CLASSES[ask.kind],
+            ttl_ms=self.ttl_ms(CLASSES[ask.kind]),
+            source=ask.venue,
+        )
+        return await self._answers.ask(
+            question,
+            lambda: make_native(
+                ask,
+                source,
+                clock=self._clock,
+                attribution=self.attribution,
+                deadline_ns=self._clock.monotonic_ns() + self._timeout_ns,
+            ),
+            is_refresh=is_refresh,
+        )
+
+    def ttl_ms(self, cache_class: str) -> int:
+        """Return how long answers of a class are fresh."""
+        return int(getattr(self._ttls, cache_class) * MS_PER_S)
