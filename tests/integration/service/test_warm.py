@@ -179,9 +179,9 @@ async def test_a_book_that_nobody_follows_comes_from_rest_and_says_so(bench: Ben
 
 async def test_a_hundred_equal_questions_at_once_are_one_call_upstream(bench: Bench) -> None:
     request = warm_pb2.WarmKlinesRequest(venue="okx", symbol="ETH-USDT", interval="5m", limit=50)
-    before = bench.simulator.ledger(60.0)["okx/public"]["calls"]
+    before = bench.simulator.ledger(60)["okx/public"]["calls"]
     answers = await asyncio.gather(*(bench.stub.WarmKlines(request) for _ in range(100)))
-    assert bench.simulator.ledger(60.0)["okx/public"]["calls"] - before == 1
+    assert bench.simulator.ledger(60)["okx/public"]["calls"] - before == 1
     assert len({answer.served.snapshot_id for answer in answers}) == 1
 
 
