@@ -11,8 +11,7 @@ from typing import Any
 import grpc
 import pytest
 import pytest_asyncio
-from google.rpc import error_details_pb2
-from grpc_status import rpc_status
+from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]  # no py.typed
 
 from datafacade.v1 import book_pb2, cache_pb2, lineage_pb2, price_pb2, types_pb2, warm_pb2
 from tests.integration.service.bench import Bench, service
@@ -38,13 +37,11 @@ async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 
 def reason(error: grpc.aio.AioRpcError) -> str:
     """Return the stable reason of a refusal."""
-    status = rpc_status.from_call(error)  # type: ignore[arg-type]
-    assert status is not None
-    for detail in status.details:
-        info = error_details_pb2.ErrorInfo()
-        if detail.Unpack(info):
-            return str(info.reason)
-    return ""
+    trailers = {str(key): value for key, value in error.trailing_metadata()}
+    status = status_pb2.Status.FromString(trailers["grpc-status-details-bin"])
+    info = error_details_pb2.ErrorInfo()
+    assert status.details[0].Unpack(info)
+    return str(info.reason)
 
 
 async def refused(call: Any) -> grpc.aio.AioRpcError:  # noqa: ANN401  a call of the stub
@@ -99,7 +96,7 @@ async def test_trades_and_ticker_come_from_the_venue(bench: Bench, venue: str, s
 async def test_an_aggregator_is_refused_by_name_wherever_only_venues_may_answer(
     bench: Bench, method: str
 ) -> None:
-    kind = book_pb2.L2BookRequest if method == "L2Book" else getattr(warm_pb2, f"{method}Request")
+    kind: Any = book_pb2.L2BookRequest if method == "L2Book" else getattr(warm_pb2, f"{method}Request")
     request = kind(venue="coingecko", symbol="BTC-USD")
     if method == "WarmKlines":
         request.interval = "1h"
@@ -179,9 +176,10 @@ async def test_a_book_that_nobody_follows_comes_from_rest_and_says_so(bench: Ben
 
 async def test_a_hundred_equal_questions_at_once_are_one_call_upstream(bench: Bench) -> None:
     request = warm_pb2.WarmKlinesRequest(venue="okx", symbol="ETH-USDT", interval="5m", limit=50)
-    before = bench.simulator.ledger(60)["okx/public"]["calls"]
+    ledger: Any = bench.simulator.ledger
+    before = ledger(60)["okx/public"]["calls"]
     answers = await asyncio.gather(*(bench.stub.WarmKlines(request) for _ in range(100)))
-    assert bench.simulator.ledger(60)["okx/public"]["calls"] - before == 1
+    assert ledger(60)["okx/public"]["calls"] - before == 1
     assert len({answer.served.snapshot_id for answer in answers}) == 1
 
 
