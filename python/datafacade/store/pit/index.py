@@ -146,6 +146,15 @@ class Index:
         for slot in sorted(self._slots.values()):
             yield self._ref(slot)
 
+    def folders(self) -> dict[str, int]:
+        """Return the folder of each entity and what ``holds`` calls it."""
+        return {Entity.parse(text).folder: number for number, text in enumerate(self._entities.texts)}
+
+    def holds(self, key: bytes, entity: int) -> int | None:
+        """Return the wall time of an entity's live snapshot, ns UTC; None: it is not live, or another's."""
+        slot = self._slots.get(key)
+        return None if slot is None or self._entity[slot] != entity else self._ts[slot]
+
     def seq_first(self) -> int:
         """Return the number of the oldest record that is live; 0: none is."""
         return min((self._seq[slot] for slot in self._slots.values()), default=0)

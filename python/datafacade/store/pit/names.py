@@ -100,7 +100,7 @@ def day_of(ts_ns: int) -> str:
     Args:
         ts_ns: Wall time, ns UTC.
     """
-    return _utc(ts_ns).strftime("%Y-%m-%d")
+    return _utc(ts_ns).date().isoformat()
 
 
 def stem_of(ts_ns: int, snapshot_id: str) -> str:
@@ -114,7 +114,9 @@ def stem_of(ts_ns: int, snapshot_id: str) -> str:
         >>> stem_of(1_000_000_000, "ab" * 32)
         '19700101_000001_abababababababababababababababab'
     """
-    return f"{_utc(ts_ns):%Y%m%d_%H%M%S}_{snapshot_id[:NAME_DIGITS]}"
+    at = _utc(ts_ns)
+    day = f"{at.year:04d}{at.month:02d}{at.day:02d}"
+    return f"{day}_{at.hour:02d}{at.minute:02d}{at.second:02d}_{snapshot_id[:NAME_DIGITS]}"
 
 
 def meta_name(snapshot_id: str) -> str:

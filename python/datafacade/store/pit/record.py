@@ -149,7 +149,7 @@ def values_of(line: bytes) -> dict[str, Any]:
     digest = sha256(body).hexdigest()
     if tail != _TAIL + digest.encode("ascii") + b'"}':
         raise Broken("its hash is another")
-    values: dict[str, Any] = json.loads(line)
+    values: dict[str, Any] = json.loads(line.decode("ascii"))
     return values
 
 

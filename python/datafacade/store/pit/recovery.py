@@ -10,6 +10,7 @@ import contextlib
 import errno
 import json
 import logging
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -42,7 +43,10 @@ log = logging.getLogger(__name__)
 
 QUARANTINE: Final = ".quarantine"
 FILE_NAME_MAX: Final = 200
-_SUFFIXES: Final = (META, JSON, PROTO, PARQUET)
+_ANSWERS: Final = (JSON, PROTO, PARQUET)
+_NAMED: Final = re.compile(
+    rf"(?:[0-9]{{8}}_[0-9]{{6}}_)?([0-9a-f]{{{NAME_DIGITS}}})\.(?:json\.gz|pb|parquet|meta\.json)"
+)
 
 
 @dataclass(slots=True)
@@ -140,6 +144,7 @@ def walk(root: Folder) -> Iterator[tuple[str, str, Folder, list[str]]]:
 def clean(root: Folder, index: Index, findings: Findings) -> dict[str, list[str]]:
     """Remove temps and what retention left over; return files in no record, by digits of their id."""
     strays: dict[str, list[str]] = defaultdict(list)
+    shelf = Shelf(index)
     for entity, day, folder, names in walk(root):
         for name in names:
             if name.startswith(TEMP):
@@ -147,7 +152,7 @@ def clean(root: Folder, index: Index, findings: Findings) -> dict[str, list[str]
                 findings.temps += 1
                 continue
             key = id_in(name)
-            if key is None or is_listed(index, key, f"{entity}/{day}", name):
+            if key is None or shelf.has(entity, day, name, key):
                 continue
             if key_of(key) in index.dropped:
                 forget(folder, name)
@@ -157,20 +162,30 @@ def clean(root: Folder, index: Index, findings: Findings) -> dict[str, list[str]
     return strays
 
 
-def is_listed(index: Index, key: str, path: str, name: str) -> bool:
-    """Return whether a file belongs to a live snapshot: the right name in the right place."""
-    if key not in index:
-        return False
-    ref = index.known(key)
-    folder, day, stem = ref.path.split("/")
-    entity, _, place = path.partition("/")
-    if entity != folder:
-        return False
-    return (
-        place == METADATA
-        if name.endswith(META)
-        else place == day and name.startswith(stem[: stem.index(".")])
-    )
+class Shelf:
+    """Tells which files belong to a live snapshot; it is asked for every file of the store."""
+
+    def __init__(self, index: Index) -> None:
+        self._index = index
+        self._entities = index.folders()
+
+    def has(self, entity: str, day: str, name: str, digits: str) -> bool:
+        """Return whether a file is the right name in the right place.
+
+        Args:
+            entity: Folder of the entity.
+            day: Folder in it.
+            name: The file's.
+            digits: Of the id, as ``id_in`` finds them in the name.
+        """
+        number = self._entities.get(entity)
+        ts = None if number is None else self._index.holds(bytes.fromhex(digits), number)
+        if ts is None:
+            return False
+        if day == METADATA:
+            return name == digits + META
+        stem = stem_of(ts, digits)
+        return name.startswith(stem) and name[len(stem) :] in _ANSWERS and day_of(ts) == day
 
 
 def adoptable(root: Folder, paths: list[str]) -> dict[str, Any] | None:
@@ -228,12 +243,8 @@ def id_in(name: str) -> str | None:
         >>> id_in("20261121_164129_00112233445566778899aabbccddeeff.json.gz")
         '00112233445566778899aabbccddeeff'
     """
-    suffix = next((suffix for suffix in _SUFFIXES if name.endswith(suffix)), None)
-    if suffix is None:
-        return None
-    digits = name.removesuffix(suffix)[-NAME_DIGITS:]
-    is_hex = len(digits) == NAME_DIGITS and all(sign in "0123456789abcdef" for sign in digits)
-    return digits if is_hex else None
+    match = _NAMED.fullmatch(name)
+    return match[1] if match else None
 
 
 def _is_folder(folder: Folder, name: str) -> bool:

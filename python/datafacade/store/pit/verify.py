@@ -17,7 +17,7 @@ from datafacade.store.pit.index import Index
 from datafacade.store.pit.manifest import Damage, Manifest
 from datafacade.store.pit.names import TEMP
 from datafacade.store.pit.record import DROP, PUT, Broken, record_from, values_of
-from datafacade.store.pit.recovery import QUARANTINE, faults_of, id_in, is_listed, walk
+from datafacade.store.pit.recovery import QUARANTINE, Shelf, faults_of, id_in, walk
 
 Tell = Callable[[int, int], None]  # snapshots done, of so many
 TELL_EACH: Final = 256
@@ -131,8 +131,9 @@ def _unlisted(root: Folder, index: Index) -> Iterator[str]:
         facts = root.facts(name)
         if name not in ours and (facts is None or not facts.is_folder):
             yield name
+    shelf = Shelf(index)
     for entity, day, _, names in walk(root):
         for name in names:
             key = id_in(name)
-            if key is None or not is_listed(index, key, f"{entity}/{day}", name):
+            if key is None or not shelf.has(entity, day, name, key):
                 yield f"{entity}/{day}/{name}"
