@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 from datafacade.store.pit.names import JSON, METADATA, PARQUET, PROTO, Entity, day_of, meta_name, stem_of
 
 ZERO: Final = "0" * 64  # what the first line of a chain follows
+_MEMBERS: Final = frozenset({"seq", "op", "ts", "prev", "hash"})
 _TAIL: Final = b',"hash":"'
 _TAIL_BYTES: Final = len(_TAIL) + 64 + 2  # `,"hash":"` 64 digits `"}`
 
@@ -143,13 +144,18 @@ def values_of(line: bytes) -> dict[str, Any]:
     """Return what a line tells, if it is whole; without its end.
 
     Raises:
-        Broken: Its hash is another.
+        Broken: Its hash is another, or it was never written by us.
     """
     body, tail = line[:-_TAIL_BYTES], line[-_TAIL_BYTES:]
     digest = sha256(body).hexdigest()
     if tail != _TAIL + digest.encode("ascii") + b'"}':
         raise Broken("its hash is another")
-    values: dict[str, Any] = json.loads(line.decode("ascii"))
+    try:
+        values: dict[str, Any] = json.loads(line.decode("ascii"))
+    except ValueError:
+        raise Broken("it is no JSON") from None
+    if not isinstance(values, dict) or not values.keys() >= _MEMBERS:
+        raise Broken("it lacks a member")
     return values
 
 
