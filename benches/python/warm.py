@@ -15,7 +15,8 @@ import polars as pl
 
 from benches.python.core import PEERS_VENV, make_peers
 from benches.python.works import ROOT, SEED
-from datafacade.warm.reconcile import Rules, reconcile_many
+from datafacade.warm.reconcile import Rules
+from datafacade.warm.reconcile_table import reconcile_many
 
 SYMBOLS: Final = 1_000
 SOURCES: Final = ("binance", "coinbase", "coingecko", "kraken", "okx")

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from random import Random
 from types import MappingProxyType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from datafacade._core import AnswerCache, Clock
 from datafacade.app.rests import RestMaker
 from datafacade.config import Config
 from datafacade.hot.tier import HotTier
-from datafacade.store.redis_cache import RedisCache
 from datafacade.venues.adapter import VenueRest
 from datafacade.venues.aggregator import AggregatorSource, Dialect
 from datafacade.venues.coingecko import CoinGecko
@@ -25,8 +24,10 @@ from datafacade.warm.authority import Authority
 from datafacade.warm.cases import WarmCases
 from datafacade.warm.prices import Prices
 from datafacade.warm.reconcile import Rules
-from datafacade.warm.second import SharedTier
 from datafacade.warm.tier import WarmTier
+
+if TYPE_CHECKING:
+    from datafacade.warm.second import SharedTier
 
 CACHE_BYTES_MAX: Final = 50 * 2**20  # REQUIREMENTS K3
 CLASSES: Final = ("prices_hot", "prices_warm", "volumes_vadr", "token_meta", "depth_spread", "funding")
@@ -47,9 +48,7 @@ def build_warm(config: Config, tier: HotTier, *, rests: RestMaker, clock: Clock,
         clock=clock,
         classes=[(name, int(getattr(config.cache.ttls, name) * MS_PER_S)) for name in CLASSES],
     )
-    second = None
-    if config.cache.redis.url:
-        second = SharedTier(RedisCache(config.cache.redis, clock=clock, random=random))
+    second = _second(config, clock=clock, random=random) if config.cache.redis.url else None
     answers = Answers(cache, clock=clock, second=second)
     sources = {
         name: VenueRest(name, products=line.spec.rest, rests=line.rests, clock=clock, times=times)
@@ -86,6 +85,14 @@ def build_warm(config: Config, tier: HotTier, *, rests: RestMaker, clock: Clock,
         clock=clock,
         is_native_only=config.data_sources.exchange_native_only,
     )
+
+
+def _second(config: Config, *, clock: Clock, random: Random) -> SharedTier:
+    """Return the second tier. Its client is loaded here: a service without one starts without it."""
+    from datafacade.store.redis_cache import RedisCache
+    from datafacade.warm.second import SharedTier
+
+    return SharedTier(RedisCache(config.cache.redis, clock=clock, random=random))
 
 
 def _aggregators(

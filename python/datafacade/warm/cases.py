@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from datafacade._core import AnswerCache
 from datafacade.clock import Clock
@@ -13,8 +14,10 @@ from datafacade.warm import asks
 from datafacade.warm.answers import Answers, Question, Served
 from datafacade.warm.native import Kind
 from datafacade.warm.prices import Prices
-from datafacade.warm.second import SharedTier
 from datafacade.warm.tier import WarmTier
+
+if TYPE_CHECKING:
+    from datafacade.warm.second import SharedTier
 
 Resolve = Callable[[str, str], InstrumentRow]  # venue and any spelling; raises what the resolver raises
 ResolveSpot = Callable[[str], str]  # any spelling to the canonical symbol that spot markets have for it

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from datafacade.v1 import cache_pb2, lineage_pb2
-from datafacade.warm.second import SharedTier
+
+if TYPE_CHECKING:
+    from datafacade.warm.second import SharedTier
 
 
 class Counted(Protocol):

@@ -18,9 +18,9 @@ from datafacade.warm.reconcile import (
     Rules,
     age_of,
     reconcile,
-    reconcile_many,
     source_quotes,
 )
+from datafacade.warm.reconcile_table import reconcile_many
 
 SECOND = 1_000_000_000
 
