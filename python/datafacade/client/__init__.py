@@ -15,11 +15,14 @@ from datafacade.client.blocking import BlockingClient
 from datafacade.client.book import Book, BookMoved, Level, Proof
 from datafacade.client.client import TARGET, Client
 from datafacade.client.errors import (
+    AggregatorBanned,
     BookNotReady,
     BookUnverified,
     ClientError,
     DeadlineExceeded,
+    InsufficientSources,
     InvalidRequest,
+    LowConfidence,
     NotAuthenticated,
     NotSupported,
     QuotaExceeded,
@@ -53,14 +56,28 @@ from datafacade.client.events import (
 )
 from datafacade.client.following import Following
 from datafacade.client.items import Wish
+from datafacade.client.provenance import Provenance, Source
 from datafacade.client.report import TopicReport
 from datafacade.client.stamp import Flag, Stamp
 from datafacade.client.subscription import Subscription
 from datafacade.client.topic import Channel, Position, Topic
+from datafacade.client.warm import (
+    Conversion,
+    Funding,
+    FundingRow,
+    Hole,
+    KlineRow,
+    Klines,
+    Price,
+    TickerAnswer,
+    TradeRow,
+    Trades,
+)
 
 __all__ = [
     "TARGET",
     "Accepted",
+    "AggregatorBanned",
     "BlockingClient",
     "Book",
     "BookMismatch",
@@ -74,6 +91,7 @@ __all__ = [
     "ConnectionLost",
     "ConsolidatedQuote",
     "ConsolidatedTop",
+    "Conversion",
     "DeadlineExceeded",
     "DeliveryChange",
     "Draining",
@@ -81,14 +99,23 @@ __all__ = [
     "Event",
     "Flag",
     "Following",
+    "Funding",
+    "FundingRow",
     "Gap",
+    "Hole",
+    "InsufficientSources",
     "InvalidRequest",
     "Kline",
+    "KlineRow",
+    "Klines",
     "Level",
+    "LowConfidence",
     "NotAuthenticated",
     "NotSupported",
     "Position",
+    "Price",
     "Proof",
+    "Provenance",
     "QuotaExceeded",
     "Reconnected",
     "Refused",
@@ -97,14 +124,18 @@ __all__ = [
     "ServerUnavailable",
     "ServiceFault",
     "SlowReader",
+    "Source",
     "Stamp",
     "StreamState",
     "Subscription",
     "Ticker",
+    "TickerAnswer",
     "TopOfBook",
     "Topic",
     "TopicReport",
     "Trade",
+    "TradeRow",
+    "Trades",
     "UnknownSymbol",
     "VenueFailed",
     "Wish",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datafacade.client.book import Book, Proof, Sides
+from datafacade.client.provenance import provenance_of
 from datafacade.client.stamp import Received, Stamp
 from datafacade.client.words import INTEGRITY, STATE
 from datafacade.v1 import book_pb2
@@ -33,6 +34,7 @@ def book_of(answer: book_pb2.L2BookResponse, received: Received) -> Book:
         stamp=stamp,
         proof=_proof_of(answer),
         is_snapshot=True,
+        provenance=provenance_of(answer.served, answer.lineage),
         _sides=sides,
         _version=sides.version,
         _best=sides.best(),

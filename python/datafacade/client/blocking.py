@@ -12,7 +12,8 @@ from datafacade.client.book import Book
 from datafacade.client.client import TARGET, Client
 from datafacade.client.events import Event
 from datafacade.client.topic import Channel
-from datafacade.v1 import coverage_pb2, health_pb2, reference_pb2
+from datafacade.client.warm import Funding, Klines, Price, TickerAnswer, Trades
+from datafacade.v1 import cache_pb2, coverage_pb2, health_pb2, reference_pb2
 
 T = TypeVar("T")
 
@@ -79,6 +80,34 @@ class BlockingClient:
         """Return one book, as `Client.get_book_l2`."""
         question = self._client.get_book_l2(venue, symbol, depth=depth, allow_unverified=allow_unverified)
         return self._wait(question)
+
+    def klines(self, venue: str, symbol: str, interval: str, **options: int) -> Klines:
+        """Return a venue's klines, as `Client.klines`."""
+        return self._wait(self._client.klines(venue, symbol, interval, **options))
+
+    def trades(self, venue: str, symbol: str, **options: int) -> Trades:
+        """Return a venue's trades, as `Client.trades`."""
+        return self._wait(self._client.trades(venue, symbol, **options))
+
+    def ticker(self, venue: str, symbol: str) -> TickerAnswer:
+        """Return a venue's ticker, as `Client.ticker`."""
+        return self._wait(self._client.ticker(venue, symbol))
+
+    def funding(self, venue: str, symbol: str, **options: int) -> Funding:
+        """Return a perpetual's funding rates, as `Client.funding`."""
+        return self._wait(self._client.funding(venue, symbol, **options))
+
+    def price(self, symbol: str, **options: Any) -> Price:  # noqa: ANN401  those of Client.price
+        """Return one price of several sources, as `Client.price`."""
+        return self._wait(self._client.price(symbol, **options))
+
+    def cache_stats(self) -> cache_pb2.CacheSummary:
+        """Return what the cache holds, as `Client.cache_stats`."""
+        return self._wait(self._client.cache_stats())
+
+    def source_attribution(self, venue: str = "") -> list[cache_pb2.VenueAttribution]:
+        """Return who gave what, as `Client.source_attribution`."""
+        return self._wait(self._client.source_attribution(venue))
 
     def health(
         self, venues: str | Iterable[str] = (), *, summary_only: bool = False

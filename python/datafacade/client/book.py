@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from decimal import Context, Decimal
+from decimal import Decimal
 from typing import Final, NamedTuple
 
 from datafacade.client.ladder import Ladder
 from datafacade.client.numbers import decimal
-from datafacade.client.stamp import Stamp
+from datafacade.client.provenance import Provenance
+from datafacade.client.stamp import Flag, Stamp
 
-EXACT: Final = Context(prec=100)  # two int64 mantissas at exponents of -30 to 30 never need more digits
 LIVE: Final = "LIVE"
 PROVEN: Final = frozenset({"SEQUENCE", "CHECKSUM", "SEQUENCE_AND_CHECKSUM", "AUDITED"})
 
@@ -110,6 +110,7 @@ class Book:
     _sides: Sides
     _version: int
     _best: Best
+    provenance: Provenance | None = None  # of an answer; None: of a stream
 
     @property
     def best_bid(self) -> Level | None:
@@ -140,6 +141,11 @@ class Book:
     def is_proven(self) -> bool:
         """Whether it is live and carries a proof of the venue."""
         return self.is_live and self.integrity in PROVEN
+
+    @property
+    def is_from_rest(self) -> bool:
+        """Whether nobody follows it and it was fetched by REST: nothing proves it."""
+        return bool(self.stamp.flags & Flag.REST_FALLBACK)
 
     @property
     def spread(self) -> Decimal | None:

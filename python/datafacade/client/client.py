@@ -13,6 +13,7 @@ import grpc
 from datafacade.client.answers import book_of
 from datafacade.client.book import Book
 from datafacade.client.call import Call, Metadata
+from datafacade.client.channel import open_channel
 from datafacade.client.errors import error_of
 from datafacade.client.events import Event, Trade
 from datafacade.client.following import Callback, Deliver, Following, deliver_books, deliver_trades
@@ -20,7 +21,19 @@ from datafacade.client.items import Wish
 from datafacade.client.stamp import Received
 from datafacade.client.subscription import Subscription, words
 from datafacade.client.topic import Channel, Position, channel_number, channel_of
-from datafacade.v1 import book_pb2, coverage_pb2, health_pb2, hot_pb2, reference_pb2
+from datafacade.client.warm import Funding, Klines, Price, TickerAnswer, Trades
+from datafacade.client.warm_decode import funding_of, klines_of, price_of, ticker_answer_of, trades_of
+from datafacade.client.words import method_number
+from datafacade.v1 import (
+    book_pb2,
+    cache_pb2,
+    coverage_pb2,
+    health_pb2,
+    hot_pb2,
+    price_pb2,
+    reference_pb2,
+    warm_pb2,
+)
 from datafacade.v1.service_pb2_grpc import DataFacadeServiceStub
 
 if TYPE_CHECKING:
@@ -28,18 +41,6 @@ if TYPE_CHECKING:
 
 TARGET: Final = "127.0.0.1:50051"
 PAGE_ROWS: Final = 2_000
-RESPONSE_BYTES_MAX: Final = 16 << 20
-OPTIONS: Final[tuple[tuple[str, int], ...]] = (
-    ("grpc.max_receive_message_length", RESPONSE_BYTES_MAX),
-    ("grpc.keepalive_time_ms", 10_000),
-    ("grpc.keepalive_timeout_ms", 5_000),
-    ("grpc.http2.ping_timeout_ms", 5_000),
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 1_000),
-    ("grpc.max_reconnect_backoff_ms", 2_000),
-    ("grpc.enable_retries", 0),
-    ("grpc.enable_http_proxy", 0),
-)
 
 Request = TypeVar("Request")
 Answer = TypeVar("Answer")
@@ -86,10 +87,7 @@ class Client:
 
     async def __aenter__(self) -> Self:
         """Open the channel; the service is first asked when something is wanted of it."""
-        if self._credentials is None:
-            self._channel = grpc.aio.insecure_channel(self.target, options=OPTIONS)
-        else:
-            self._channel = grpc.aio.secure_channel(self.target, self._credentials, options=OPTIONS)
+        self._channel = open_channel(self.target, self._credentials)
         self._stub = DataFacadeServiceStub(self._channel)
         return self
 
@@ -202,22 +200,88 @@ class Client:
         allow_unverified: bool = False,
         on_event: Callback[Event] | None = None,
     ) -> Following:
-        """Call back with the book after each change, a whole one first.
+        """Call back with the book after each change, a whole one first; else as `subscribe_trades`.
 
-        Args:
-            venue: As ``kraken``.
-            symbol: Any known spelling.
-            callback: Plain or async; the next change waits for it. All levels can be read until it returns.
-            allow_unverified: Whether a book without proof may come.
-            on_event: Called with states, gaps, mismatches and lost connections.
-
-        Raises:
-            ClientError: The service is not there, or refuses the symbol.
+        All levels can be read until the callback returns. ``on_event`` hears of mismatches too; a book
+        without proof comes only with ``allow_unverified``.
         """
         subscription = self.subscribe(venue, symbol, Channel.BOOK_L2, allow_unverified=allow_unverified)
         return await self._follow(subscription, deliver_books(callback, on_event))
 
-    # Answers
+    # Answers of the warm tier: cached REST data of any instrument, followed or not
+
+    async def klines(
+        self, venue: str, symbol: str, interval: str, *, limit: int = 0, ts_start: int = 0, ts_end: int = 0
+    ) -> Klines:
+        """Return a venue's own klines, oldest first, the open one flagged.
+
+        Args:
+            venue: As ``kraken``.
+            symbol: Any known spelling.
+            interval: As ``1m``, ``1h``, ``1d``.
+            limit: Rows at most, the newest ones, to 5,000; 0: 500.
+            ts_start: First instant wanted, ns UTC; 0: as early as ``limit`` allows.
+            ts_end: First instant no longer wanted, ns UTC; 0: until now.
+
+        Raises:
+            ClientError: `UnknownSymbol`, `InvalidRequest`, `VenueFailed`, `AggregatorBanned`, ...
+        """
+        request = warm_pb2.WarmKlinesRequest(
+            venue=venue, symbol=symbol, interval=interval, limit=limit, ts_start=ts_start, ts_end=ts_end
+        )
+        return klines_of(await self._ask(self._service.WarmKlines, request))
+
+    async def trades(
+        self, venue: str, symbol: str, *, limit: int = 0, ts_start: int = 0, ts_end: int = 0
+    ) -> Trades:
+        """Return a venue's own trades, oldest first; at most 1,000, by default 100. Else as `klines`."""
+        request = warm_pb2.WarmTradesRequest(
+            venue=venue, symbol=symbol, limit=limit, ts_start=ts_start, ts_end=ts_end
+        )
+        return trades_of(await self._ask(self._service.WarmTrades, request))
+
+    async def ticker(self, venue: str, symbol: str) -> TickerAnswer:
+        """Return a venue's statistics of 24 hours and its best prices. Errors as those of `klines`."""
+        request = warm_pb2.WarmTickerRequest(venue=venue, symbol=symbol)
+        answer = await self._ask(self._service.WarmTicker, request)
+        return ticker_answer_of(answer, Received(time.time_ns(), time.monotonic_ns()))
+
+    async def funding(
+        self, venue: str, symbol: str, *, limit: int = 0, ts_start: int = 0, ts_end: int = 0
+    ) -> Funding:
+        """Return a perpetual's funding rates, oldest first; at most 1,000, else 100. Else as `klines`."""
+        request = warm_pb2.WarmFundingRequest(
+            venue=venue, symbol=symbol, limit=limit, ts_start=ts_start, ts_end=ts_end
+        )
+        return funding_of(await self._ask(self._service.WarmFunding, request))
+
+    async def price(
+        self,
+        symbol: str,
+        *,
+        sources: str | Iterable[str] = (),
+        method: str = "",
+        is_native_only: bool = False,
+    ) -> Price:
+        """Return one price of several sources, with what became of each.
+
+        Args:
+            symbol: Any known spelling of a spot symbol.
+            sources: Who is asked; empty: those of the service's configuration.
+            method: ``trimmed_median`` or ``trimmed_mean``; empty: as the service is configured.
+            is_native_only: Whether aggregators are left out; False: as the service is configured.
+
+        Raises:
+            ClientError: `InsufficientSources`, `LowConfidence` (both with ``evidence``), `UnknownSymbol`, ...
+            ValueError: There is no such method.
+        """
+        number = method_number(method)
+        request = price_pb2.ReconciledPriceRequest(
+            symbol=symbol, sources=words(sources), method=number, exchange_native_only=is_native_only
+        )
+        return price_of(await self._ask(self._service.ReconciledPrice, request))
+
+    # Answers about books and the service
 
     async def get_book_l2(
         self, venue: str, symbol: str, *, depth: int = 0, allow_unverified: bool = False
@@ -245,13 +309,17 @@ class Client:
         return await self._ask(self._service.Health, request)
 
     async def venue_health(self, venue: str) -> health_pb2.VenueHealth:
-        """Return how one venue is.
+        """Return how one venue is. Errors as those of `health`."""
+        return (await self.health(venue)).venues[0]
 
-        Raises:
-            ClientError: The service is not there, or knows no such venue.
-        """
-        answer = await self.health(venue)
-        return answer.venues[0]
+    async def cache_stats(self) -> cache_pb2.CacheSummary:
+        """Return hits, misses, entries and TTL of each cache class. Errors as those of `health`."""
+        return (await self._ask(self._service.CacheStats, cache_pb2.CacheStatsRequest())).cache
+
+    async def source_attribution(self, venue: str = "") -> list[cache_pb2.VenueAttribution]:
+        """Return who gave what since the start, by venue (empty: all). Errors as those of `health`."""
+        request = cache_pb2.SourceAttributionRequest(venue=venue)
+        return list((await self._ask(self._service.SourceAttribution, request)).venues)
 
     async def coverage(
         self,
@@ -277,13 +345,9 @@ class Client:
             ClientError: The service is not there, knows no such symbol, or keeps nothing on disk.
             ValueError: There is no such channel.
         """
+        number = channel_number(channel_of(channel))
         request = coverage_pb2.CoverageRequest(
-            venue=venue,
-            symbol=symbol,
-            channel=channel_number(channel_of(channel)),
-            variant=variant,
-            ts_start=ts_start,
-            ts_end=ts_end,
+            venue=venue, symbol=symbol, channel=number, variant=variant, ts_start=ts_start, ts_end=ts_end
         )
         return await self._ask(self._service.Coverage, request)
 

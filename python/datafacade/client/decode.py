@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
-from typing import Literal
+from decimal import Decimal
+from typing import Literal, TypedDict
 
-from datafacade.client.book import EXACT
 from datafacade.client.events import (
     LOCAL,
     ConsolidatedQuote,
@@ -18,7 +17,7 @@ from datafacade.client.events import (
     TopOfBook,
     Trade,
 )
-from datafacade.client.numbers import decimal
+from datafacade.client.numbers import decimal, exact
 from datafacade.client.stamp import Received, stamp_of
 from datafacade.client.topic import Topic
 from datafacade.client.words import (
@@ -33,7 +32,7 @@ from datafacade.client.words import (
     STATE,
     STATE_REASON,
 )
-from datafacade.v1 import book_pb2, hot_pb2, stream_pb2
+from datafacade.v1 import book_pb2, hot_pb2, market_pb2, stream_pb2
 
 _Price = Literal["last_price", "bid_price", "ask_price", "open_24h", "high_24h", "low_24h"]
 _Bar = Literal["open", "high", "low", "close"]
@@ -69,9 +68,33 @@ def top_of(update: hot_pb2.Update, received: Received) -> TopOfBook:
     )
 
 
+class TickerValues(TypedDict):
+    """The figures of a `Ticker`."""
+
+    last_price: Decimal | None
+    last_quantity: Decimal | None
+    bid_price: Decimal | None
+    bid_quantity: Decimal | None
+    ask_price: Decimal | None
+    ask_quantity: Decimal | None
+    open_24h: Decimal | None
+    high_24h: Decimal | None
+    low_24h: Decimal | None
+    volume_24h: Decimal | None
+    quote_volume_24h: Decimal | None
+    vwap_24h: Decimal | None
+    change_percent_24h: Decimal | None
+    trade_count_24h: int | None
+
+
 def ticker_of(update: hot_pb2.Update, received: Received) -> Ticker:
     """Return the statistics of an update."""
-    row, px, qty = update.ticker, update.price_exponent, update.quantity_exponent
+    values = ticker_values(update.ticker, update.price_exponent, update.quantity_exponent)
+    return Ticker(venue=update.venue, symbol=update.symbol, stamp=stamp_of(update, received), **values)
+
+
+def ticker_values(row: market_pb2.Ticker, px: int, qty: int) -> TickerValues:
+    """Return the figures of a ticker at its two exponents."""
 
     def price(name: _Price) -> Decimal | None:
         return decimal(getattr(row, name), px) if row.HasField(name) else None
@@ -79,9 +102,7 @@ def ticker_of(update: hot_pb2.Update, received: Received) -> Ticker:
     def quantity(name: _Quantity) -> Decimal | None:
         return decimal(getattr(row, name), qty) if row.HasField(name) else None
 
-    return Ticker(
-        venue=update.venue,
-        symbol=update.symbol,
+    return TickerValues(
         last_price=price("last_price"),
         last_quantity=quantity("last_quantity"),
         bid_price=price("bid_price"),
@@ -91,12 +112,11 @@ def ticker_of(update: hot_pb2.Update, received: Received) -> Ticker:
         open_24h=price("open_24h"),
         high_24h=price("high_24h"),
         low_24h=price("low_24h"),
-        volume_24h=_sum(row.volume_24h),
-        quote_volume_24h=_sum(row.quote_volume_24h),
-        vwap_24h=_sum(row.vwap_24h),
-        change_percent_24h=_sum(row.change_percent_24h),
+        volume_24h=exact(row.volume_24h),
+        quote_volume_24h=exact(row.quote_volume_24h),
+        vwap_24h=exact(row.vwap_24h),
+        change_percent_24h=exact(row.change_percent_24h),
         trade_count_24h=row.trade_count_24h if row.HasField("trade_count_24h") else None,
-        stamp=stamp_of(update, received),
     )
 
 
@@ -117,10 +137,10 @@ def kline_of(update: hot_pb2.Update, received: Received) -> Kline:
         high=price("high"),
         low=price("low"),
         close=price("close"),
-        volume=_sum(row.volume),
-        quote_volume=_sum(row.quote_volume),
-        vwap=_sum(row.vwap),
-        taker_buy_volume=_sum(row.taker_buy_volume),
+        volume=exact(row.volume),
+        quote_volume=exact(row.quote_volume),
+        vwap=exact(row.vwap),
+        taker_buy_volume=exact(row.taker_buy_volume),
         trade_count=row.trade_count if row.HasField("trade_count") else None,
         is_final=KLINE_STATE(row.state) == "FINAL",
         revision=row.revision,
@@ -195,14 +215,6 @@ def delivery_of(row: stream_pb2.DeliveryChange, topic: Topic) -> DeliveryChange:
         skipped=row.skipped,
         lag_ms=row.lag_ms,
     )
-
-
-def _sum(text: str) -> Decimal | None:
-    """Return an exact decimal of the contract; None: empty, or no number after all."""
-    try:
-        return EXACT.create_decimal(text) if text else None
-    except InvalidOperation:
-        return None
 
 
 def local_gap(topic: Topic, cause: str, *, seqs: tuple[int, int], ts_first: int) -> Gap:

@@ -14,6 +14,9 @@ from google.rpc import (  # type: ignore[import-untyped]  # it ships stubs but n
     status_pb2,
 )
 
+from datafacade.client.provenance import Source, sources_of
+from datafacade.v1 import lineage_pb2
+
 DOMAIN: Final = "datafacade"
 DETAILS: Final = "grpc-status-details-bin"
 NS_PER_S: Final = 1_000_000_000
@@ -33,6 +36,7 @@ class ClientError(Exception):
     suggestions: tuple[str, ...] = ()  # nearest known symbols, best first
     retry_after_s: float | None = None  # as the service asks
     metadata: Mapping[str, str] = field(default_factory=dict)
+    evidence: tuple[Source, ...] = ()  # what each source said, where several did not make one price
 
     def __str__(self) -> str:
         """Return the message."""
@@ -75,6 +79,18 @@ class BookUnverified(ClientError):
     """The book carries no proof, and ``allow_unverified`` was not set."""
 
 
+class AggregatorBanned(ClientError):
+    """Only venues may give such data, and what was asked is none, or not one for it."""
+
+
+class InsufficientSources(ClientError):
+    """Too few sources are left for a price; ``evidence`` says what became of each."""
+
+
+class LowConfidence(ClientError):
+    """The sources differ too much for a price; ``evidence`` says what each said."""
+
+
 class QuotaExceeded(ClientError):
     """More was asked for than a limit of the service allows."""
 
@@ -109,6 +125,9 @@ _BY_REASON: Final[Mapping[str, type[ClientError]]] = MappingProxyType(
         "UNKNOWN_SYMBOL": UnknownSymbol,
         "BOOK_NOT_READY": BookNotReady,
         "BOOK_UNVERIFIED": BookUnverified,
+        "AGGREGATOR_BANNED": AggregatorBanned,
+        "INSUFFICIENT_SOURCES": InsufficientSources,
+        "LOW_CONFIDENCE": LowConfidence,
         "QUOTA_EXCEEDED": QuotaExceeded,
         "NOT_SUPPORTED": NotSupported,
         "VENUE_FAILED": VenueFailed,
@@ -156,6 +175,7 @@ def error_of(failed: grpc.aio.AioRpcError) -> ClientError:
         suggestions=tuple(suggestions.split(",")) if suggestions else (),
         retry_after_s=retry_after_s,
         metadata=metadata,
+        evidence=_evidence(status),
     )
 
 
@@ -176,6 +196,15 @@ def _status(trailers: Iterable[tuple[str, str | bytes]]) -> status_pb2.Status:
             except DecodeError:
                 break
     return status_pb2.Status()
+
+
+def _evidence(status: status_pb2.Status) -> tuple[Source, ...]:
+    """Return what the sources said that did not make one price."""
+    lineage = lineage_pb2.Lineage()
+    for detail in status.details:
+        if detail.Unpack(lineage):
+            return sources_of(lineage.sources)
+    return ()
 
 
 def _details(status: status_pb2.Status) -> tuple[error_details_pb2.ErrorInfo | None, float | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 
 
 def plain(mantissa: int, exponent: int) -> str:
@@ -32,6 +32,20 @@ def decimal(mantissa: int, exponent: int) -> Decimal:
     if exponent >= 0:
         return Decimal(mantissa * 10**exponent)
     return Decimal(f"{mantissa}e{exponent}")
+
+
+def exact(text: str) -> Decimal | None:
+    """Return an exact decimal text of the contract; None: it is empty, or no finite number after all.
+
+    Example:
+        >>> exact("2799.70"), exact(""), exact("NaN")
+        (Decimal('2799.70'), None, None)
+    """
+    try:
+        value = Decimal(text) if text else None
+    except InvalidOperation:
+        return None
+    return value if value is not None and value.is_finite() else None
 
 
 def finer(exponent: int, other: int) -> tuple[int, int, int]:

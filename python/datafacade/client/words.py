@@ -8,7 +8,15 @@ from types import MappingProxyType
 
 from google.protobuf.descriptor import EnumDescriptor
 
-from datafacade.v1 import health_pb2, market_pb2, reference_pb2, stream_pb2, types_pb2
+from datafacade.v1 import (
+    health_pb2,
+    lineage_pb2,
+    market_pb2,
+    price_pb2,
+    reference_pb2,
+    stream_pb2,
+    types_pb2,
+)
 
 
 class Words:
@@ -28,9 +36,11 @@ class Words:
 
 
 BREAKER = Words(health_pb2.BreakerState.DESCRIPTOR)
+CACHE_TIER = Words(lineage_pb2.CacheTier.DESCRIPTOR)
 COMPLETENESS = Words(market_pb2.Completeness.DESCRIPTOR)
 DELIVERY_CAUSE = Words(stream_pb2.DeliveryCause.DESCRIPTOR)
 DELIVERY_MODE = Words(types_pb2.DeliveryMode.DESCRIPTOR)
+FUNDING_STATE = Words(market_pb2.FundingState.DESCRIPTOR)
 GAP_CAUSE = Words(stream_pb2.GapCause.DESCRIPTOR)
 GAP_SCOPE = Words(stream_pb2.GapScope.DESCRIPTOR)
 GAP_STATE = Words(stream_pb2.GapState.DESCRIPTOR)
@@ -41,6 +51,19 @@ INTEGRITY = Words(types_pb2.Integrity.DESCRIPTOR)
 KLINE_STATE = Words(market_pb2.KlineState.DESCRIPTOR)
 LATENCY_STAGE = Words(health_pb2.LatencyStage.DESCRIPTOR)
 RECOMMENDATION = Words(health_pb2.Recommendation.DESCRIPTOR)
+RECONCILE_METHOD = Words(price_pb2.ReconcileMethod.DESCRIPTOR)
 SIDE = Words(types_pb2.Side.DESCRIPTOR)
 STATE = Words(types_pb2.State.DESCRIPTOR)
 STATE_REASON = Words(types_pb2.StateReason.DESCRIPTOR)
+
+
+def method_number(name: str) -> price_pb2.ReconcileMethod.ValueType:
+    """Return the number of a method of reconciliation, in any case; empty: as the service is configured.
+
+    Raises:
+        ValueError: There is no such method.
+    """
+    wanted = f"RECONCILE_METHOD_{name.upper() or 'UNSPECIFIED'}"
+    if wanted not in price_pb2.ReconcileMethod.keys():  # noqa: SIM118  not a mapping
+        raise ValueError(f"expected trimmed_median or trimmed_mean, received {name[:64]!r}")
+    return price_pb2.ReconcileMethod.Value(wanted)

@@ -8,6 +8,7 @@ from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-unty
 
 from datafacade.client import errors
 from datafacade.client.errors import ClientError, error_of
+from datafacade.v1 import lineage_pb2
 
 
 def failed(code: grpc.StatusCode, *details: Message, raw: bytes | None = None) -> grpc.aio.AioRpcError:
@@ -37,6 +38,13 @@ def test_an_unknown_symbol_brings_its_nearest_matches() -> None:
     assert isinstance(error, errors.UnknownSymbol)
     assert (error.venue, error.symbol, error.suggestions) == ("kraken", "BTCUS", ("BTC-USD", "BTC-USDT"))
     assert (str(error), error.code, error.reason) == ("what happened", "NOT_FOUND", "UNKNOWN_SYMBOL")
+
+
+def test_a_price_that_was_refused_brings_what_each_source_said() -> None:
+    evidence = lineage_pb2.Lineage(sources=[lineage_pb2.SourceQuote(source="okx", reason="OUTLIER")])
+    error = error_of(failed(grpc.StatusCode.FAILED_PRECONDITION, info("INSUFFICIENT_SOURCES"), evidence))
+    assert isinstance(error, errors.InsufficientSources)
+    assert [(source.source, source.reason) for source in error.evidence] == [("okx", "OUTLIER")]
 
 
 def test_a_book_that_is_not_ready_says_when_to_retry() -> None:
