@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Final, Protocol
 
 from aiohttp import web
 
@@ -15,6 +15,8 @@ from datafacade.sim.proxy import Proxy
 from datafacade.sim.proxy_control import ProxyControl
 from datafacade.sim.stats import Stats
 from datafacade.sim.verbs import VERBS
+
+COUNT_MAX: Final = 10_000  # candles of one answer, and minutes of one candle
 
 
 class Controlled(Protocol):
@@ -28,6 +30,9 @@ class Controlled(Protocol):
 
     def book(self, product: str, symbol: str) -> Book | None:
         """Return a true book."""
+
+    def candles(self, product: str, symbol: str, length_min: int, count: int) -> list[list[object]] | None:
+        """Return true candles."""
 
     def connections(self) -> list[dict[str, object]]:
         """Return the open connections."""
@@ -61,6 +66,7 @@ class ControlServer:
                 web.delete("/faults", self._remove),
                 web.delete("/faults/{id}", self._remove),
                 web.get("/truth/book", self._book),
+                web.get("/truth/candles", self._candles),
                 web.get("/stats", self._stats),
                 web.get("/connections", self._connections),
                 web.get("/ledger", self._ledger),
@@ -85,6 +91,7 @@ class ControlServer:
             "GET /faults": "all faults with the proof of what they did; also /faults/ID",
             "DELETE /faults": "end all faults; also /faults/ID",
             "GET /truth/book?venue=binance&symbol=BTCUSDT": "the true book; also product=, depth=",
+            "GET /truth/candles?venue=kraken&symbol=BTC/USD&minutes=60&count=24": "true candles",
             "GET /stats": "connections, attempts, messages, weights, violations by product",
             "GET /connections": "the open connections and their numbers",
             "GET /ledger?last_s=60": "REST: calls, weights, refusals, limits and their use by product",
@@ -149,6 +156,17 @@ class ControlServer:
                 "text": text,
             }
         )
+
+    async def _candles(self, request: web.Request) -> web.Response:
+        product = request.query.get("product") or request.query.get("venue", "")
+        symbol = request.query.get("symbol", "")
+        numbers = [request.query.get(name, "") for name in ("minutes", "count")]
+        if not all(text.isdigit() and 0 < int(text) <= COUNT_MAX for text in numbers):
+            return _refused(f"minutes and count: expected whole numbers from 1 to {COUNT_MAX}")
+        rows = self._simulator.candles(product, symbol, int(numbers[0]), int(numbers[1]))
+        if rows is None:
+            return web.json_response({"error": f"no market {symbol[:40]!r} at {product[:40]!r}"}, status=404)
+        return web.json_response({"symbol": symbol, "candles": rows})
 
     async def _connections(self, _: web.Request) -> web.Response:
         return web.json_response(self._simulator.connections())

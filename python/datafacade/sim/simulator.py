@@ -25,7 +25,10 @@ from datafacade.sim.aggregators import build_aggregator, product_of
 from datafacade.sim.books import Book
 from datafacade.sim.chronicle import Chronicle
 from datafacade.sim.control import ControlServer
+from datafacade.sim.digits import trimmed
 from datafacade.sim.faults import Fault, FaultBoard
+from datafacade.sim.history import Page
+from datafacade.sim.intervals import minutes
 from datafacade.sim.limits import ConnectionRules
 from datafacade.sim.listener import Listener
 from datafacade.sim.listings import Instrument, ProductKey
@@ -355,7 +358,29 @@ class Simulator:
 
     def book(self, product: str, symbol: str) -> Book | None:
         """Return the true book of a market by venue symbol, or None."""
+        market = self._market(product, symbol)
+        return None if market is None else market.book
+
+    def candles(self, product: str, symbol: str, length_min: int, count: int) -> list[list[object]] | None:
+        """Return the newest true candles of a market, oldest first: begin (ns), then exact decimals.
+
+        Open, high, low, close, volume; an interval without a trade stands there with the volume 0. None:
+        there is no such market.
+        """
+        market = self._market(product, symbol)
+        if market is None:
+            return None
+        listed = market.instrument
+        page = Page(interval=minutes(length_min), last_ns=time.time_ns(), count=count)
+        return [
+            [one.open_ns]
+            + [trimmed(price, listed.price_scale) for price in (one.open, one.high, one.low, one.close)]
+            + [trimmed(one.volume, listed.quantity_scale)]
+            for one in market.history.candles(page)
+        ]
+
+    def _market(self, product: str, symbol: str) -> Market | None:
         for key, venue in self.venues.items():
             if product in (key, key.partition("/")[0]) and symbol in venue.markets:
-                return venue.markets[symbol].book
+                return venue.markets[symbol]
         return None

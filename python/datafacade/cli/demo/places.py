@@ -31,16 +31,14 @@ def packaged_venues() -> dict[str, Any]:
 
 def moved(tree: Mapping[str, Any], ports: Ports) -> dict[str, Any]:
     """Return the tree of ``venues.yaml`` with each feed at the simulator."""
-    venues = {
-        venue: {
-            **settings,
-            "feeds": {
-                product: _feed(urls, ports[venue.partition("-")[0]][product])
-                for product, urls in settings["feeds"].items()
-            },
-        }
-        for venue, settings in tree["venues"].items()
-    }
+    venues = {}
+    for venue, settings in tree["venues"].items():
+        places = ports[venue.partition("-")[0]]
+        feeds = {product: _feed(urls, places[product]) for product, urls in settings["feeds"].items()}
+        venues[venue] = {**settings, "feeds": feeds}
+        if "rests" in settings:  # hosts without a stream: the simulator serves them beside the first feed
+            place = places[next(iter(feeds))]["rest"]
+            venues[venue]["rests"] = {name: swapped(url, place) for name, url in settings["rests"].items()}
     return {**tree, "allow_private_upstream": True, "venues": venues}
 
 
