@@ -569,7 +569,21 @@ def killed_while_a_change_was_under_way(run: Forgery) -> None:
     restart(run)
 
 
-TRUTHS = [held_up_by_the_machine, kline_without_a_trade_that_came_late, killed_while_a_change_was_under_way]
+def cut_off_before_the_first_record_of_a_new_epoch(run: Forgery) -> None:
+    """Resume over a restart twice: a gap of the new epoch moves no position, so the old one is resumed from."""
+    run.crash()
+    run.resume("binance", TRADES)
+    gap = run.update("binance", TRADES, takes_seq=False)
+    gap.gap.scope, gap.gap.cause = stream_pb2.GAP_SCOPE_DELIVERY, stream_pb2.GAP_CAUSE_SLOW_READER
+    gap.gap.seq_first, gap.gap.seq_last, gap.seq = 1, 60, 0
+    run.begun.append(len(run.updates))
+    run.resume("binance", TRADES)
+    run.state("binance", TRADES, types_pb2.STATE_LIVE)
+    run.trade("binance")
+
+
+TRUTHS = [cut_off_before_the_first_record_of_a_new_epoch]
+TRUTHS += [held_up_by_the_machine, kline_without_a_trade_that_came_late, killed_while_a_change_was_under_way]
 TRUTHS += [live_of_a_new_epoch_before_its_cut, cut_off_behind_what_was_left_out]
 TRUTHS += [
     slow_reader_comes_back,

@@ -26,8 +26,8 @@ class Counter:
     def __init__(self, topic: Topic) -> None:
         self._topic = topic
         self._head: int | None = None  # of the last record read; None: not anchored yet
-        self._stands: int | None = None  # where the client would resume
         self._epoch = 0
+        self._stands: tuple[int, int | None] = (0, None)  # epoch and seq where the client would resume
         self._seam = 0
         self._is_open = False  # parts of a snapshot follow
         self._is_turning = False  # another epoch was announced
@@ -62,7 +62,7 @@ class Counter:
         if one.update.seq == 0:
             return ""
         what = self._turned(one) or self._numbered(one)
-        self._stands = self._head
+        self._stands = (self._epoch, self._head)
         return what
 
     def _status(self, one: Told) -> str:
@@ -75,7 +75,7 @@ class Counter:
                 self._begin(status.seq_next)
                 self._is_turning = True
             case phase if phase == RESUMED:
-                self._head, self._is_torn = self._stands, False  # a gap of delivery moves no position
+                (self._epoch, self._head), self._is_torn = self._stands, False  # a gap of delivery moves neither
                 return "" if self._epoch else "a topic that was never told is resumed"
             case phase if phase == CAUGHT_UP and self._misses(one):
                 return f"caught up at {status.seq_next}, but the last record is {self._head}"
