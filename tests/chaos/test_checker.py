@@ -570,7 +570,7 @@ def killed_while_a_change_was_under_way(run: Forgery) -> None:
 
 
 def cut_off_before_the_first_record_of_a_new_epoch(run: Forgery) -> None:
-    """Resume over a restart twice: a gap of the new epoch moves no position, so the old one is resumed from."""
+    """Resume over a restart twice: a gap of the new epoch moves no position, the old one is resumed."""
     run.crash()
     run.resume("binance", TRADES)
     gap = run.update("binance", TRADES, takes_seq=False)

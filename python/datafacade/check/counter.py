@@ -75,7 +75,7 @@ class Counter:
                 self._begin(status.seq_next)
                 self._is_turning = True
             case phase if phase == RESUMED:
-                (self._epoch, self._head), self._is_torn = self._stands, False  # a gap of delivery moves neither
+                (self._epoch, self._head), self._is_torn = self._stands, False  # no gap of delivery moves it
                 return "" if self._epoch else "a topic that was never told is resumed"
             case phase if phase == CAUGHT_UP and self._misses(one):
                 return f"caught up at {status.seq_next}, but the last record is {self._head}"
