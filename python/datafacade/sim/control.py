@@ -31,7 +31,7 @@ class Controlled(Protocol):
     def book(self, product: str, symbol: str) -> Book | None:
         """Return a true book."""
 
-    def candles(self, product: str, symbol: str, length_min: int, count: int) -> list[list[object]] | None:
+    def candles(self, product: str, symbol: str, length_min: int, count: int) -> list[list[str | int]] | None:
         """Return true candles."""
 
     def connections(self) -> list[dict[str, object]]:

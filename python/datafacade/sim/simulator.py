@@ -361,7 +361,7 @@ class Simulator:
         market = self._market(product, symbol)
         return None if market is None else market.book
 
-    def candles(self, product: str, symbol: str, length_min: int, count: int) -> list[list[object]] | None:
+    def candles(self, product: str, symbol: str, length_min: int, count: int) -> list[list[str | int]] | None:
         """Return the newest true candles of a market, oldest first: begin (ns), then exact decimals.
 
         Open, high, low, close, volume; an interval without a trade stands there with the volume 0. None:
