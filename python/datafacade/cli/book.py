@@ -13,7 +13,9 @@ from rich.text import Text
 
 from datafacade.cli.ask import TARGET_DEFAULT, Json, Target, ask
 from datafacade.cli.output import out, write_json
+from datafacade.cli.provenance import provenance_line
 from datafacade.cli.text import clean, grouped
+from datafacade.cli.values import values
 from datafacade.client import Book, Level
 
 BAR_WIDTH = 14
@@ -32,10 +34,14 @@ def book(
     target: Target = TARGET_DEFAULT,
     as_json: Json = False,
 ) -> None:
-    """Print one live order book and what proves it.
+    """Print one order book and what proves it.
+
+    A book that nobody follows yet is followed first, so that it comes live and proven. With
+    --allow-unverified it is fetched from the venue's REST instead: nothing proves it, and it says so.
 
     Examples:
       datafacade book kraken BTC-USD
+      datafacade book okx SOL-USDT --allow-unverified     # by REST
       datafacade book binance BTCUSDT --depth 50 --json
 
     Exit codes: 0 printed, 1 no service, unknown symbol (with near matches), book not ready or not proven.
@@ -49,17 +55,22 @@ def book(
         return
     console = out()
     style = "bold green" if found.is_proven else "bold yellow"
+    state = "● REST, followed by nobody" if found.is_from_rest else f"● {clean(found.state, 32)}"
+    proof = clean(found.integrity, 32).lower().replace("_", " ")
+    proven = "   proven by nothing" if found.is_from_rest or not proof else f"   proven by {proof}"
     spread = "" if found.spread is None else f"   spread {found.spread:f}, {found.spread_bps:.2f} bp"
     console.print(
         Text.assemble(
             (f"{clean(found.venue)}:{clean(found.symbol)}", "bold"),
             "  ",
-            (f"● {found.state}", style),
-            (f"   proven by {found.integrity.lower().replace('_', ' ') or 'nothing'}", style),
+            (state, style),
+            (proven, style),
             (f"   seq {found.seq}{spread}", "dim"),
         )
     )
-    console.print(_table(found))
+    console.print(book_table(found))
+    if found.provenance is not None:
+        console.print(provenance_line(found.provenance), soft_wrap=True)
 
 
 def as_values(found: Book) -> dict[str, Any]:
@@ -82,12 +93,14 @@ def as_values(found: Book) -> dict[str, Any]:
         "proof": {"seq": proof.seq, "levels": proof.levels, "venue_sequence": proof.venue_sequence},
         "spread": None if found.spread is None else f"{found.spread:f}",
         "spread_bps": found.spread_bps,
+        "is_from_rest": found.is_from_rest,
+        "provenance": values(found.provenance),
         "bids": levels(found.bids),
         "asks": levels(found.asks),
     }
 
 
-def _table(found: Book) -> Table:
+def book_table(found: Book) -> Table:
     """Return both sides, the best levels on top, with bars that show where the quantity is."""
     largest = max((level.quantity for level in (*found.bids, *found.asks)), default=Decimal(1))
     table = Table(box=box.SIMPLE_HEAD, header_style="dim")

@@ -15,7 +15,7 @@ from datafacade.cli.ask import TARGET_DEFAULT, Json, Target, ask
 from datafacade.cli.failure import UsageError
 from datafacade.cli.message import plain, word
 from datafacade.cli.output import out, write_json
-from datafacade.cli.text import clean, clock, duration
+from datafacade.cli.text import clean, moment, span
 from datafacade.client import Client
 from datafacade.v1 import coverage_pb2
 
@@ -91,14 +91,14 @@ def as_values(found: coverage_pb2.CoverageResponse) -> dict[str, Any]:
 
 def share_of(found: coverage_pb2.CoverageResponse, state: str) -> float:
     """Return the share of the interval that is in a state, a ratio from 0 to 1."""
-    lengths = [(state_of(span), span.ts_end - span.ts_start) for span in found.spans]
+    lengths = [(state_of(row), row.ts_end - row.ts_start) for row in found.spans]
     whole = sum(length for _, length in lengths)
     return sum(length for told, length in lengths if told == state) / whole if whole else 0.0
 
 
-def state_of(span: coverage_pb2.CoverageSpan) -> str:
+def state_of(row: coverage_pb2.CoverageSpan) -> str:
     """Return the word of a span's state."""
-    return str(word(coverage_pb2.CoverageState.DESCRIPTOR, span.state))
+    return str(word(coverage_pb2.CoverageState.DESCRIPTOR, row.state))
 
 
 def channel_word(found: coverage_pb2.CoverageResponse) -> str:
@@ -117,11 +117,11 @@ def _show(found: coverage_pb2.CoverageResponse) -> None:
     table = Table(box=box.SIMPLE_HEAD, header_style="dim")
     for column in ("from (UTC)", "for", "", ""):
         table.add_column(column, no_wrap=True)
-    for span in found.spans:
-        state = state_of(span)
+    for row in found.spans:
+        state = state_of(row)
         table.add_row(
-            _time(span.ts_start),
-            _length(span.ts_end - span.ts_start),
+            moment(row.ts_start),
+            span(row.ts_end - row.ts_start),
             Text(state.lower().replace("_", " "), style=_STYLES.get(state, "")),
             Text(_MEANINGS.get(state, ""), style="dim"),
         )
@@ -131,15 +131,4 @@ def _show(found: coverage_pb2.CoverageResponse) -> None:
         count = "an unknown number of" if told["count"] is None else str(told["count"])
         cause, state = (str(told[name]).lower().replace("_", " ") for name in ("cause", "state"))
         became = f"{state}, {gap.filled} came later"
-        console.print(Text(f"gap {gap.gap_id} at {_time(gap.ts_first)}: {count} events, {cause}; {became}"))
-
-
-def _time(ts_ns: int) -> str:
-    try:
-        return datetime.fromtimestamp(ts_ns / NS_PER_S, UTC).strftime("%Y-%m-%d %H:%M:%S")
-    except (OverflowError, ValueError):
-        return str(ts_ns)
-
-
-def _length(ns: int) -> str:
-    return clock(ns / NS_PER_S) if ns >= 60 * NS_PER_S else duration(ns)
+        console.print(Text(f"gap {gap.gap_id} at {moment(gap.ts_first)}: {count} events, {cause}; {became}"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final
 
@@ -18,6 +19,7 @@ _HIDDEN: Final = frozenset(
 TEXT_MAX: Final = 256
 NOTHING: Final = "-"
 BARS: Final = "▁▂▃▄▅▆▇"  # without the full block, so that rows stay apart
+NS_PER_S: Final = 1_000_000_000
 _DURATIONS: Final = ((1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "µs"), (1, "ns"))
 
 
@@ -58,6 +60,30 @@ def clock(seconds: float) -> str:
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}"
+
+
+def span(ns: int) -> str:
+    """Return a span to read at a glance: a duration below a minute, else hours, minutes and seconds.
+
+    Example:
+        >>> span(1_500_000_000), span(90 * 10**9), span(0)
+        ('1.50 s', '0:01:30', '0 ns')
+    """
+    return clock(ns / NS_PER_S) if ns >= 60 * NS_PER_S else duration(ns)
+
+
+def moment(ts_ns: int, *, has_millis: bool = False) -> str:
+    """Return a time (ns since 1970) in UTC; the number itself where there is no such year.
+
+    Example:
+        >>> moment(3_600 * 10**9), moment(1_500_000, has_millis=True)
+        ('1970-01-01 01:00:00', '1970-01-01 00:00:00.001')
+    """
+    try:
+        text = datetime.fromtimestamp(ts_ns // NS_PER_S, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    except (OverflowError, ValueError):
+        return str(ts_ns)
+    return f"{text}.{ts_ns // 1_000_000 % 1_000:03}" if has_millis else text
 
 
 def grouped(value: Decimal | None, longest: int = 18) -> str:

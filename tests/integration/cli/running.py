@@ -128,10 +128,11 @@ class Terminal:
         os.close(self._ours)
 
 
-def write_config(folder: Path, ports: dict[str, Any]) -> Path:
-    """Write a configuration whose venues are the simulator's."""
-    packaged = importlib.resources.files("datafacade.config") / "defaults" / "venues.yaml"
-    tree = yaml.safe_load(packaged.read_text(encoding="utf-8"))
+def write_config(folder: Path, told: dict[str, Any]) -> Path:
+    """Write a configuration whose venues and aggregators are the simulator's."""
+    ports = told["venues"]
+    defaults = importlib.resources.files("datafacade.config") / "defaults"
+    tree = yaml.safe_load((defaults / "venues.yaml").read_text(encoding="utf-8"))
     venues = {}
     for name, section in tree["venues"].items():
         feeds = {
@@ -143,8 +144,13 @@ def write_config(folder: Path, ports: dict[str, Any]) -> Path:
             if feed in ports.get(name, {})
         }
         if feeds:
-            venues[name] = section | {"feeds": feeds}
+            rests = dict.fromkeys(section.get("rests", {}), next(iter(feeds.values()))["base_url"])
+            venues[name] = section | {"feeds": feeds, "rests": rests}
+    averaging = yaml.safe_load((defaults / "aggregators.yaml").read_text(encoding="utf-8"))
+    for name, section in averaging["aggregators"].items():
+        section["base_url"] = told["aggregators"][name]["rest"] + urlsplit(section["base_url"]).path
     folder.mkdir()
+    (folder / "aggregators.yaml").write_text(yaml.safe_dump(averaging), encoding="utf-8")
     tree |= {"allow_private_upstream": True, "venues": venues}
     (folder / "venues.yaml").write_text(yaml.safe_dump(tree), encoding="utf-8")
     service = {"version": 1, "hot": {"venues": list(venues)}, "data": {"dir": "none"}}
@@ -153,11 +159,11 @@ def write_config(folder: Path, ports: dict[str, Any]) -> Path:
 
 
 @contextmanager
-def simulated(folder: Path) -> Iterator[Path]:
-    """Run the simulator of two venues; give a configuration that points at it."""
-    words = ("sim", "--seed", "3", "--products", "binance/spot,kraken/spot")
+def simulated(folder: Path, products: str = "binance/spot,kraken/spot") -> Iterator[Path]:
+    """Run the simulator of some venues; give a configuration that points at it."""
+    words = ("sim", "--seed", "3", "--products", products)
     with program(*words, output=folder / "sim.err") as line:
-        yield write_config(folder / "config", json.loads(line)["venues"])
+        yield write_config(folder / "config", json.loads(line))
 
 
 @contextmanager

@@ -1,0 +1,76 @@
+"""``datafacade klines``: a venue's klines of any instrument, and where they come from."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import typer
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from datafacade.cli.ask import TARGET_DEFAULT, Json, Symbol, Target, Venue, ask
+from datafacade.cli.output import out, write_json
+from datafacade.cli.provenance import provenance_line
+from datafacade.cli.text import NOTHING, clean, grouped, moment, span
+from datafacade.cli.values import values
+from datafacade.client import Klines
+
+ROWS: Final = 24
+ROWS_MAX: Final = 5_000
+
+
+def klines(
+    venue: Venue,
+    symbol: Symbol,
+    interval: Annotated[str, typer.Option("--interval", "-i", help="As 1m, 5m, 1h, 4h, 1d.")] = "1h",
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=1, max=ROWS_MAX, help="Rows, the newest ones.")
+    ] = ROWS,
+    target: Target = TARGET_DEFAULT,
+    as_json: Json = False,
+) -> None:
+    """Print a venue's own klines, oldest first, and where they come from.
+
+    Examples:
+      datafacade klines kraken BTC-USD
+      datafacade klines binance BTCUSDT --interval 5m --limit 100 --json
+
+    Exit codes: 0 printed, 1 no service, unknown symbol or interval, or the venue does not answer.
+    """
+    found = ask(target, lambda client: client.klines(venue, symbol, interval, limit=limit))
+    if as_json:
+        write_json(values(found))
+        return
+    console = out()
+    title = f"{clean(found.venue, 32)}:{clean(found.symbol, 40)}  {clean(found.interval, 8)}"
+    console.print(Text.assemble((title, "bold"), (f"   {len(found.rows)} klines", "dim")))
+    console.print(klines_table(found))
+    for hole in found.holes:
+        why = clean(hole.reason, 32).lower().replace("_", " ") or "not told"
+        length = span(hole.ts_end - hole.ts_start)
+        console.print(Text(f"nothing from {moment(hole.ts_start)} for {length}: {why}", style="yellow"))
+    console.print(provenance_line(found.provenance), soft_wrap=True)
+
+
+def klines_table(found: Klines) -> Table:
+    """Return a row for each kline."""
+    table = Table(box=box.SIMPLE_HEAD, header_style="dim")
+    table.add_column("opens (UTC)", no_wrap=True)
+    for name in ("open", "high", "low", "close", "volume", "trades", "vwap"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    for row in found.rows:
+        rises = row.open is None or row.close is None or row.close >= row.open
+        table.add_row(
+            moment(row.ts_open),
+            grouped(row.open),
+            grouped(row.high),
+            grouped(row.low),
+            Text(grouped(row.close), style="green" if rises else "red"),
+            grouped(row.volume),
+            NOTHING if row.trade_count is None else f"{row.trade_count:,}",
+            grouped(row.vwap),
+            Text("" if row.is_final else "still open", style="yellow"),
+        )
+    return table
