@@ -15,6 +15,7 @@ from datafacade.hot.book import Books
 from datafacade.hot.health import venue_health
 from datafacade.hot.journal import Journal
 from datafacade.hot.listing import list_instruments
+from datafacade.hot.pit import HotSnapshots
 from datafacade.hot.ports import Hub
 from datafacade.hot.reader import HubReader
 from datafacade.hot.tier import STARTS, HotTier
@@ -24,6 +25,7 @@ from datafacade.types import CONSOLIDATED, Channel, Topic
 from datafacade.v1 import book_pb2, cache_pb2, coverage_pb2, health_pb2, hot_pb2, reference_pb2
 from datafacade.warm.attribution import HitCounts
 from datafacade.warm.cases import WarmCases
+from datafacade.warm.snapshots import Snapshots
 from datafacade.warm.stats import cache_summary
 
 VERSION: Final = "0.1.0"
@@ -50,6 +52,7 @@ class DataFacade:
         clock: Clock,
         epoch: int,
         warm: WarmCases,
+        snapshots: Snapshots | None = None,
         keeper: Keeper | None = None,
         on_stopped: Callable[[], None] | None = None,
     ) -> None:
@@ -60,6 +63,7 @@ class DataFacade:
         self.reader = reader
         self.clock = clock
         self.epoch = epoch
+        self.snapshots = snapshots
         self.keeper = keeper
         self._on_stopped = on_stopped
         self.journal: Journal | None = None if keeper is None else keeper.journal
@@ -68,6 +72,7 @@ class DataFacade:
         self._books = Books(tier, hub=hub, reader=reader, clock=clock, scale=config.service.timers.scale)
         self._running: asyncio.Task[None] | None = None
         self._watching: asyncio.Task[None] | None = None
+        self._keeping: asyncio.Task[None] | None = None
         self._is_ready = asyncio.Event()
         self.edge_figures: EdgeFigures = lambda: None
 
@@ -93,6 +98,8 @@ class DataFacade:
             listed.cancel()
         if self._running.done():
             self._running.result()
+        if self.snapshots is not None:
+            self._keeping = asyncio.create_task(self._hot_snapshots(self.snapshots).run(), name="snapshots")
         self._is_ready.set()
 
     async def wait_ready(self) -> None:
@@ -101,12 +108,18 @@ class DataFacade:
 
     async def shutdown(self) -> None:
         """Stop everything and wait for it."""
+        if self._keeping is not None:
+            self._keeping.cancel()
+            await asyncio.wait([self._keeping])
+            self._keeping = None
         if self._running is not None:
             self._running.cancel()
             await asyncio.wait([self._running])
             self.reader.stop()
             self._running = None
         await self.warm.close()
+        if self.snapshots is not None:
+            await asyncio.to_thread(self.snapshots.close)
         if self._watching is not None and self.keeper is not None:
             self._watching.cancel()
             await asyncio.wait([self._watching])
@@ -179,6 +192,10 @@ class DataFacade:
         limits.pairs_max, limits.pairs = service.hot.max_pairs, len(self.tier.interest.symbols())
         limits.request_bytes_max = service.server.request_bytes_max
         limits.owed_bytes_max = service.hub.owed_bytes_max
+        if self.snapshots is not None and self.snapshots.is_degraded:
+            answer.warnings.extend(self.snapshots.warnings())
+            if answer.status == health_pb2.HEALTH_STATUS_HEALTHY:
+                answer.status = health_pb2.HEALTH_STATUS_DEGRADED
         return answer
 
     def is_followed(self, venue: str, symbol: str, channel: Channel) -> bool:
@@ -325,6 +342,10 @@ class DataFacade:
                         yield update
         finally:
             self.tier.leave(topic)
+
+    def _hot_snapshots(self, snapshots: Snapshots) -> HotSnapshots:
+        books_s = self.config.pit.books_sec
+        return HotSnapshots(self.tier, self._books, snapshots.put, clock=self.clock, books_s=books_s)
 
     def _topic(self, venue: str, symbol: str, channel: Channel, variant: str) -> Topic:
         is_joint = channel is Channel.CONSOLIDATED_TOP

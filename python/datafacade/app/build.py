@@ -11,6 +11,7 @@ from typing import Any, Final, cast
 
 from datafacade._core import Clock, Consolidator, Feed, Hub, Journal
 from datafacade.app.rests import RestMaker
+from datafacade.app.snapshots import open_snapshots
 from datafacade.app.warm import build_warm
 from datafacade.config import Config, FeedEndpoint, Venue
 from datafacade.errors import ConfigError, DataDirUnusable
@@ -93,10 +94,12 @@ class Factory:
         )
         venues = {name: builder.venue(name, venue) for name, venue in config.hot_venues().items()}
         tier = HotTier(venues, hub=hub, clock=clock, config=config, consolidator=consolidator)
+        snapshots = open_snapshots(config, data, clock=clock)
         return DataFacade(
             config=config,
             tier=tier,
-            warm=build_warm(config, tier, rests=rests, clock=clock, random=self._random),
+            warm=build_warm(config, tier, rests=rests, clock=clock, random=self._random, snapshots=snapshots),
+            snapshots=snapshots,
             hub=hub,
             reader=HubReader(hub),
             clock=clock,

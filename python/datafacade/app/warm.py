@@ -24,6 +24,7 @@ from datafacade.warm.authority import Authority
 from datafacade.warm.cases import WarmCases
 from datafacade.warm.prices import Prices
 from datafacade.warm.reconcile import Rules
+from datafacade.warm.snapshots import Snapshots
 from datafacade.warm.tier import WarmTier
 
 if TYPE_CHECKING:
@@ -37,7 +38,15 @@ DIALECTS: Final[Mapping[str, Dialect]] = MappingProxyType(
 )
 
 
-def build_warm(config: Config, tier: HotTier, *, rests: RestMaker, clock: Clock, random: Random) -> WarmCases:
+def build_warm(
+    config: Config,
+    tier: HotTier,
+    *,
+    rests: RestMaker,
+    clock: Clock,
+    random: Random,
+    snapshots: Snapshots | None,
+) -> WarmCases:
     """Return the warm use cases over the venues of the hot tier, whose budgets they share."""
     times = SourceTimes()
     authority = Authority(config.data_sources)
@@ -49,7 +58,7 @@ def build_warm(config: Config, tier: HotTier, *, rests: RestMaker, clock: Clock,
         classes=[(name, int(getattr(config.cache.ttls, name) * MS_PER_S)) for name in CLASSES],
     )
     second = _second(config, clock=clock, random=random) if config.cache.redis.url else None
-    answers = Answers(cache, clock=clock, second=second)
+    answers = Answers(cache, clock=clock, second=second, keep=None if snapshots is None else snapshots.keep)
     sources = {
         name: VenueRest(name, products=line.spec.rest, rests=line.rests, clock=clock, times=times)
         for name, line in tier.venues.items()
@@ -79,6 +88,7 @@ def build_warm(config: Config, tier: HotTier, *, rests: RestMaker, clock: Clock,
         answers=answers,
         cache=cache,
         second=second,
+        snapshots=snapshots,
         hosts=hosts,
         resolve=tier.resolve,
         resolve_spot=tier.resolve_spot,

@@ -10,6 +10,7 @@ Version = Literal[1]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Bytes = Annotated[int, Field(ge=1, le=2**40)]
 Seconds = Annotated[float, Field(gt=0, le=366 * 86_400)]
+SecondsOrNone = Annotated[float, Field(ge=0, le=366 * 86_400)]  # 0 has a meaning of its own
 Milliseconds = Annotated[int, Field(ge=1, le=86_400_000)]
 MillisecondsOrNone = Annotated[int, Field(ge=0, le=86_400_000)]  # 0 has a meaning of its own
 Ratio = Annotated[float, Field(ge=0, le=1)]

@@ -6,7 +6,18 @@ from typing import Annotated, Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from datafacade.config.fields import STRICT, Bytes, Count, Name, Ratio, Seconds, Secret, Text, Version
+from datafacade.config.fields import (
+    STRICT,
+    Bytes,
+    Count,
+    Name,
+    Ratio,
+    Seconds,
+    SecondsOrNone,
+    Secret,
+    Text,
+    Version,
+)
 
 # cache.yaml
 
@@ -65,6 +76,7 @@ class Pit:
     compression: Literal["gzip", "zstd"] = "gzip"
     retention_hours: Count = 24
     bytes_max: Bytes = 10 * 2**30
+    books_sec: SecondsOrNone = 60  # between two snapshots of a followed book; 0: none
 
 
 # data_sources.yaml

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
 from datafacade.errors import InvalidRequest, NotSupported
+from datafacade.warm.answers import Served
+from datafacade.warm.cases import WarmCases
+
+
+class Past(Protocol):
+    """A request that may ask for the past."""
+
+    ts_as_of: int
+    snapshot_id: str
+
 
 RequestT = TypeVar("RequestT", bound=Message)
 
@@ -38,7 +48,7 @@ def parse(kind: type[RequestT], request: bytes) -> RequestT:
 
 
 def refuse_past(ts_as_of: int, snapshot_id: str) -> None:
-    """Refuse to answer from the past, which later releases can.
+    """Refuse to answer from the past where nothing of the past is kept.
 
     Raises:
         NotSupported: One of the two is set.
@@ -47,3 +57,36 @@ def refuse_past(ts_as_of: int, snapshot_id: str) -> None:
         raise NotSupported("ts_as_of")
     if snapshot_id:
         raise NotSupported("snapshot_id")
+
+
+def to_answer(served: Served) -> Answer:
+    """Return what the edge needs: the bytes, and what ``served`` says of them."""
+    return Answer(
+        served.message,
+        served.cache_tier,
+        key=served.key,
+        is_stale=served.is_stale,
+        ts_cached=served.ts_cached,
+        ts_expires=served.ts_expires,
+        age_ns=served.age_ns,
+        snapshot_id=served.snapshot_id,
+    )
+
+
+async def stored(cases: WarmCases, asked: Past, carrier: type[Message]) -> Answer | None:
+    """Return the stored answer that a request names by its id; None: it names none.
+
+    Args:
+        cases: Who knows what was kept.
+        asked: The request; an id says it all, so its other fields are not looked at.
+        carrier: Type of the answers of this method.
+
+    Raises:
+        InvalidRequest: A time beside the id, or it is the id of another method's answer.
+        NotSupported, PitNotFound, PitCorrupt: It cannot be had.
+    """
+    if not asked.snapshot_id:
+        return None
+    if asked.ts_as_of:
+        raise InvalidRequest("ts_as_of", f"expected 0 beside a snapshot_id, received {asked.ts_as_of}")
+    return to_answer(await cases.snapshots.get(asked.snapshot_id, carrier))

@@ -9,10 +9,12 @@ from typing import Final
 
 from datafacade.errors import Draining, FacadeError, InvalidRequest
 from datafacade.facade import DataFacade
-from datafacade.serve.answer import Answer, parse, refuse_past
+from datafacade.serve.answer import Answer, parse, refuse_past, stored, to_answer
+from datafacade.serve.pit import METHODS as SNAPSHOT_METHODS
+from datafacade.serve.pit import PitHandlers
 from datafacade.serve.status import Refusal, refuse, refuse_internal
 from datafacade.serve.subscriptions import Subscriptions
-from datafacade.serve.warm import REQUESTS, WarmHandlers, to_answer
+from datafacade.serve.warm import REQUESTS, WarmHandlers
 from datafacade.types import Channel
 from datafacade.v1 import (
     book_pb2,
@@ -27,6 +29,7 @@ from datafacade.v1 import (
 log = logging.getLogger(__name__)
 
 SERVICE: Final = "datafacade.v1.DataFacadeService"
+SNAPSHOT_SERVICE: Final = "datafacade.v1.SnapshotService"
 STREAM_METHOD: Final = "HotSubscribe"
 PAST_FIELDS: Final = ("ts_as_of", "snapshot_id")
 
@@ -44,6 +47,7 @@ class Handlers:
             "CacheStats": self._cache_stats,
             "SourceAttribution": self._attribution,
             "ListInstruments": self._list_instruments,
+            **PitHandlers(facade.snapshots, facade.clock).methods,
         }
         self._warm = WarmHandlers(facade.warm).methods
 
@@ -101,11 +105,23 @@ class Handlers:
 
     async def _l2_book(self, request: bytes) -> Answer:
         asked = parse(book_pb2.L2BookRequest, request)
-        refuse_past(asked.ts_as_of, asked.snapshot_id)
+        held = await stored(self._facade.warm, asked, book_pb2.L2BookResponse)
+        if held is not None:
+            return held
         for name, value in (("venue", asked.venue), ("symbol", asked.symbol)):
             if not value:
                 raise InvalidRequest(name, "expected a name, received nothing")
         self._facade.warm.tier.check_authority("book", asked.venue)
+        if asked.ts_as_of:
+            return to_answer(
+                await self._facade.warm.book_at(
+                    asked.venue,
+                    asked.symbol,
+                    depth=asked.depth,
+                    ts_as_of=asked.ts_as_of,
+                    allow_unverified=asked.allow_unverified,
+                )
+            )
         if asked.allow_unverified and not self._facade.is_followed(
             asked.venue, asked.symbol, Channel.BOOK_L2
         ):
@@ -180,10 +196,10 @@ class Handlers:
 
 
 def path(method: str) -> str:
-    """Return the path of a method of our service.
+    """Return the path of a method of our services; no two of them share a name.
 
     Example:
         >>> path(STREAM_METHOD)
         '/datafacade.v1.DataFacadeService/HotSubscribe'
     """
-    return f"/{SERVICE}/{method}"
+    return f"/{SNAPSHOT_SERVICE if method in SNAPSHOT_METHODS else SERVICE}/{method}"

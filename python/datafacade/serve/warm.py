@@ -9,9 +9,8 @@ from typing import Final
 from google.protobuf.message import Message
 
 from datafacade.errors import InvalidRequest
-from datafacade.serve.answer import Answer, parse, refuse_past
+from datafacade.serve.answer import Answer, parse, stored, to_answer
 from datafacade.v1 import price_pb2, warm_pb2
-from datafacade.warm.answers import Served
 from datafacade.warm.cases import WarmCases
 
 METHODS: Final[Mapping[int, str]] = MappingProxyType(
@@ -51,7 +50,9 @@ class WarmHandlers:
 
     async def _klines(self, request: bytes, is_refresh: bool) -> Answer:
         asked = parse(warm_pb2.WarmKlinesRequest, request)
-        refuse_past(asked.ts_as_of, asked.snapshot_id)
+        held = await stored(self._cases, asked, warm_pb2.WarmKlinesResponse)
+        if held is not None:
+            return held
         return to_answer(
             await self._cases.klines(
                 asked.venue,
@@ -60,13 +61,16 @@ class WarmHandlers:
                 limit=asked.limit,
                 ts_start=asked.ts_start,
                 ts_end=asked.ts_end,
+                ts_as_of=asked.ts_as_of,
                 is_refresh=is_refresh,
             )
         )
 
     async def _trades(self, request: bytes, is_refresh: bool) -> Answer:
         asked = parse(warm_pb2.WarmTradesRequest, request)
-        refuse_past(asked.ts_as_of, asked.snapshot_id)
+        held = await stored(self._cases, asked, warm_pb2.WarmTradesResponse)
+        if held is not None:
+            return held
         return to_answer(
             await self._cases.trades(
                 asked.venue,
@@ -74,18 +78,27 @@ class WarmHandlers:
                 limit=asked.limit,
                 ts_start=asked.ts_start,
                 ts_end=asked.ts_end,
+                ts_as_of=asked.ts_as_of,
                 is_refresh=is_refresh,
             )
         )
 
     async def _ticker(self, request: bytes, is_refresh: bool) -> Answer:
         asked = parse(warm_pb2.WarmTickerRequest, request)
-        refuse_past(asked.ts_as_of, asked.snapshot_id)
-        return to_answer(await self._cases.ticker(asked.venue, asked.symbol, is_refresh=is_refresh))
+        held = await stored(self._cases, asked, warm_pb2.WarmTickerResponse)
+        if held is not None:
+            return held
+        return to_answer(
+            await self._cases.ticker(
+                asked.venue, asked.symbol, ts_as_of=asked.ts_as_of, is_refresh=is_refresh
+            )
+        )
 
     async def _funding(self, request: bytes, is_refresh: bool) -> Answer:
         asked = parse(warm_pb2.WarmFundingRequest, request)
-        refuse_past(asked.ts_as_of, asked.snapshot_id)
+        held = await stored(self._cases, asked, warm_pb2.WarmFundingResponse)
+        if held is not None:
+            return held
         return to_answer(
             await self._cases.funding(
                 asked.venue,
@@ -93,13 +106,16 @@ class WarmHandlers:
                 limit=asked.limit,
                 ts_start=asked.ts_start,
                 ts_end=asked.ts_end,
+                ts_as_of=asked.ts_as_of,
                 is_refresh=is_refresh,
             )
         )
 
     async def _price(self, request: bytes, is_refresh: bool) -> Answer:
         asked = parse(price_pb2.ReconciledPriceRequest, request)
-        refuse_past(asked.ts_as_of, asked.snapshot_id)
+        held = await stored(self._cases, asked, price_pb2.ReconciledPriceResponse)
+        if held is not None:
+            return held
         if asked.method not in METHODS:
             raise InvalidRequest("method", f"expected a method of the contract, received {asked.method}")
         return to_answer(
@@ -108,20 +124,7 @@ class WarmHandlers:
                 sources=asked.sources,
                 method=METHODS[asked.method],
                 is_native_only=asked.exchange_native_only,
+                ts_as_of=asked.ts_as_of,
                 is_refresh=is_refresh,
             )
         )
-
-
-def to_answer(served: Served) -> Answer:
-    """Return what the edge needs: the bytes, and what ``served`` says of them."""
-    return Answer(
-        served.message,
-        served.cache_tier,
-        key=served.key,
-        is_stale=served.is_stale,
-        ts_cached=served.ts_cached,
-        ts_expires=served.ts_expires,
-        age_ns=served.age_ns,
-        snapshot_id=served.snapshot_id,
-    )

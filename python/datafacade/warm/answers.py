@@ -12,9 +12,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from google.protobuf.message import Message
+
 from datafacade.clock import NS_PER_MS, Clock
 from datafacade.errors import CircuitOpen, FacadeError, VenueFailed, VenueRateLimited
 from datafacade.guard.single_flight import SingleFlight
+from datafacade.store.pit.names import Entity
 from datafacade.store.shared_entry import SharedAnswer
 from datafacade.v1 import lineage_pb2
 
@@ -112,6 +115,8 @@ class Question:
     cache_class: str  # of REQUIREMENTS 6: prices_hot, funding, ...
     ttl_ms: int
     source: str  # whose data it is
+    entity: Entity  # under which its answers are kept for ever
+    carrier: type[Message] | None = None  # type of the answer; None: it is not kept
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,14 +9,14 @@ from datafacade._core import parse_variant
 from datafacade.clock import NS_PER_S
 from datafacade.errors import InvalidRequest
 from datafacade.types import Channel, InstrumentRow
-from datafacade.warm.native import Ask
+from datafacade.warm.native import USUAL_ROWS, Ask
 
 KLINES_MAX: Final = 5_000
-KLINES_DEFAULT: Final = 500
+KLINES_DEFAULT: Final = USUAL_ROWS["klines"]
 TRADES_MAX: Final = 1_000
-TRADES_DEFAULT: Final = 100
+TRADES_DEFAULT: Final = USUAL_ROWS["trades"]
 FUNDING_MAX: Final = 1_000
-FUNDING_DEFAULT: Final = 100
+FUNDING_DEFAULT: Final = USUAL_ROWS["funding"]
 MONTH: Final = "1M"
 _SECONDS: Final = MappingProxyType({"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800})
 

@@ -7,13 +7,17 @@ from typing import TYPE_CHECKING
 
 from datafacade._core import AnswerCache
 from datafacade.clock import Clock
-from datafacade.errors import InvalidRequest
+from datafacade.errors import InvalidRequest, NotSupported
+from datafacade.store.pit.names import LIVE_BOOK, Entity
 from datafacade.types import InstrumentRow
+from datafacade.v1 import book_pb2, price_pb2
 from datafacade.venues.rest import RestClient
 from datafacade.warm import asks
 from datafacade.warm.answers import Answers, Question, Served
-from datafacade.warm.native import Kind
+from datafacade.warm.attribution import RECONCILED
+from datafacade.warm.native import CARRIERS, Ask, Kind
 from datafacade.warm.prices import Prices
+from datafacade.warm.snapshots import Snapshots
 from datafacade.warm.tier import WarmTier
 
 if TYPE_CHECKING:
@@ -35,6 +39,7 @@ class WarmCases:
         answers: Answers,
         cache: AnswerCache,
         second: SharedTier | None,
+        snapshots: Snapshots | None,
         hosts: Sequence[RestClient],
         resolve: Resolve,
         resolve_spot: ResolveSpot,
@@ -45,6 +50,7 @@ class WarmCases:
         self._prices = prices
         self.cache = cache
         self.second = second
+        self._snapshots = snapshots
         self.hosts = hosts  # of aggregators; those of venues belong to the hot tier
         self._answers = answers
         self._resolve = resolve
@@ -61,6 +67,7 @@ class WarmCases:
         limit: int = 0,
         ts_start: int = 0,
         ts_end: int = 0,
+        ts_as_of: int = 0,
         is_refresh: bool = False,
     ) -> Served:
         """Return a venue's klines, oldest first (``WarmKlinesResponse``).
@@ -72,16 +79,18 @@ class WarmCases:
             limit: Rows at most, the newest ones, to 5,000; 0: 500.
             ts_start: First instant wanted, ns UTC; 0: as early as ``limit`` allows.
             ts_end: First instant no longer wanted, ns UTC; 0: until now.
+            ts_as_of: Answer with what was known then, ns UTC; 0: now.
             is_refresh: Nobody waits: make it anew.
 
         Raises:
             AggregatorBanned, InvalidRequest, UnknownSymbol, NotSupported: What is asked cannot be had.
             VenueFailed, VenueRateLimited, CircuitOpen: The venue did not answer, and nothing is held.
+            PitNotFound, PitCorrupt: Nothing was known at ``ts_as_of``, or it is damaged.
         """
         row = self._native("klines", venue, symbol)
         now = self._clock.wall_ns()
         ask = asks.klines(venue, row, interval, limit=limit, ts_start=ts_start, ts_end=ts_end, now_ns=now)
-        return await self.tier.ask(ask, is_refresh=is_refresh)
+        return await self._ask(ask, ts_as_of=ts_as_of, is_refresh=is_refresh)
 
     async def trades(
         self,
@@ -91,6 +100,7 @@ class WarmCases:
         limit: int = 0,
         ts_start: int = 0,
         ts_end: int = 0,
+        ts_as_of: int = 0,
         is_refresh: bool = False,
     ) -> Served:
         """Return a venue's trades, oldest first (``WarmTradesResponse``); at most 1,000, by default 100.
@@ -101,16 +111,16 @@ class WarmCases:
         row = self._native("trades", venue, symbol)
         now = self._clock.wall_ns()
         ask = asks.trades(venue, row, limit=limit, ts_start=ts_start, ts_end=ts_end, now_ns=now)
-        return await self.tier.ask(ask, is_refresh=is_refresh)
+        return await self._ask(ask, ts_as_of=ts_as_of, is_refresh=is_refresh)
 
-    async def ticker(self, venue: str, symbol: str, *, is_refresh: bool = False) -> Served:
+    async def ticker(self, venue: str, symbol: str, *, ts_as_of: int = 0, is_refresh: bool = False) -> Served:
         """Return a venue's statistics of 24 hours and its best prices (``WarmTickerResponse``).
 
         Raises:
             As ``klines``.
         """
         row = self._native("ticker", venue, symbol)
-        return await self.tier.ask(asks.ticker(venue, row), is_refresh=is_refresh)
+        return await self._ask(asks.ticker(venue, row), ts_as_of=ts_as_of, is_refresh=is_refresh)
 
     async def funding(
         self,
@@ -120,6 +130,7 @@ class WarmCases:
         limit: int = 0,
         ts_start: int = 0,
         ts_end: int = 0,
+        ts_as_of: int = 0,
         is_refresh: bool = False,
     ) -> Served:
         """Return a perpetual's funding rates, oldest first (``WarmFundingResponse``).
@@ -130,7 +141,7 @@ class WarmCases:
         row = self._native("funding", venue, symbol)
         now = self._clock.wall_ns()
         ask = asks.funding(venue, row, limit=limit, ts_start=ts_start, ts_end=ts_end, now_ns=now)
-        return await self.tier.ask(ask, is_refresh=is_refresh)
+        return await self._ask(ask, ts_as_of=ts_as_of, is_refresh=is_refresh)
 
     async def book(self, venue: str, symbol: str, *, depth: int) -> Served:
         """Return a book from the venue's REST (``L2BookResponse``), flagged: nothing proves it.
@@ -141,6 +152,31 @@ class WarmCases:
         row = self._native("book", venue, symbol)
         return await self.tier.ask(asks.book(venue, row, depth=depth))
 
+    async def book_at(
+        self, venue: str, symbol: str, *, depth: int, ts_as_of: int, allow_unverified: bool
+    ) -> Served:
+        """Return the newest book that was known at a time (``L2BookResponse``), with all kept levels.
+
+        Args:
+            venue: As ``kraken``.
+            symbol: Any known spelling.
+            depth: 0; or as an unverified book was asked for then, levels a side.
+            ts_as_of: The time, ns UTC.
+            allow_unverified: Whether a book of the venue's REST will do.
+
+        Raises:
+            InvalidRequest, UnknownSymbol: What is asked cannot be had.
+            PitNotFound, PitCorrupt: Nothing was known, or it is damaged.
+        """
+        row = self._native("book", venue, symbol)
+        entities = [] if depth else [Entity(LIVE_BOOK, venue, row["symbol"])]
+        if allow_unverified:
+            entities.append(asks.book(venue, row, depth=depth).entity)
+        if not entities:
+            problem = f"expected 0, since a live book was kept with all its levels, received {depth}"
+            raise InvalidRequest("depth", problem)
+        return await self.snapshots.newest(entities, book_pb2.L2BookResponse, ts_as_of)
+
     async def price(
         self,
         symbol: str,
@@ -148,6 +184,7 @@ class WarmCases:
         sources: Iterable[str] = (),
         method: str = "",
         is_native_only: bool = False,
+        ts_as_of: int = 0,
         is_refresh: bool = False,
     ) -> Served:
         """Return the one price of several sources, with all evidence (``ReconciledPriceResponse``).
@@ -157,6 +194,7 @@ class WarmCases:
             sources: Who is to be asked; empty: all that have such a market.
             method: ``trimmed_median`` or ``trimmed_mean``; empty: as configured.
             is_native_only: Whether aggregators are left out; False: as configured.
+            ts_as_of: Answer with what was known then, ns UTC; 0: now.
             is_refresh: Nobody waits: make it anew.
 
         Raises:
@@ -171,10 +209,28 @@ class WarmCases:
             method=method,
             is_native_only=is_native_only or self._is_native_only,
         )
+        if ts_as_of:
+            return await self.snapshots.at(ask.entity, price_pb2.ReconciledPriceResponse, ts_as_of)
         question = Question(
-            key=ask.key, cache_class=PRICES_WARM, ttl_ms=self.tier.ttl_ms(PRICES_WARM), source="reconciled"
+            key=ask.key,
+            cache_class=PRICES_WARM,
+            ttl_ms=self.tier.ttl_ms(PRICES_WARM),
+            source=RECONCILED,
+            entity=ask.entity,
+            carrier=price_pb2.ReconciledPriceResponse,
         )
         return await self._answers.ask(question, lambda: self._prices.make(ask), is_refresh=is_refresh)
+
+    @property
+    def snapshots(self) -> Snapshots:
+        """What was answered before.
+
+        Raises:
+            NotSupported: This service keeps nothing.
+        """
+        if self._snapshots is None:
+            raise NotSupported("snapshots: this service keeps none")
+        return self._snapshots
 
     async def close(self) -> None:
         """End what is made anew for nobody, and leave the second tier."""
@@ -184,6 +240,11 @@ class WarmCases:
             await host.close()
         if self.second is not None:
             await self.second.close()
+
+    async def _ask(self, ask: Ask, *, ts_as_of: int, is_refresh: bool) -> Served:
+        if ts_as_of:
+            return await self.snapshots.at(ask.entity, CARRIERS[ask.kind], ts_as_of)
+        return await self.tier.ask(ask, is_refresh=is_refresh)
 
     def _native(self, kind: Kind, venue: str, symbol: str) -> InstrumentRow:
         """Return the instrument that a venue may be asked about."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Literal, Protocol
@@ -9,6 +10,7 @@ from typing import Final, Literal, Protocol
 from google.protobuf.message import Message
 
 from datafacade.clock import NS_PER_MS, NS_PER_S, Clock
+from datafacade.store.pit.names import Entity
 from datafacade.types import InstrumentRow
 from datafacade.v1 import book_pb2, lineage_pb2, types_pb2, warm_pb2
 from datafacade.warm.answers import Made
@@ -81,8 +83,20 @@ class Ask:
             parts += [str(self.ts_from), str(self.ts_until)]
         return ":".join(parts)
 
+    @property
+    def entity(self) -> Entity:
+        """The question as snapshots of its answers are filed; what is usual is left out of its name."""
+        has_span = bool(self.ts_from or self.ts_until)
+        parts = [self.interval] if self.interval else []
+        if has_span or self.limit != USUAL_ROWS.get(self.kind, 0):
+            parts.append(str(self.limit))
+        if has_span:
+            parts += [str(self.ts_from), str(self.ts_until)]
+        return Entity(f"warm.{self.kind}", self.venue, self.row["symbol"], ":".join(parts))
 
-CARRIERS: Final = MappingProxyType(
+
+USUAL_ROWS: Final[Mapping[Kind, int]] = MappingProxyType({"klines": 500, "trades": 100, "funding": 100})
+CARRIERS: Final[Mapping[Kind, type[Message]]] = MappingProxyType(
     {
         "klines": warm_pb2.WarmKlinesResponse,
         "trades": warm_pb2.WarmTradesResponse,

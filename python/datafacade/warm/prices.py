@@ -10,6 +10,7 @@ from typing import Final, Protocol
 
 from datafacade.clock import Clock
 from datafacade.errors import AggregatorBanned, FacadeError, InvalidRequest, UnknownSymbol
+from datafacade.store.pit.names import Entity
 from datafacade.types import InstrumentRow
 from datafacade.v1 import lineage_pb2, price_pb2, warm_pb2
 from datafacade.venues.aggregator import AggregatorPrice
@@ -61,6 +62,12 @@ class PriceAsk:
     def key(self) -> str:
         """The one spelling of the question."""
         return ":".join(("price", self.symbol, self.rules.method, ",".join(self.sources)))
+
+    @property
+    def entity(self) -> Entity:
+        """The question as snapshots of its answers are filed."""
+        variant = ":".join((self.rules.method, ",".join(self.sources)))
+        return Entity("warm.price", RECONCILED, self.symbol, variant)
 
 
 class Prices:

@@ -19,6 +19,7 @@ from datafacade.v1 import lineage_pb2
 
 Method: TypeAlias = Literal["trimmed_median", "trimmed_mean"]
 CORRELATED: Final = "CORRELATED_SOURCES"
+NOT_CONVERTIBLE: Final = "NOT_CONVERTIBLE"  # a number, in another currency: it stays evidence
 FUTURE_NS_MAX: Final = 5 * NS_PER_S  # a source's clock may be so much ahead of ours
 AGE_NS_MAX: Final = 30 * NS_PER_S  # of a source that has no limit of its own
 
@@ -204,7 +205,7 @@ def source_quotes(judged: Iterable[Judged], rules: Rules) -> list[lineage_pb2.So
     return [
         lineage_pb2.SourceQuote(
             source=one.quote.source,
-            price=one.quote.price if one.price is not None else "",
+            price=one.quote.price if one.price is not None or one.reason == NOT_CONVERTIBLE else "",
             ts_source=one.quote.ts_source,
             age_ns=one.quote.age_ns if one.quote.age_ns is None else max(one.quote.age_ns, 0),
             used=one.is_used,

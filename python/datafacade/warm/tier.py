@@ -12,7 +12,7 @@ from datafacade.errors import InvalidRequest
 from datafacade.warm.answers import Answers, Question, Served
 from datafacade.warm.attribution import Attribution
 from datafacade.warm.authority import Authority, DataKind
-from datafacade.warm.native import Ask, Kind, VenueSource, make_native
+from datafacade.warm.native import CARRIERS, Ask, Kind, VenueSource, make_native
 
 CLASSES: Final[Mapping[Kind, str]] = MappingProxyType(
     {
@@ -91,6 +91,8 @@ class WarmTier:
             cache_class=CLASSES[ask.kind],
             ttl_ms=self.ttl_ms(CLASSES[ask.kind]),
             source=ask.venue,
+            entity=ask.entity,
+            carrier=CARRIERS[ask.kind],
         )
         return await self._answers.ask(
             question,

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import importlib.resources
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -39,7 +39,12 @@ except FacadeError as error:
 
 
 def simulated(
-    simulator: Simulator, folder: Path, *, scale: float = SCALE, service: dict[str, Any] | None = None
+    simulator: Simulator,
+    folder: Path,
+    *,
+    scale: float = SCALE,
+    service: dict[str, Any] | None = None,
+    files: Mapping[str, dict[str, Any]] | None = None,
 ) -> Config:
     """Write a configuration whose venues are the simulator's, and load it."""
     packaged = Path(str(importlib.resources.files("datafacade.config") / "defaults" / "venues.yaml"))
@@ -69,6 +74,8 @@ def simulated(
     (folder / "venues.yaml").write_text(yaml.safe_dump(venues), encoding="utf-8")
     (folder / "aggregators.yaml").write_text(yaml.safe_dump(aggregators), encoding="utf-8")
     (folder / "service.yaml").write_text(yaml.safe_dump(sections), encoding="utf-8")
+    for name, content in (files or {}).items():
+        (folder / name).write_text(yaml.safe_dump({"version": 1} | content), encoding="utf-8")
     return load_config(folder)
 
 
@@ -101,11 +108,12 @@ async def service(
     settings: dict[str, Any] | None = None,
     scale: float = SCALE,
     rate: float = 25.0,
+    files: Mapping[str, dict[str, Any]] | None = None,
 ) -> AsyncIterator[Bench]:
     """Run simulator and service in this process."""
     made = SimulatorSettings(seed=5, products=tuple(products), bases=("BTC", "ETH"), steps_per_s=rate)  # type: ignore[arg-type]
     async with Simulator(made) as simulator:
-        config = simulated(simulator, folder, scale=scale, service=settings)
+        config = simulated(simulator, folder, scale=scale, service=settings, files=files)
         ready: asyncio.Future[Sequence[str]] = asyncio.get_running_loop().create_future()
         running = asyncio.ensure_future(run_service(config, port=0, edge=edge, ready=ready.set_result))
         starting: list[asyncio.Future[Any]] = [running, ready]

@@ -22,6 +22,9 @@ PREFIX_DIGITS_MIN: Final = 16  # of an id that a person abbreviates
 FOLDER_BYTES_MAX: Final = 200  # what is longer keeps its beginning and a hash
 ENTITY_CHARS_MAX: Final = 1_024
 
+LIVE_BOOK: Final = "hot.book"  # kind of the books that are kept now and then
+INSTRUMENTS: Final = "instruments"  # kind of a venue's list of them
+
 JSON: Final = ".json.gz"  # readable answer
 PROTO: Final = ".pb"  # the very bytes of the answer
 META: Final = ".meta.json"

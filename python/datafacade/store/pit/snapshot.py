@@ -9,8 +9,8 @@ from hashlib import sha256
 from io import BytesIO
 from typing import Any, Final
 
-from datafacade.errors import PitCorrupt
-from datafacade.store.pit.files import FILE_BYTES_MAX, Folder, opened
+from datafacade.errors import PitCorrupt, PitUnusable
+from datafacade.store.pit.files import DAMAGED, FILE_BYTES_MAX, Folder, opened
 from datafacade.store.pit.record import PitRef
 
 READABLE_BYTES_MAX: Final = FILE_BYTES_MAX  # of the unpacked text
@@ -45,12 +45,15 @@ def read_answer(root: Folder, ref: PitRef, path: str) -> PitSnapshot:
     """Return an answer if its bytes are those of its id.
 
     Raises:
-        PitCorrupt: They are not, or cannot be read.
+        PitCorrupt: They are not, or are not there.
+        PitUnusable: They cannot be read now; that says nothing of them.
     """
     try:
         message = read_part(root, path)
     except OSError as error:
-        raise PitCorrupt(ref.id) from error
+        if error.errno in DAMAGED:
+            raise PitCorrupt(ref.id) from error
+        raise PitUnusable(path, (error.strerror or type(error).__name__).lower()) from error
     if sha256(message).hexdigest() != ref.id:
         raise PitCorrupt(ref.id)
     return PitSnapshot(ref=ref, message=message)
@@ -67,6 +70,15 @@ def unpack(packed: bytes) -> Any:  # noqa: ANN401  JSON of any shape
         >>> unpack(squeeze(b'{"a":1}'))
         {'a': 1}
     """
+    return json.loads(unpack_text(packed))
+
+
+def unpack_text(packed: bytes) -> bytes:
+    """Return the readable form as text.
+
+    Raises:
+        ValueError: It is no gzip file, or larger than 256 MiB.
+    """
     opener = zlib.decompressobj(zlib.MAX_WBITS | 16)
     try:
         text = opener.decompress(packed, READABLE_BYTES_MAX)
@@ -74,4 +86,4 @@ def unpack(packed: bytes) -> Any:  # noqa: ANN401  JSON of any shape
         raise ValueError(str(error)) from None
     if not opener.eof:
         raise ValueError("cut short, or too large")
-    return json.loads(text)
+    return text

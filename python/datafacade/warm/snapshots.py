@@ -1,0 +1,216 @@
+"""Keep each answer when it is made, and answer from what was kept; the store costs nobody an answer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+from google.protobuf.json_format import MessageToJson
+from google.protobuf.message import Message
+
+from datafacade.clock import NS_PER_S, Clock
+from datafacade.errors import InvalidRequest, NotSupported, PitExists, PitNotFound, PitSkipped, PitWriteFailed
+from datafacade.store.pit.names import Entity
+from datafacade.store.pit.record import Draft
+from datafacade.store.pit.store import WAITING_MAX, PitStore
+from datafacade.v1 import lineage_pb2
+from datafacade.warm.answers import Question, Served
+
+log = logging.getLogger(__name__)
+
+PIT: Final = lineage_pb2.CACHE_TIER_PIT
+SKIPPED: Final = "PIT_SKIPPED"  # in Health.warnings
+TOLD_NS: Final = 60 * NS_PER_S  # for so long Health warns after an answer that was not kept
+PATIENCE_S: Final = 2.0  # that an answer waits for the disk; it is given then all the same
+ROWS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "WarmKlinesResponse": "klines",
+        "WarmTradesResponse": "trades",
+        "WarmFundingResponse": "rates",
+        "ReconciledPriceResponse": "quotes",
+        "ListInstrumentsResponse": "instruments",
+    }
+)
+
+
+@dataclass(slots=True)
+class Missed:
+    """Answers that were given and not kept, since the start."""
+
+    count: int = 0
+    ts_mono: int = 0  # of the newest, ns
+    problem: str = ""
+
+
+class Snapshots:
+    """What was answered, for ever. Owned by the event loop; ``close`` it.
+
+    Args:
+        path: The store's directory.
+        store: The store; None: it cannot be used, nothing is kept.
+        clock: Where times come from.
+    """
+
+    def __init__(self, path: Path, store: PitStore | None, *, clock: Clock) -> None:
+        self.path = path
+        self.missed = Missed()
+        self._store = store
+        self._clock = clock
+        self._under_way = 0
+
+    @property
+    def store(self) -> PitStore:
+        """The store.
+
+        Raises:
+            NotSupported: It cannot be used.
+        """
+        if self._store is None:
+            raise NotSupported("snapshots: their directory cannot be used")
+        return self._store
+
+    async def keep(self, question: Question, message: bytes) -> None:
+        """Keep a warm answer (``warm.answers.Keep``)."""
+        if question.carrier is not None:
+            await self.put(question.entity, question.carrier, message)
+
+    async def put(self, entity: Entity, carrier: type[Message], message: bytes) -> None:
+        """Keep an answer; return once it is on the disk, or once it is noted that it is not.
+
+        Args:
+            entity: What it is about.
+            carrier: Type of the message.
+            message: The answer's bytes.
+        """
+        if self._store is None or self._under_way >= WAITING_MAX:
+            self._miss(PitSkipped(self._under_way))
+            return
+        self._under_way += 1
+        try:
+            now = self._clock.wall_ns()
+            async with asyncio.timeout(PATIENCE_S):
+                draft = await asyncio.to_thread(draft_of, entity, carrier, message, ts_wall=now)
+                await asyncio.wrap_future(self._store.submit(draft))
+        except PitExists:
+            pass  # these very bytes are kept already
+        except TimeoutError:
+            self._miss(PitWriteFailed(f"the disk took longer than {PATIENCE_S:g} s"))
+        except Exception as error:  # whatever it is, the answer is good
+            self._miss(error)
+        finally:
+            self._under_way -= 1
+
+    async def get(self, snapshot_id: str, carrier: type[Message]) -> Served:
+        """Return a stored answer byte for byte.
+
+        Args:
+            snapshot_id: 64 hex digits, or the first 16 or more.
+            carrier: Type of the message that is expected.
+
+        Raises:
+            PitNotFound: No such snapshot.
+            PitCorrupt: It is no longer what was written.
+            InvalidRequest: It answers another kind of question.
+        """
+        ref = self.store.find(snapshot_id)
+        wanted = carrier.DESCRIPTOR.name
+        if ref.kind != wanted:
+            problem = f"expected the id of a {wanted}, received that of a {ref.kind[:64]}"
+            raise InvalidRequest("snapshot_id", problem)
+        found = await asyncio.to_thread(self.store.get, ref.id)
+        return Served(
+            message=found.message,
+            cache_tier=PIT,
+            key="",
+            snapshot_id=ref.id,
+            ts_cached=ref.ts_wall,
+            ts_expires=0,
+            age_ns=max(0, self._clock.wall_ns() - ref.ts_wall),
+        )
+
+    async def at(self, entity: Entity, carrier: type[Message], ts: int) -> Served:
+        """Return the newest answer to a question that was known at a time.
+
+        Args:
+            entity: Which question.
+            carrier: Type of the message.
+            ts: The time, ns UTC.
+
+        Raises:
+            InvalidRequest: It lies ahead.
+            PitNotFound: Nothing was known.
+            PitCorrupt: What was known is damaged.
+        """
+        return await self.newest([entity], carrier, ts)
+
+    async def newest(self, entities: Sequence[Entity], carrier: type[Message], ts: int) -> Served:
+        """Return the newest answer to one of several questions that was known at a time; else as ``at``."""
+        self.check_time(ts)
+        found = []
+        for entity in entities:
+            with contextlib.suppress(PitNotFound):
+                found.append(self.store.at(str(entity), ts))
+        if not found:
+            raise PitNotFound(f"{entities[0]} as of {ts}")
+        return await self.get(max(found, key=lambda ref: ref.ts_wall).id, carrier)
+
+    def check_time(self, ts: int) -> None:
+        """Refuse a time that lies ahead: what will be known is not known.
+
+        Raises:
+            InvalidRequest: It does, or it lies before 1970.
+        """
+        now = self._clock.wall_ns()
+        if not 0 <= ts <= now:
+            raise InvalidRequest("ts_as_of", f"expected a time in the past, up to {now}, received {ts}")
+
+    def warnings(self) -> list[str]:
+        """Return what Health warns of, in UPPER_SNAKE."""
+        return [SKIPPED] if self.is_degraded else []
+
+    @property
+    def is_degraded(self) -> bool:
+        """Whether an answer was not kept lately, or none is."""
+        since = self._clock.monotonic_ns() - self.missed.ts_mono
+        return self._store is None or (self.missed.count > 0 and since < TOLD_NS)
+
+    def close(self) -> None:
+        """Write what waits, and end; blocks for the disk."""
+        if self._store is not None:
+            self._store.close()
+
+    def _miss(self, error: Exception) -> None:
+        self.missed.count += 1
+        self.missed.ts_mono = self._clock.monotonic_ns()
+        self.missed.problem = str(error) or type(error).__name__
+        log.warning("pit.missed", extra={"problem": self.missed.problem, "count": self.missed.count})
+
+
+def draft_of(entity: Entity, carrier: type[Message], message: bytes, *, ts_wall: int) -> Draft:
+    """Return an answer as the store takes it, with its readable form; off the event loop.
+
+    Args:
+        entity: What it is about.
+        carrier: Type of the message.
+        message: The answer's bytes.
+        ts_wall: When it was known, ns UTC.
+    """
+    told = carrier.FromString(message)
+    name = carrier.DESCRIPTOR.name
+    lineage = getattr(told, "lineage", None)
+    used = sorted(quote.source for quote in lineage.sources if quote.used) if lineage is not None else []
+    return Draft(
+        entity=str(entity),
+        kind=name,
+        message=message,
+        readable=MessageToJson(told, preserving_proto_field_name=True, indent=None).encode(),
+        ts_wall=ts_wall,
+        rows=len(getattr(told, ROWS[name])) if name in ROWS else 1,
+        sources=tuple(used or [entity.venue]),
+    )
