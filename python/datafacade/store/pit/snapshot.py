@@ -9,8 +9,8 @@ from hashlib import sha256
 from io import BytesIO
 from typing import Any, Final
 
-from datafacade.errors import PitCorrupt, PitUnusable
-from datafacade.store.pit.files import DAMAGED, FILE_BYTES_MAX, Folder, opened
+from datafacade.errors import PitCorrupt
+from datafacade.store.pit.files import FILE_BYTES_MAX, Folder, opened
 from datafacade.store.pit.record import PitRef
 
 READABLE_BYTES_MAX: Final = FILE_BYTES_MAX  # of the unpacked text
@@ -45,15 +45,12 @@ def read_answer(root: Folder, ref: PitRef, path: str) -> PitSnapshot:
     """Return an answer if its bytes are those of its id.
 
     Raises:
-        PitCorrupt: They are not, or are not there.
-        PitUnusable: They cannot be read now; that says nothing of them.
+        PitCorrupt: They are not, or cannot be read.
     """
     try:
         message = read_part(root, path)
     except OSError as error:
-        if error.errno in DAMAGED:
-            raise PitCorrupt(ref.id) from error
-        raise PitUnusable(path, (error.strerror or type(error).__name__).lower()) from error
+        raise PitCorrupt(ref.id) from error
     if sha256(message).hexdigest() != ref.id:
         raise PitCorrupt(ref.id)
     return PitSnapshot(ref=ref, message=message)
