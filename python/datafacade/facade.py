@@ -19,6 +19,7 @@ from datafacade.hot.pit import HotSnapshots
 from datafacade.hot.ports import Hub
 from datafacade.hot.reader import HubReader
 from datafacade.hot.tier import STARTS, HotTier
+from datafacade.overview import Overview
 from datafacade.store.answer import coverage_response
 from datafacade.store.keeper import Keeper
 from datafacade.types import CONSOLIDATED, Channel, Topic
@@ -75,6 +76,7 @@ class DataFacade:
         self._keeping: asyncio.Task[None] | None = None
         self._is_ready = asyncio.Event()
         self.edge_figures: EdgeFigures = lambda: None
+        self._overview = Overview(config, tier=tier, warm=warm, hub=hub, clock=clock)
 
     # Lifecycle
 
@@ -177,21 +179,12 @@ class DataFacade:
             epoch=self.epoch,
             ts_measured=self.clock.wall_ns(),
             uptime_ns=self.clock.monotonic_ns() - self._started_at,
-            status=_whole([row.status for row in rows]),
             is_draining=self.is_draining,
             venues=rows,
             edge=self.edge_figures(),
-            cache=self.cache_stats(),
             warnings=self.tier.watchdog.warnings() + ([] if self.keeper is None else self.keeper.warnings()),
         )
-        if answer.HasField("edge"):
-            held = self.hub.stats()
-            answer.edge.topics, answer.edge.ring_bytes = held["topics"], held["ring_bytes"]
-        limits = answer.limits
-        service = self.config.service
-        limits.pairs_max, limits.pairs = service.hot.max_pairs, len(self.tier.interest.symbols())
-        limits.request_bytes_max = service.server.request_bytes_max
-        limits.owed_bytes_max = service.hub.owed_bytes_max
+        self._overview.complete(answer, self.cache_stats())
         if self.snapshots is not None and self.snapshots.is_degraded:
             answer.warnings.extend(self.snapshots.warnings())
             if answer.status == health_pb2.HEALTH_STATUS_HEALTHY:
@@ -217,7 +210,8 @@ class DataFacade:
             InvalidRequest: There is no such venue.
         """
         counts = {name: HitCounts(hits, misses) for name, hits, misses in self.warm.cache.owners()}
-        return self.warm.tier.attribution.rows(counts, venue, lambda name: name in self.tier.venues)
+        rows = self.warm.tier.attribution.rows(counts, venue, lambda name: name in self.tier.venues)
+        return self._overview.with_streams(rows, venue)
 
     def check_budget(self, venue: str, count: int = 1) -> tuple[bool, int]:
         """Return whether so much REST weight could be spent at a venue now, and how much is left.
@@ -353,14 +347,3 @@ class DataFacade:
         return Topic(
             CONSOLIDATED if is_joint else venue, canonical, channel, self.tier.variant(channel, variant)
         )
-
-
-def _whole(
-    statuses: Sequence[health_pb2.HealthStatus.ValueType],
-) -> health_pb2.HealthStatus.ValueType:
-    """Return the worst status; OFFLINE only if all are."""
-    if not statuses or all(status == health_pb2.HEALTH_STATUS_OFFLINE for status in statuses):
-        return health_pb2.HEALTH_STATUS_OFFLINE
-    if all(status == health_pb2.HEALTH_STATUS_HEALTHY for status in statuses):
-        return health_pb2.HEALTH_STATUS_HEALTHY
-    return health_pb2.HEALTH_STATUS_DEGRADED

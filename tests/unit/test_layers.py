@@ -13,6 +13,7 @@ LAYERS: dict[str, float] = {
     "cache": 2, "guard": 2, "observe": 2,
     "venues": 3, "store": 3,
     "hot": 4, "warm": 4, "query": 4,
+    "overview": 4.5,  # what the tiers tell of themselves, joined for the facade
     "facade": 5,
     "serve": 6, "cli": 6,
     "app": 7,

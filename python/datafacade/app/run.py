@@ -113,7 +113,8 @@ async def run_service(
         config: What ``load_config`` returned.
         host: Address to listen on; None: as configured.
         port: Its port, 0: a free one; None: as configured.
-        metrics_port: Of the page for Prometheus; None: as configured, or none where ``port`` is any free one.
+        metrics_port: Of the page for Prometheus; None: as configured, or no page where ``port`` is not the
+            configured one: that is one service more on this machine, and the page has its owner.
         data_dir: Where what outlives the process is kept, ``none``: nowhere; None: as configured.
         edge: ``rust``, or ``grpcio`` for the reference server (loopback only).
         dev: Serve reflection too (loopback only).
@@ -132,7 +133,7 @@ async def run_service(
         if data is not None:
             opened.callback(data.close)
         facade = Factory(config).create_data_facade(data=data)
-        if metrics_port is None and address[1] != 0:
+        if metrics_port is None and address[1] == server.port != 0:
             metrics_port = server.metrics_port
         async with _metrics(facade, metrics_port):
             await _serve(facade, address, edge=edge, dev=dev, insecure_public=insecure_public, ready=ready)
@@ -144,7 +145,7 @@ async def _metrics(facade: DataFacade, port: int | None) -> AsyncIterator[None]:
     if port is None:
         yield
         return
-    page = MetricsServer(facade.health, port=port)
+    page = MetricsServer(facade.health, port=port, sources=facade.source_attribution)
     log.info("metrics.listening", extra={"url": await page.start()})
     try:
         yield

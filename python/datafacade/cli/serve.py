@@ -64,8 +64,8 @@ def serve(
     --data-dir, else data.dir of service.yaml, else DATAFACADE_DATA_DIR, else the user's state directory
     ($XDG_STATE_HOME/datafacade, or ~/.local/state/datafacade).
 
-    Prometheus finds the figures of Health at http://127.0.0.1:50052/metrics (--metrics-port; with --port 0
-    there is no page unless it is asked for).
+    Prometheus finds the figures of Health at http://127.0.0.1:50052/metrics (--metrics-port; with another
+    --port than the configured one there is no page unless it is asked for).
 
     Examples:
       datafacade serve                      # the real venues

@@ -105,9 +105,7 @@ class Server:
 
     host: Text = "127.0.0.1"
     port: Port = 50_051  # 0: any free one
-    metrics_port: Port | None = (
-        None  # of the page for Prometheus, loopback only; 0: any free one; None: no page
-    )
+    metrics_port: Port | None = 50_052  # page for Prometheus, loopback only; 0: any free one; None: no page
     request_bytes_max: Bytes = 64 * 2**10
     response_bytes_max: Bytes = 64 * 2**10  # of one streamed response, unless one update alone is larger
     metadata_bytes_max: Bytes = 16 * 2**10

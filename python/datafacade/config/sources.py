@@ -58,7 +58,8 @@ class Cache:
     version: Version
     ttls: Ttls = field(default_factory=Ttls)
     max_entries: Count = 10_000
-    hit_ratio_min: Ratio = 0.75  # below it health warns
+    hit_ratio_min: Ratio = 0.75  # of all classes together; below it Health warns
+    prices_hot_hit_ratio_min: Ratio = 0.8  # likewise, of this class alone
     redis: Redis = field(default_factory=Redis)
     pit_snapshots: PitSnapshots = field(default_factory=PitSnapshots)
 

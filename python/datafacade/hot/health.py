@@ -45,6 +45,7 @@ def venue_health(venue: VenueLine, *, hub: Hub, clock: Clock, summary_only: bool
     p99 = [row.quantiles.p99_ns for row in health.latencies if row.stage == _H.LATENCY_STAGE_RECV_TO_PUBLISH]
     if p99:
         health.latency_ns_p99 = max(p99)
+    health.is_rest_fallback = any(bool(one["is_fallback"]) for one in stats.values())
     health.status = _status(health, venue)
     health.recommendation = advise(_signs(health, venue, clock))
     return health

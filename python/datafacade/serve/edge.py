@@ -15,6 +15,11 @@ from datafacade.v1 import health_pb2, types_pb2
 log = logging.getLogger(__name__)
 
 IDLE_CHECK_S: Final = 0.02
+_STAGES: Final = (
+    ("latency", health_pb2.LATENCY_STAGE_PUBLISH_TO_SEND),
+    ("unary", health_pb2.LATENCY_STAGE_UNARY),
+)
+_QUANTILES: Final = ("p50_ns", "p90_ns", "p99_ns", "p999_ns")
 
 
 class Call(Protocol):
@@ -175,18 +180,15 @@ class EdgeServer:
             responses_sent=stats["responses_sent"],
             slow_readers=stats["streams_cut_slow"] + stats["streams_cut_blocked"],
             unary_calls=stats["unary_total"],
+            unary_cached=stats["unary_repeated"],
+            unary_failed=stats["unary_failed"],
             calls_queued=stats["calls_open"],
         )
-        if stats["latency_count"]:
-            quantiles = types_pb2.LatencyQuantiles(
-                count=stats["latency_count"],
-                p50_ns=stats["latency_p50_ns"],
-                p90_ns=stats["latency_p90_ns"],
-                p99_ns=stats["latency_p99_ns"],
-                p999_ns=stats["latency_p999_ns"],
-            )
-            stage = health_pb2.LATENCY_STAGE_PUBLISH_TO_SEND
-            figures.latencies.add(stage=stage, quantiles=quantiles)
+        for name, stage in _STAGES:
+            if stats[f"{name}_count"]:
+                quantiles = {field: stats[f"{name}_{field}"] for field in _QUANTILES}
+                told = types_pb2.LatencyQuantiles(count=stats[f"{name}_count"], **quantiles)
+                figures.latencies.add(stage=stage, quantiles=told)
         return figures
 
     def _fetch(self, tasks: asyncio.TaskGroup) -> None:

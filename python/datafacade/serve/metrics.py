@@ -7,7 +7,7 @@ channels, states, budgets and cache classes of the configuration; never a symbol
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from aiohttp import web
@@ -17,7 +17,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from datafacade.errors import AddressTaken
-from datafacade.v1 import health_pb2, lineage_pb2, types_pb2
+from datafacade.v1 import cache_pb2, health_pb2, lineage_pb2, types_pb2
 
 HOST: Final = "127.0.0.1"
 NS_PER_S: Final = 1_000_000_000
@@ -51,14 +51,15 @@ CACHE_COUNTS: Final = ("hits", "misses", "evictions", "expirations")
 QUANTILES: Final = (("0.5", "p50_ns"), ("0.9", "p90_ns"), ("0.99", "p99_ns"), ("0.999", "p999_ns"))
 
 AskHealth = Callable[[], health_pb2.HealthResponse]
+AskSources = Callable[[], Sequence[cache_pb2.VenueAttribution]]
 
 
 class MetricsServer:
     """One page, ``/metrics``. Owned by the event loop."""
 
-    def __init__(self, ask: AskHealth, *, port: int) -> None:
+    def __init__(self, ask: AskHealth, *, port: int, sources: AskSources = list) -> None:
         self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(_HealthCollector(ask))
+        self._registry.register(_HealthCollector(ask, sources))
         self._port = port
         self._runner: web.AppRunner | None = None
 
@@ -92,8 +93,9 @@ class MetricsServer:
 class _HealthCollector(Collector):
     """Turns one answer of Health into families of metrics."""
 
-    def __init__(self, ask: AskHealth) -> None:
+    def __init__(self, ask: AskHealth, sources: AskSources) -> None:
         self._ask = ask
+        self._sources = sources
 
     def collect(self) -> Iterator[Metric]:
         health = self._ask()
@@ -105,9 +107,14 @@ class _HealthCollector(Collector):
         yield GaugeMetricFamily(
             "datafacade_service_uptime_seconds", "since the start", value=health.uptime_ns / NS_PER_S
         )
+        yield from _warnings(health)
         yield from _venues(health.venues)
+        yield from _guards([*health.venues, *health.aggregators])
+        yield from _aggregators(health)
         yield from _edge(health.edge)
         yield from _cache(health)
+        yield from _freshness(health.freshness)
+        yield from _uses(self._sources())
 
 
 def _venues(venues: Iterable[health_pb2.VenueHealth]) -> Iterator[Metric]:
@@ -133,7 +140,12 @@ def _venues(venues: Iterable[health_pb2.VenueHealth]) -> Iterator[Metric]:
             family.add_metric([venue.venue], getattr(venue.counts, name))
         yield family
     yield _latencies("datafacade_hot_latency_seconds", ((row.venue, row.latencies) for row in rows))
-    yield from _guards(rows)
+    fallback = GaugeMetricFamily(
+        "datafacade_hot_rest_fallback", "1: REST stands in for a socket", labels=["venue"]
+    )
+    for venue in rows:
+        fallback.add_metric([venue.venue], float(venue.is_rest_fallback))
+    yield fallback
 
 
 def _guards(venues: Iterable[health_pb2.VenueHealth]) -> Iterator[Metric]:
@@ -147,18 +159,76 @@ def _guards(venues: Iterable[health_pb2.VenueHealth]) -> Iterator[Metric]:
     errors = GaugeMetricFamily(
         "datafacade_guard_error_ratio", "failed REST calls of the last 5 minutes", labels=["venue"]
     )
+    backoff = GaugeMetricFamily(
+        "datafacade_guard_backoff_until_seconds", "unix time; 0: the venue asked for no pause", labels=labels
+    )
     for venue in venues:
         for row in venue.rate_limits:
             limit.add_metric([venue.venue, row.budget], row.limit)
             remaining.add_metric([venue.venue, row.budget], row.remaining)
+            backoff.add_metric([venue.venue, row.budget], row.ts_backoff_until / NS_PER_S)
         for breaker in venue.breakers:
             breakers.add_metric([venue.venue, breaker.transport], opened.get(breaker.state, 0.0))
         if venue.HasField("error_ratio"):
             errors.add_metric([venue.venue], venue.error_ratio)
     yield limit
     yield remaining
+    yield backoff
     yield breakers
     yield errors
+
+
+def _warnings(health: health_pb2.HealthResponse) -> Iterator[Metric]:
+    """Tell what an operator should know: alert on ``datafacade_service_warning``."""
+    family = GaugeMetricFamily("datafacade_service_warning", "1: it holds now", labels=["warning"])
+    for warning in health.warnings:
+        family.add_metric([warning.lower()], 1.0)
+    yield family
+
+
+def _aggregators(health: health_pb2.HealthResponse) -> Iterator[Metric]:
+    rows = health.aggregators
+    yield _latencies("datafacade_warm_latency_seconds", ((row.venue, row.latencies) for row in rows))
+    sources = GaugeMetricFamily(
+        "datafacade_warm_source_status", "1 for the status that holds", labels=["source", "status"]
+    )
+    for row in rows:
+        word = _word(health_pb2.HealthStatus.Name(row.status), "HEALTH_STATUS_")
+        sources.add_metric([row.venue, word], 1.0)
+    yield sources
+
+
+def _freshness(rows: Iterable[cache_pb2.SourceFreshness]) -> Iterator[Metric]:
+    labels = ["source", "class"]
+    age = GaugeMetricFamily("datafacade_warm_age_seconds", "age of the newest data", labels=labels)
+    penalty = GaugeMetricFamily(
+        "datafacade_warm_freshness_penalty_ratio", "0 fresh to 0.95 expired", labels=labels
+    )
+    for row in rows:
+        age.add_metric([row.source, row.data_class], row.age_ns / NS_PER_S)
+        penalty.add_metric([row.source, row.data_class], row.penalty_ratio)
+    yield age
+    yield penalty
+
+
+def _uses(owners: Iterable[cache_pb2.VenueAttribution]) -> Iterator[Metric]:
+    """Tell who gave what: by whose name the answer bears, and who was asked for it."""
+    answers = CounterMetricFamily(
+        "datafacade_warm_source_answers", "by what became of them", labels=["owner", "source", "fate"]
+    )
+    latency = GaugeMetricFamily(
+        "datafacade_warm_source_seconds", "time to answer", labels=["owner", "source", "quantile"]
+    )
+    for owner in owners:
+        for use in owner.sources:
+            answers.add_metric([owner.venue, use.source, "used"], use.used)
+            answers.add_metric([owner.venue, use.source, "dropped"], use.dropped)
+            if use.HasField("latency"):
+                for quantile, field in QUANTILES:
+                    seconds = getattr(use.latency, field) / NS_PER_S
+                    latency.add_metric([owner.venue, use.source, quantile], seconds)
+    yield answers
+    yield latency
 
 
 def _edge(edge: health_pb2.EdgeHealth) -> Iterator[Metric]:
@@ -180,6 +250,14 @@ def _cache(health: health_pb2.HealthResponse) -> Iterator[Metric]:
         for words, row in rows:
             family.add_metric(words, getattr(row, name))
         yield family
+    ratio = GaugeMetricFamily("datafacade_cache_hit_ratio", "hits over hits and misses", labels=labels)
+    for words, row in rows:
+        if row.HasField("hit_ratio"):
+            ratio.add_metric(words, row.hit_ratio)
+    yield ratio
+    if health.cache.HasField("l2_connected"):
+        connected = float(health.cache.l2_connected)
+        yield GaugeMetricFamily("datafacade_cache_l2_connected", "1: it answers", value=connected)
     for name in ("entries", "entries_bytes"):
         gauge = GaugeMetricFamily(f"datafacade_cache_{name}", "now", labels=labels)
         for words, row in rows:

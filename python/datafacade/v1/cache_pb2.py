@@ -26,27 +26,31 @@ from datafacade.v1 import lineage_pb2 as datafacade_dot_v1_dot_lineage__pb2
 from datafacade.v1 import types_pb2 as datafacade_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x64\x61tafacade/v1/cache.proto\x12\rdatafacade.v1\x1a\x1b\x64\x61tafacade/v1/lineage.proto\x1a\x19\x64\x61tafacade/v1/types.proto\"\xf2\x01\n\x0f\x43\x61\x63heClassStats\x12\x13\n\x0b\x63\x61\x63he_class\x18\x01 \x01(\t\x12&\n\x04tier\x18\x02 \x01(\x0e\x32\x18.datafacade.v1.CacheTier\x12\x0c\n\x04hits\x18\x03 \x01(\x04\x12\x0e\n\x06misses\x18\x04 \x01(\x04\x12\x16\n\thit_ratio\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x0f\n\x07\x65ntries\x18\x06 \x01(\x04\x12\x15\n\rentries_bytes\x18\x07 \x01(\x04\x12\x0e\n\x06ttl_ms\x18\x08 \x01(\x04\x12\x11\n\tevictions\x18\t \x01(\x04\x12\x13\n\x0b\x65xpirations\x18\n \x01(\x04\x42\x0c\n\n_hit_ratio\"\x91\x01\n\x0c\x43\x61\x63heSummary\x12/\n\x07\x63lasses\x18\x01 \x03(\x0b\x32\x1e.datafacade.v1.CacheClassStats\x12\x13\n\x0b\x65ntries_max\x18\x02 \x01(\x04\x12\x19\n\x0cl2_connected\x18\x03 \x01(\x08H\x00\x88\x01\x01\x12\x0f\n\x07\x63orrupt\x18\x04 \x01(\x04\x42\x0f\n\r_l2_connected\":\n\x11\x43\x61\x63heStatsRequest\x12\x10\n\x08ts_as_of\x18\x0e \x01(\x10\x12\x13\n\x0bsnapshot_id\x18\x0f \x01(\t\"g\n\x12\x43\x61\x63heStatsResponse\x12*\n\x05\x63\x61\x63he\x18\x01 \x01(\x0b\x32\x1b.datafacade.v1.CacheSummary\x12%\n\x06served\x18\x0f \x01(\x0b\x32\x15.datafacade.v1.Served\"P\n\x18SourceAttributionRequest\x12\r\n\x05venue\x18\x01 \x01(\t\x12\x10\n\x08ts_as_of\x18\x0e \x01(\x10\x12\x13\n\x0bsnapshot_id\x18\x0f \x01(\t\"\x84\x01\n\tSourceUse\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x16\n\x0ets_last_update\x18\x02 \x01(\x10\x12\x0c\n\x04used\x18\x03 \x01(\x04\x12\x0f\n\x07\x64ropped\x18\x04 \x01(\x04\x12\x30\n\x07latency\x18\x05 \x01(\x0b\x32\x1f.datafacade.v1.LatencyQuantiles\"\xc0\x01\n\x10VenueAttribution\x12\r\n\x05venue\x18\x01 \x01(\t\x12\x16\n\x0ets_last_update\x18\x02 \x01(\x10\x12)\n\x07sources\x18\x03 \x03(\x0b\x32\x18.datafacade.v1.SourceUse\x12\x12\n\ncache_hits\x18\x04 \x01(\x04\x12\x14\n\x0c\x63\x61\x63he_misses\x18\x05 \x01(\x04\x12\x30\n\x07latency\x18\x06 \x01(\x0b\x32\x1f.datafacade.v1.LatencyQuantiles\"s\n\x19SourceAttributionResponse\x12/\n\x06venues\x18\x01 \x03(\x0b\x32\x1f.datafacade.v1.VenueAttribution\x12%\n\x06served\x18\x0f \x01(\x0b\x32\x15.datafacade.v1.Servedb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x64\x61tafacade/v1/cache.proto\x12\rdatafacade.v1\x1a\x1b\x64\x61tafacade/v1/lineage.proto\x1a\x19\x64\x61tafacade/v1/types.proto\"\xf2\x01\n\x0f\x43\x61\x63heClassStats\x12\x13\n\x0b\x63\x61\x63he_class\x18\x01 \x01(\t\x12&\n\x04tier\x18\x02 \x01(\x0e\x32\x18.datafacade.v1.CacheTier\x12\x0c\n\x04hits\x18\x03 \x01(\x04\x12\x0e\n\x06misses\x18\x04 \x01(\x04\x12\x16\n\thit_ratio\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x0f\n\x07\x65ntries\x18\x06 \x01(\x04\x12\x15\n\rentries_bytes\x18\x07 \x01(\x04\x12\x0e\n\x06ttl_ms\x18\x08 \x01(\x04\x12\x11\n\tevictions\x18\t \x01(\x04\x12\x13\n\x0b\x65xpirations\x18\n \x01(\x04\x42\x0c\n\n_hit_ratio\"\xa6\x01\n\x0c\x43\x61\x63heSummary\x12/\n\x07\x63lasses\x18\x01 \x03(\x0b\x32\x1e.datafacade.v1.CacheClassStats\x12\x13\n\x0b\x65ntries_max\x18\x02 \x01(\x04\x12\x19\n\x0cl2_connected\x18\x03 \x01(\x08H\x00\x88\x01\x01\x12\x0f\n\x07\x63orrupt\x18\x04 \x01(\x04\x12\x13\n\x0bl2_left_out\x18\x05 \x01(\x04\x42\x0f\n\r_l2_connected\":\n\x11\x43\x61\x63heStatsRequest\x12\x10\n\x08ts_as_of\x18\x0e \x01(\x10\x12\x13\n\x0bsnapshot_id\x18\x0f \x01(\t\"g\n\x12\x43\x61\x63heStatsResponse\x12*\n\x05\x63\x61\x63he\x18\x01 \x01(\x0b\x32\x1b.datafacade.v1.CacheSummary\x12%\n\x06served\x18\x0f \x01(\x0b\x32\x15.datafacade.v1.Served\"\x9c\x01\n\x0fSourceFreshness\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x12\n\ndata_class\x18\x02 \x01(\t\x12\x11\n\tts_newest\x18\x03 \x01(\x10\x12\x0e\n\x06\x61ge_ns\x18\x04 \x01(\x04\x12\x15\n\rpenalty_ratio\x18\x05 \x01(\x01\x12+\n\tfreshness\x18\x06 \x01(\x0e\x32\x18.datafacade.v1.Freshness\"P\n\x18SourceAttributionRequest\x12\r\n\x05venue\x18\x01 \x01(\t\x12\x10\n\x08ts_as_of\x18\x0e \x01(\x10\x12\x13\n\x0bsnapshot_id\x18\x0f \x01(\t\"\x84\x01\n\tSourceUse\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x16\n\x0ets_last_update\x18\x02 \x01(\x10\x12\x0c\n\x04used\x18\x03 \x01(\x04\x12\x0f\n\x07\x64ropped\x18\x04 \x01(\x04\x12\x30\n\x07latency\x18\x05 \x01(\x0b\x32\x1f.datafacade.v1.LatencyQuantiles\"\xf3\x01\n\x10VenueAttribution\x12\r\n\x05venue\x18\x01 \x01(\t\x12\x16\n\x0ets_last_update\x18\x02 \x01(\x10\x12)\n\x07sources\x18\x03 \x03(\x0b\x32\x18.datafacade.v1.SourceUse\x12\x12\n\ncache_hits\x18\x04 \x01(\x04\x12\x14\n\x0c\x63\x61\x63he_misses\x18\x05 \x01(\x04\x12\x30\n\x07latency\x18\x06 \x01(\x0b\x32\x1f.datafacade.v1.LatencyQuantiles\x12\x31\n\tfreshness\x18\x07 \x03(\x0b\x32\x1e.datafacade.v1.SourceFreshness\"s\n\x19SourceAttributionResponse\x12/\n\x06venues\x18\x01 \x03(\x0b\x32\x1f.datafacade.v1.VenueAttribution\x12%\n\x06served\x18\x0f \x01(\x0b\x32\x15.datafacade.v1.Served*g\n\tFreshness\x12\x19\n\x15\x46RESHNESS_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x46RESHNESS_FRESH\x10\x01\x12\x13\n\x0f\x46RESHNESS_STALE\x10\x02\x12\x15\n\x11\x46RESHNESS_EXPIRED\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'datafacade.v1.cache_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_FRESHNESS']._serialized_start=1418
+  _globals['_FRESHNESS']._serialized_end=1521
   _globals['_CACHECLASSSTATS']._serialized_start=101
   _globals['_CACHECLASSSTATS']._serialized_end=343
   _globals['_CACHESUMMARY']._serialized_start=346
-  _globals['_CACHESUMMARY']._serialized_end=491
-  _globals['_CACHESTATSREQUEST']._serialized_start=493
-  _globals['_CACHESTATSREQUEST']._serialized_end=551
-  _globals['_CACHESTATSRESPONSE']._serialized_start=553
-  _globals['_CACHESTATSRESPONSE']._serialized_end=656
-  _globals['_SOURCEATTRIBUTIONREQUEST']._serialized_start=658
-  _globals['_SOURCEATTRIBUTIONREQUEST']._serialized_end=738
-  _globals['_SOURCEUSE']._serialized_start=741
-  _globals['_SOURCEUSE']._serialized_end=873
-  _globals['_VENUEATTRIBUTION']._serialized_start=876
-  _globals['_VENUEATTRIBUTION']._serialized_end=1068
-  _globals['_SOURCEATTRIBUTIONRESPONSE']._serialized_start=1070
-  _globals['_SOURCEATTRIBUTIONRESPONSE']._serialized_end=1185
+  _globals['_CACHESUMMARY']._serialized_end=512
+  _globals['_CACHESTATSREQUEST']._serialized_start=514
+  _globals['_CACHESTATSREQUEST']._serialized_end=572
+  _globals['_CACHESTATSRESPONSE']._serialized_start=574
+  _globals['_CACHESTATSRESPONSE']._serialized_end=677
+  _globals['_SOURCEFRESHNESS']._serialized_start=680
+  _globals['_SOURCEFRESHNESS']._serialized_end=836
+  _globals['_SOURCEATTRIBUTIONREQUEST']._serialized_start=838
+  _globals['_SOURCEATTRIBUTIONREQUEST']._serialized_end=918
+  _globals['_SOURCEUSE']._serialized_start=921
+  _globals['_SOURCEUSE']._serialized_end=1053
+  _globals['_VENUEATTRIBUTION']._serialized_start=1056
+  _globals['_VENUEATTRIBUTION']._serialized_end=1299
+  _globals['_SOURCEATTRIBUTIONRESPONSE']._serialized_start=1301
+  _globals['_SOURCEATTRIBUTIONRESPONSE']._serialized_end=1416
 # @@protoc_insertion_point(module_scope)

@@ -9,6 +9,7 @@ from datafacade.v1 import types_pb2 as _types_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -19,6 +20,34 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _Freshness:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FreshnessEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Freshness.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FRESHNESS_UNSPECIFIED: _Freshness.ValueType  # 0
+    """Not told."""
+    FRESHNESS_FRESH: _Freshness.ValueType  # 1
+    """Up to a minute old."""
+    FRESHNESS_STALE: _Freshness.ValueType  # 2
+    """Older than a minute, below five."""
+    FRESHNESS_EXPIRED: _Freshness.ValueType  # 3
+    """Five minutes old or older."""
+
+class Freshness(_Freshness, metaclass=_FreshnessEnumTypeWrapper):
+    """How fresh something is, by its age."""
+
+FRESHNESS_UNSPECIFIED: Freshness.ValueType  # 0
+"""Not told."""
+FRESHNESS_FRESH: Freshness.ValueType  # 1
+"""Up to a minute old."""
+FRESHNESS_STALE: Freshness.ValueType  # 2
+"""Older than a minute, below five."""
+FRESHNESS_EXPIRED: Freshness.ValueType  # 3
+"""Five minutes old or older."""
+Global___Freshness: _TypeAlias = Freshness  # noqa: Y015
 
 @_typing.final
 class CacheClassStats(_message.Message):
@@ -92,6 +121,7 @@ class CacheSummary(_message.Message):
     ENTRIES_MAX_FIELD_NUMBER: _builtins.int
     L2_CONNECTED_FIELD_NUMBER: _builtins.int
     CORRUPT_FIELD_NUMBER: _builtins.int
+    L2_LEFT_OUT_FIELD_NUMBER: _builtins.int
     entries_max: _builtins.int
     """Entries that the first tier may hold, from 1; 0: the cache does not run.
     64 bit: BigInt or string in JavaScript.
@@ -100,6 +130,10 @@ class CacheSummary(_message.Message):
     """Whether the second tier answers; absent: none is configured."""
     corrupt: _builtins.int
     """Stored values that were refused as corrupt or of another version, from 0; never absent.
+    64 bit: BigInt or string in JavaScript.
+    """
+    l2_left_out: _builtins.int
+    """Answers that were not written to the second tier because too many waited, from 0; never absent.
     64 bit: BigInt or string in JavaScript.
     """
     @_builtins.property
@@ -113,10 +147,11 @@ class CacheSummary(_message.Message):
         entries_max: _builtins.int = ...,
         l2_connected: _builtins.bool | None = ...,
         corrupt: _builtins.int = ...,
+        l2_left_out: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_l2_connected", b"_l2_connected", "l2_connected", b"l2_connected"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_l2_connected", b"_l2_connected", "classes", b"classes", "corrupt", b"corrupt", "entries_max", b"entries_max", "l2_connected", b"l2_connected"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_l2_connected", b"_l2_connected", "classes", b"classes", "corrupt", b"corrupt", "entries_max", b"entries_max", "l2_connected", b"l2_connected", "l2_left_out", b"l2_left_out"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__l2_connected: _TypeAlias = _typing.Literal["l2_connected"]  # noqa: Y015
     _WhichOneofArgType__l2_connected: _TypeAlias = _typing.Literal["_l2_connected", b"_l2_connected"]  # noqa: Y015
@@ -181,6 +216,50 @@ class CacheStatsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CacheStatsResponse: _TypeAlias = CacheStatsResponse  # noqa: Y015
+
+@_typing.final
+class SourceFreshness(_message.Message):
+    """Age of the newest data of one class that one source gave. It grows while nobody asks, too."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOURCE_FIELD_NUMBER: _builtins.int
+    DATA_CLASS_FIELD_NUMBER: _builtins.int
+    TS_NEWEST_FIELD_NUMBER: _builtins.int
+    AGE_NS_FIELD_NUMBER: _builtins.int
+    PENALTY_RATIO_FIELD_NUMBER: _builtins.int
+    FRESHNESS_FIELD_NUMBER: _builtins.int
+    source: _builtins.str
+    """Source, as `kraken` or `coingecko`; never empty."""
+    data_class: _builtins.str
+    """Class of the data: a class of the cache, or `stream` for what a venue streams; never empty."""
+    ts_newest: _builtins.int
+    """Time of the newest data, the source's own where it tells one, else when they were read, ns since 1970 UTC; never
+    absent. 64 bit: BigInt or string in JavaScript.
+    """
+    age_ns: _builtins.int
+    """Age of them now, ns, from 0; never absent. 64 bit: BigInt or string in JavaScript."""
+    penalty_ratio: _builtins.float
+    """Penalty of this age, a ratio from 0 (fresh) to 0.95; 0: none."""
+    freshness: Global___Freshness.ValueType
+    """The word for this age; never unspecified."""
+    def __init__(
+        self,
+        *,
+        source: _builtins.str = ...,
+        data_class: _builtins.str = ...,
+        ts_newest: _builtins.int = ...,
+        age_ns: _builtins.int = ...,
+        penalty_ratio: _builtins.float = ...,
+        freshness: Global___Freshness.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["age_ns", b"age_ns", "data_class", b"data_class", "freshness", b"freshness", "penalty_ratio", b"penalty_ratio", "source", b"source", "ts_newest", b"ts_newest"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SourceFreshness: _TypeAlias = SourceFreshness  # noqa: Y015
 
 @_typing.final
 class SourceAttributionRequest(_message.Message):
@@ -266,6 +345,7 @@ class VenueAttribution(_message.Message):
     CACHE_HITS_FIELD_NUMBER: _builtins.int
     CACHE_MISSES_FIELD_NUMBER: _builtins.int
     LATENCY_FIELD_NUMBER: _builtins.int
+    FRESHNESS_FIELD_NUMBER: _builtins.int
     venue: _builtins.str
     """Venue and product; never empty."""
     ts_last_update: _builtins.int
@@ -282,6 +362,10 @@ class VenueAttribution(_message.Message):
     def latency(self) -> _types_pb2.LatencyQuantiles:
         """Quantiles of the time to answer; absent: nobody asked."""
 
+    @_builtins.property
+    def freshness(self) -> _containers.RepeatedCompositeFieldContainer[Global___SourceFreshness]:
+        """Age of what its sources gave last, sorted by source and class; empty: nothing was given yet."""
+
     def __init__(
         self,
         *,
@@ -291,10 +375,11 @@ class VenueAttribution(_message.Message):
         cache_hits: _builtins.int = ...,
         cache_misses: _builtins.int = ...,
         latency: _types_pb2.LatencyQuantiles | None = ...,
+        freshness: _abc.Iterable[Global___SourceFreshness] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["latency", b"latency"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cache_hits", b"cache_hits", "cache_misses", b"cache_misses", "latency", b"latency", "sources", b"sources", "ts_last_update", b"ts_last_update", "venue", b"venue"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cache_hits", b"cache_hits", "cache_misses", b"cache_misses", "freshness", b"freshness", "latency", b"latency", "sources", b"sources", "ts_last_update", b"ts_last_update", "venue", b"venue"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -508,6 +508,7 @@ class VenueHealth(_message.Message):
     LATENCIES_FIELD_NUMBER: _builtins.int
     RATE_LIMITS_FIELD_NUMBER: _builtins.int
     BREAKERS_FIELD_NUMBER: _builtins.int
+    IS_REST_FALLBACK_FIELD_NUMBER: _builtins.int
     venue: _builtins.str
     """Venue and product, as `binance` or `binance-usdm`; never empty."""
     status: Global___HealthStatus.ValueType
@@ -530,6 +531,8 @@ class VenueHealth(_message.Message):
     """Venue's clock minus ours, estimated, ns, any sign; absent: not estimated.
     64 bit: BigInt or string in JavaScript.
     """
+    is_rest_fallback: _builtins.bool
+    """Whether REST stands in for a socket that is down: data are flagged and polled; false: it does not."""
     @_builtins.property
     def counts(self) -> Global___StreamCounts:
         """Sums over all topics and sockets of the venue; never absent."""
@@ -572,10 +575,11 @@ class VenueHealth(_message.Message):
         latencies: _abc.Iterable[Global___StageLatency] | None = ...,
         rate_limits: _abc.Iterable[Global___RateLimitHealth] | None = ...,
         breakers: _abc.Iterable[Global___BreakerHealth] | None = ...,
+        is_rest_fallback: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_clock_offset_ns", b"_clock_offset_ns", "_error_ratio", b"_error_ratio", "_latency_ns_p99", b"_latency_ns_p99", "_rest_healthy", b"_rest_healthy", "clock_offset_ns", b"clock_offset_ns", "counts", b"counts", "error_ratio", b"error_ratio", "latency_ns_p99", b"latency_ns_p99", "rest_healthy", b"rest_healthy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_clock_offset_ns", b"_clock_offset_ns", "_error_ratio", b"_error_ratio", "_latency_ns_p99", b"_latency_ns_p99", "_rest_healthy", b"_rest_healthy", "breakers", b"breakers", "clock_offset_ns", b"clock_offset_ns", "connections", b"connections", "counts", b"counts", "error_ratio", b"error_ratio", "latencies", b"latencies", "latency_ns_p99", b"latency_ns_p99", "rate_limits", b"rate_limits", "recommendation", b"recommendation", "rest_healthy", b"rest_healthy", "status", b"status", "streams", b"streams", "ts_last_seen", b"ts_last_seen", "venue", b"venue", "ws_connected", b"ws_connected"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_clock_offset_ns", b"_clock_offset_ns", "_error_ratio", b"_error_ratio", "_latency_ns_p99", b"_latency_ns_p99", "_rest_healthy", b"_rest_healthy", "breakers", b"breakers", "clock_offset_ns", b"clock_offset_ns", "connections", b"connections", "counts", b"counts", "error_ratio", b"error_ratio", "is_rest_fallback", b"is_rest_fallback", "latencies", b"latencies", "latency_ns_p99", b"latency_ns_p99", "rate_limits", b"rate_limits", "recommendation", b"recommendation", "rest_healthy", b"rest_healthy", "status", b"status", "streams", b"streams", "ts_last_seen", b"ts_last_seen", "venue", b"venue", "ws_connected", b"ws_connected"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__clock_offset_ns: _TypeAlias = _typing.Literal["clock_offset_ns"]  # noqa: Y015
     _WhichOneofArgType__clock_offset_ns: _TypeAlias = _typing.Literal["_clock_offset_ns", b"_clock_offset_ns"]  # noqa: Y015
@@ -595,6 +599,42 @@ class VenueHealth(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__rest_healthy) -> _WhichOneofReturnType__rest_healthy | None: ...
 
 Global___VenueHealth: _TypeAlias = VenueHealth  # noqa: Y015
+
+@_typing.final
+class ConsolidatedHealth(_message.Message):
+    """A topic that is made of several venues' topics."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SYMBOL_FIELD_NUMBER: _builtins.int
+    VENUES_FIELD_NUMBER: _builtins.int
+    SEQ_HEAD_FIELD_NUMBER: _builtins.int
+    SUBSCRIBERS_FIELD_NUMBER: _builtins.int
+    symbol: _builtins.str
+    """Canonical symbol, as `BTC-USD`; never empty."""
+    seq_head: _builtins.int
+    """Newest `seq` of the topic, from 1; 0: nothing published yet. 64 bit: BigInt or string in JavaScript."""
+    subscribers: _builtins.int
+    """Subscribers of this topic, from 0; never absent."""
+    @_builtins.property
+    def venues(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Venues that take part, sorted; empty: none lists it any more."""
+
+    def __init__(
+        self,
+        *,
+        symbol: _builtins.str = ...,
+        venues: _abc.Iterable[_builtins.str] | None = ...,
+        seq_head: _builtins.int = ...,
+        subscribers: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["seq_head", b"seq_head", "subscribers", b"subscribers", "symbol", b"symbol", "venues", b"venues"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConsolidatedHealth: _TypeAlias = ConsolidatedHealth  # noqa: Y015
 
 @_typing.final
 class EdgeHealth(_message.Message):
@@ -769,6 +809,9 @@ class HealthResponse(_message.Message):
     CACHE_FIELD_NUMBER: _builtins.int
     LIMITS_FIELD_NUMBER: _builtins.int
     WARNINGS_FIELD_NUMBER: _builtins.int
+    AGGREGATORS_FIELD_NUMBER: _builtins.int
+    FRESHNESS_FIELD_NUMBER: _builtins.int
+    CONSOLIDATED_FIELD_NUMBER: _builtins.int
     SERVED_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     """Version of the program, as `0.1.0`; never empty."""
@@ -779,7 +822,9 @@ class HealthResponse(_message.Message):
     uptime_ns: _builtins.int
     """Time since the start of the process, ns, from 0; never absent. 64 bit: BigInt or string in JavaScript."""
     status: Global___HealthStatus.ValueType
-    """Status of the whole: the worst venue's, OFFLINE only if all are; never unspecified."""
+    """Status of the whole: the worst venue's, OFFLINE only if all are; DEGRADED while a second tier of the cache is
+    configured and does not answer; never unspecified.
+    """
     is_draining: _builtins.bool
     """Whether the service is stopping; false: it runs."""
     @_builtins.property
@@ -803,6 +848,20 @@ class HealthResponse(_message.Message):
         """What the operator should know, in UPPER_SNAKE, as PRICES_HOT_HIT_RATIO_LOW; empty: nothing."""
 
     @_builtins.property
+    def aggregators(self) -> _containers.RepeatedCompositeFieldContainer[Global___VenueHealth]:
+        """One row per aggregator, sorted by name: they have REST only, so there are no streams and no sockets; they do not
+        count in `status`; empty: none is asked.
+        """
+
+    @_builtins.property
+    def freshness(self) -> _containers.RepeatedCompositeFieldContainer[_cache_pb2.SourceFreshness]:
+        """Age of what each source gave last, sorted by source and class; empty: nothing was given yet."""
+
+    @_builtins.property
+    def consolidated(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConsolidatedHealth]:
+        """Topics made of several venues' topics, sorted by symbol; empty: nobody follows one."""
+
+    @_builtins.property
     def served(self) -> _lineage_pb2.Served:
         """How this answer was served; the edge alone writes it; absent in stored bytes."""
 
@@ -820,11 +879,14 @@ class HealthResponse(_message.Message):
         cache: _cache_pb2.CacheSummary | None = ...,
         limits: Global___ServiceLimits | None = ...,
         warnings: _abc.Iterable[_builtins.str] | None = ...,
+        aggregators: _abc.Iterable[Global___VenueHealth] | None = ...,
+        freshness: _abc.Iterable[_cache_pb2.SourceFreshness] | None = ...,
+        consolidated: _abc.Iterable[Global___ConsolidatedHealth] | None = ...,
         served: _lineage_pb2.Served | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["cache", b"cache", "edge", b"edge", "limits", b"limits", "served", b"served"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cache", b"cache", "edge", b"edge", "epoch", b"epoch", "is_draining", b"is_draining", "limits", b"limits", "served", b"served", "status", b"status", "ts_measured", b"ts_measured", "uptime_ns", b"uptime_ns", "venues", b"venues", "version", b"version", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aggregators", b"aggregators", "cache", b"cache", "consolidated", b"consolidated", "edge", b"edge", "epoch", b"epoch", "freshness", b"freshness", "is_draining", b"is_draining", "limits", b"limits", "served", b"served", "status", b"status", "ts_measured", b"ts_measured", "uptime_ns", b"uptime_ns", "venues", b"venues", "version", b"version", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

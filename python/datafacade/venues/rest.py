@@ -96,6 +96,11 @@ class RestClient:
         self._session: aiohttp.ClientSession | None = None  # made by the first call
 
     @property
+    def venue(self) -> str:
+        """Who runs the host, as configured."""
+        return self._venue
+
+    @property
     def guards(self) -> RestGuards:
         """Budgets, breaker and figures of this host."""
         return self._guards

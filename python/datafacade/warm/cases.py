@@ -16,7 +16,7 @@ from datafacade.warm import asks
 from datafacade.warm.answers import Answers, Question, Served
 from datafacade.warm.attribution import RECONCILED
 from datafacade.warm.native import CARRIERS, Ask, Kind
-from datafacade.warm.prices import Prices
+from datafacade.warm.prices import CACHE_CLASS, Prices
 from datafacade.warm.snapshots import Snapshots
 from datafacade.warm.tier import WarmTier
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 Resolve = Callable[[str, str], InstrumentRow]  # venue and any spelling; raises what the resolver raises
 ResolveSpot = Callable[[str], str]  # any spelling to the canonical symbol that spot markets have for it
-PRICES_WARM = "prices_warm"
 
 
 class WarmCases:
@@ -213,8 +212,8 @@ class WarmCases:
             return await self.snapshots.at(ask.entity, price_pb2.ReconciledPriceResponse, ts_as_of)
         question = Question(
             key=ask.key,
-            cache_class=PRICES_WARM,
-            ttl_ms=self.tier.ttl_ms(PRICES_WARM),
+            cache_class=CACHE_CLASS,
+            ttl_ms=self.tier.ttl_ms(CACHE_CLASS),
             source=RECONCILED,
             entity=ask.entity,
             carrier=price_pb2.ReconciledPriceResponse,

@@ -17,6 +17,15 @@ from datafacade.warm.answers import Made
 from datafacade.warm.attribution import Attribution
 
 Kind = Literal["klines", "trades", "ticker", "funding", "book"]
+CLASSES: Final[Mapping[Kind, str]] = MappingProxyType(
+    {
+        "klines": "prices_warm",
+        "trades": "prices_hot",
+        "ticker": "prices_hot",
+        "funding": "funding",
+        "book": "depth_spread",
+    }
+)
 
 
 class Rows(Protocol):
@@ -70,6 +79,15 @@ class Ask:
     limit: int = 0  # rows, of a book levels a side
     ts_from: int = 0  # ns UTC; 0: as early as limit allows
     ts_until: int = 0  # ns UTC, excluded; 0: now
+
+    @property
+    def cache_class(self) -> str:
+        """The class of the cache that holds such answers."""
+        return CLASSES[self.kind]
+
+    def is_past(self, now_ns: int) -> bool:
+        """Whether all that is asked for lies in the past: age says nothing of such data."""
+        return 0 < self.ts_until <= now_ns
 
     @property
     def key(self) -> str:
@@ -131,10 +149,16 @@ async def make_native(
         attribution.dropped(ask.venue, ask.venue)
         raise
     latency_ns = clock.monotonic_ns() - started
-    attribution.used(ask.venue, ask.venue, latency_ns=latency_ns)
     now = clock.wall_ns()
     quote = lineage_pb2.SourceQuote(source=ask.venue, used=True, latency_ns=latency_ns)
     ts_source = rows.ts_newest()
+    attribution.used(
+        ask.venue,
+        ask.venue,
+        latency_ns=latency_ns,
+        data_class="" if ask.is_past(now) else ask.cache_class,
+        ts_newest=ts_source,
+    )
     if ts_source:
         quote.ts_source, quote.age_ns = ts_source, max(0, now - ts_source)
     lineage = lineage_pb2.Lineage(sources=[quote], cache_misses=1, latency_ns=latency_ns, ts_made=now)
@@ -154,7 +178,7 @@ def _rest_of(kind: Kind, lineage: lineage_pb2.Lineage) -> bytes:
 
 def _until_close_ms(ask: Ask, now_ns: int) -> int | None:
     """Return how long the open bar of an answer stays open; None: no bar of it is open."""
-    if not ask.interval_ns or (ask.ts_until and ask.ts_until <= now_ns):
+    if not ask.interval_ns or ask.is_past(now_ns):
         return None
     left_ns = ask.interval_ns - now_ns % ask.interval_ns
     return max(1, min(left_ns, NS_PER_S * 3_600) // NS_PER_MS)

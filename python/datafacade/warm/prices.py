@@ -23,6 +23,7 @@ from datafacade.warm.tier import WarmTier
 PATIENCE_S: Final = 1.5  # that a source may take; the others do not wait for it
 STABLE: Final = ("USDT", "USDC")  # markets in these are asked where a venue has none in the currency itself
 FAILED: Final = "FAILED"
+CACHE_CLASS: Final = "prices_warm"
 METHODS: Final[Mapping[str, price_pb2.ReconcileMethod.ValueType]] = {
     "trimmed_median": price_pb2.RECONCILE_METHOD_TRIMMED_MEDIAN,
     "trimmed_mean": price_pb2.RECONCILE_METHOD_TRIMMED_MEAN,
@@ -139,7 +140,11 @@ class Prices:
         for judged in answer.quotes:
             if judged.is_used:
                 self._attribution.used(
-                    RECONCILED, judged.quote.source, latency_ns=judged.quote.latency_ns or 0
+                    RECONCILED,
+                    judged.quote.source,
+                    latency_ns=judged.quote.latency_ns or 0,
+                    data_class=CACHE_CLASS,
+                    ts_newest=judged.quote.ts_source,
                 )
             else:
                 self._attribution.dropped(RECONCILED, judged.quote.source)

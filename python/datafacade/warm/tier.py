@@ -14,15 +14,6 @@ from datafacade.warm.attribution import Attribution
 from datafacade.warm.authority import Authority, DataKind
 from datafacade.warm.native import CARRIERS, Ask, Kind, VenueSource, make_native
 
-CLASSES: Final[Mapping[Kind, str]] = MappingProxyType(
-    {
-        "klines": "prices_warm",
-        "trades": "prices_hot",
-        "ticker": "prices_hot",
-        "funding": "funding",
-        "book": "depth_spread",
-    }
-)
 KINDS: Final[Mapping[Kind, DataKind]] = MappingProxyType(
     {
         "klines": DataKind.KLINES,
@@ -88,8 +79,8 @@ class WarmTier:
         source = self.source(ask.venue)
         question = Question(
             key=ask.key,
-            cache_class=CLASSES[ask.kind],
-            ttl_ms=self.ttl_ms(CLASSES[ask.kind]),
+            cache_class=ask.cache_class,
+            ttl_ms=self.ttl_ms(ask.cache_class),
             source=ask.venue,
             entity=ask.entity,
             carrier=CARRIERS[ask.kind],

@@ -23,6 +23,7 @@ pub(crate) struct Stats {
     pub unary_open: AtomicU64,
     pub unary_total: AtomicU64,
     pub unary_repeated: AtomicU64,
+    pub unary_failed: AtomicU64,
     pub refreshes_posted: AtomicU64,
     pub calls_refused: AtomicU64,
     pub calls_expired: AtomicU64,
@@ -31,6 +32,7 @@ pub(crate) struct Stats {
     pub bytes_sent: AtomicU64,
     pub panics: AtomicU64,
     latency: Mutex<Option<Histogram<u64>>>,
+    unary_latency: Mutex<Option<Histogram<u64>>>,
 }
 
 /// Picks one number of the statistics.
@@ -68,13 +70,12 @@ impl Drop for Present {
 impl Stats {
     /// Notes how long the oldest record of a response waited from its publication to the transport, ns.
     pub(crate) fn record_latency(&self, latency_ns: u64) {
-        let mut latency = self.latency.lock().unwrap_or_else(PoisonError::into_inner);
-        if latency.is_none() {
-            *latency = Histogram::new_with_bounds(LATENCY_NS_MIN, LATENCY_NS_MAX, LATENCY_DIGITS).ok();
-        }
-        if let Some(histogram) = &mut *latency {
-            histogram.saturating_record(latency_ns);
-        }
+        record(&self.latency, latency_ns);
+    }
+
+    /// Notes how long a unary call took from its arrival to its answer or refusal, ns.
+    pub(crate) fn record_unary(&self, latency_ns: u64) {
+        record(&self.unary_latency, latency_ns);
     }
 
     /// Returns everything as it is now.
@@ -90,6 +91,7 @@ impl Stats {
             unary_open: get(&self.unary_open),
             unary_total: get(&self.unary_total),
             unary_repeated: get(&self.unary_repeated),
+            unary_failed: get(&self.unary_failed),
             refreshes_posted: get(&self.refreshes_posted),
             calls_refused: get(&self.calls_refused),
             calls_expired: get(&self.calls_expired),
@@ -98,21 +100,32 @@ impl Stats {
             bytes_sent: get(&self.bytes_sent),
             panics: get(&self.panics),
             calls_open: 0,
-            latency: self.latency(),
+            latency: quantiles(&self.latency),
+            unary_latency: quantiles(&self.unary_latency),
         }
     }
+}
 
-    fn latency(&self) -> LatencyStats {
-        let latency = self.latency.lock().unwrap_or_else(PoisonError::into_inner);
-        latency.as_ref().map_or_else(LatencyStats::default, |histogram| LatencyStats {
-            count: histogram.len(),
-            p50_ns: histogram.value_at_quantile(0.5),
-            p90_ns: histogram.value_at_quantile(0.9),
-            p99_ns: histogram.value_at_quantile(0.99),
-            p999_ns: histogram.value_at_quantile(0.999),
-            max_ns: histogram.max(),
-        })
+fn record(latency: &Mutex<Option<Histogram<u64>>>, latency_ns: u64) {
+    let mut latency = latency.lock().unwrap_or_else(PoisonError::into_inner);
+    if latency.is_none() {
+        *latency = Histogram::new_with_bounds(LATENCY_NS_MIN, LATENCY_NS_MAX, LATENCY_DIGITS).ok();
     }
+    if let Some(histogram) = &mut *latency {
+        histogram.saturating_record(latency_ns);
+    }
+}
+
+fn quantiles(latency: &Mutex<Option<Histogram<u64>>>) -> LatencyStats {
+    let latency = latency.lock().unwrap_or_else(PoisonError::into_inner);
+    latency.as_ref().map_or_else(LatencyStats::default, |histogram| LatencyStats {
+        count: histogram.len(),
+        p50_ns: histogram.value_at_quantile(0.5),
+        p90_ns: histogram.value_at_quantile(0.9),
+        p99_ns: histogram.value_at_quantile(0.99),
+        p999_ns: histogram.value_at_quantile(0.999),
+        max_ns: histogram.max(),
+    })
 }
 
 /// Figures of the edge; counters count from its start.
@@ -138,6 +151,8 @@ pub struct EdgeStats {
     pub unary_total: u64,
     /// Unary calls answered from the cache, without a handler.
     pub unary_repeated: u64,
+    /// Unary calls that ended with an error.
+    pub unary_failed: u64,
     /// Calls that the edge itself made, to have an answer in the cache made anew.
     pub refreshes_posted: u64,
     /// Calls refused by the edge itself: limits, overload, draining, unknown methods.
@@ -156,6 +171,8 @@ pub struct EdgeStats {
     pub calls_open: u64,
     /// From publication to the transport, of the oldest record in each response.
     pub latency: LatencyStats,
+    /// Of unary calls, from their arrival to the answer or refusal.
+    pub unary_latency: LatencyStats,
 }
 
 /// Quantiles of a latency, ns; 0 while the count is 0.

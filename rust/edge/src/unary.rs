@@ -33,7 +33,10 @@ pub(crate) async fn serve(
     let (head, body) = request.into_parts();
     let deadline = match Deadline::new(&head.headers, Some(shared.options.limits.unary_max)) {
         Ok(deadline) => deadline,
-        Err(status) => return Outgoing::refusal(&status),
+        Err(status) => {
+            stats::add(&shared.stats.unary_failed, 1);
+            return Outgoing::refusal(&status);
+        }
     };
     let question = Question {
         method: head.uri.path().into(),
@@ -52,9 +55,13 @@ pub(crate) async fn serve(
             Err(status)
         }
     };
+    shared.stats.record_unary(clock::mono_ns().saturating_sub(arrived_ns));
     match result {
         Ok(frame) => Outgoing::response(Outgoing::Reply(ReplyBody::new(&shared, frame))),
-        Err(status) => Outgoing::refusal(&status),
+        Err(status) => {
+            stats::add(&shared.stats.unary_failed, 1);
+            Outgoing::refusal(&status)
+        }
     }
 }
 

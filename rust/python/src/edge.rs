@@ -290,7 +290,8 @@ impl PyEdge {
         py.detach(|| self.0.stop()).map_err(from_edge)
     }
 
-    /// Return the figures of the edge, by name. Latencies are from publication to the transport, in ns.
+    /// Return the figures of the edge, by name. `latency_*` is from publication to the transport, `unary_*_ns` of unary
+    /// calls from arrival to answer, in ns.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let stats = self.0.stats();
         let dict = PyDict::new(py);
@@ -305,6 +306,7 @@ impl PyEdge {
             ("unary_open", stats.unary_open),
             ("unary_total", stats.unary_total),
             ("unary_repeated", stats.unary_repeated),
+            ("unary_failed", stats.unary_failed),
             ("refreshes_posted", stats.refreshes_posted),
             ("calls_open", stats.calls_open),
             ("calls_refused", stats.calls_refused),
@@ -319,6 +321,11 @@ impl PyEdge {
             ("latency_p99_ns", stats.latency.p99_ns),
             ("latency_p999_ns", stats.latency.p999_ns),
             ("latency_max_ns", stats.latency.max_ns),
+            ("unary_count", stats.unary_latency.count),
+            ("unary_p50_ns", stats.unary_latency.p50_ns),
+            ("unary_p90_ns", stats.unary_latency.p90_ns),
+            ("unary_p99_ns", stats.unary_latency.p99_ns),
+            ("unary_p999_ns", stats.unary_latency.p999_ns),
         ] {
             dict.set_item(name, value)?;
         }

@@ -27,10 +27,30 @@ def health() -> health_pb2.HealthResponse:
     venue.breakers.add(transport="http:spot", state=health_pb2.BREAKER_STATE_OPEN)
     answer.edge.unary_calls, answer.edge.ring_bytes = 44, 4_096
     row = cache_pb2.CacheClassStats(
-        cache_class="prices_hot", tier=lineage_pb2.CACHE_TIER_L1, hits=8, misses=2
+        cache_class="prices_hot", tier=lineage_pb2.CACHE_TIER_L1, hits=8, misses=2, hit_ratio=0.8
     )
     answer.cache.classes.append(row)
+    answer.cache.classes.add(cache_class="all", tier=lineage_pb2.CACHE_TIER_L2, hits=1, hit_ratio=0.5)
+    answer.cache.l2_connected = False
+    answer.edge.latencies.add(stage=health_pb2.LATENCY_STAGE_UNARY, quantiles=quantiles)
+    answer.warnings.append("SECOND_TIER_AWAY")
+    gecko = answer.aggregators.add(venue="coingecko", status=health_pb2.HEALTH_STATUS_OFFLINE)
+    gecko.error_ratio = 0.75
+    gecko.rate_limits.add(
+        budget="rest@2678400s", limit=8_000, remaining=7_999, ts_backoff_until=3_000_000_000
+    )
+    gecko.latencies.add(stage=health_pb2.LATENCY_STAGE_REST, quantiles=quantiles)
+    answer.freshness.add(
+        source="coingecko", data_class="prices_warm", age_ns=180_000_000_000, penalty_ratio=0.4375
+    )
     return answer
+
+
+def sources() -> list[cache_pb2.VenueAttribution]:
+    """Return who gave what."""
+    latency = types_pb2.LatencyQuantiles(count=2, p50_ns=5_000_000, p99_ns=6_000_000)
+    use = cache_pb2.SourceUse(source="coingecko", used=5, dropped=1, latency=latency)
+    return [cache_pb2.VenueAttribution(venue="reconciled", sources=[use])]
 
 
 async def scrape(url: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -46,8 +66,9 @@ async def scrape(url: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], floa
 
 
 @pytest.mark.proves("REQ-H5")
+@pytest.mark.proves("REQ-H8")
 async def test_the_page_tells_what_health_tells() -> None:
-    page = MetricsServer(health, port=0)
+    page = MetricsServer(health, port=0, sources=sources)
     url = await page.start()
     try:
         assert url.startswith("http://127.0.0.1:")
@@ -71,10 +92,39 @@ async def test_the_page_tells_what_health_tells() -> None:
         ("datafacade_edge_ring_bytes", ()): 4_096,
         ("datafacade_cache_hits_total", (("class", "prices_hot"), ("tier", "l1"))): 8,
         ("datafacade_cache_misses_total", (("class", "prices_hot"), ("tier", "l1"))): 2,
+        ("datafacade_cache_hit_ratio", (("class", "prices_hot"), ("tier", "l1"))): 0.8,
+        ("datafacade_cache_hit_ratio", (("class", "all"), ("tier", "l2"))): 0.5,
+        ("datafacade_cache_l2_connected", ()): 0,
+        ("datafacade_service_warning", (("warning", "second_tier_away"),)): 1,
+        ("datafacade_guard_error_ratio", (("venue", "coingecko"),)): 0.75,
+        ("datafacade_guard_budget_remaining", (("budget", "rest@2678400s"), ("venue", "coingecko"))): 7_999,
+        ("datafacade_guard_backoff_until_seconds", (("budget", "rest@2678400s"), ("venue", "coingecko"))): 3,
+        ("datafacade_warm_source_status", (("source", "coingecko"), ("status", "offline"))): 1,
+        ("datafacade_warm_age_seconds", (("class", "prices_warm"), ("source", "coingecko"))): 180,
+        (
+            "datafacade_warm_freshness_penalty_ratio",
+            (("class", "prices_warm"), ("source", "coingecko")),
+        ): 0.4375,
+        ("datafacade_warm_source_answers_total", answers("used")): 5,
+        ("datafacade_warm_source_answers_total", answers("dropped")): 1,
     }
+    for quantile, seconds in (("0.5", 1e-6), ("0.99", 3e-6)):
+        stage = (("quantile", quantile), ("stage", "unary"), ("venue", ""))
+        expected["datafacade_edge_latency_seconds", stage] = seconds
+        stage = (("quantile", quantile), ("stage", "rest"), ("venue", "coingecko"))
+        expected["datafacade_warm_latency_seconds", stage] = seconds
+    for quantile, seconds in (("0.5", 5e-3), ("0.99", 6e-3)):
+        place = (("owner", "reconciled"), ("quantile", quantile), ("source", "coingecko"))
+        expected["datafacade_warm_source_seconds", place] = seconds
     assert {name: told.get(name) for name in expected} == expected
-    status = {dict(labels)["status"]: value for (name, labels), value in told.items() if "status" in name}
+    status = {
+        dict(labels)["status"]: value for (name, labels), value in told.items() if "service_status" in name
+    }
     assert [word for word, value in status.items() if value] == ["degraded"]
+
+
+def answers(fate: str) -> tuple[tuple[str, str], ...]:
+    return (("fate", fate), ("owner", "reconciled"), ("source", "coingecko"))
 
 
 @pytest.mark.proves("CTL-S31")
