@@ -153,6 +153,17 @@ class Budget:
         for spent in self._spent:
             spent.remove(spending.at_ns, spending.weight)
 
+    def settle(self, spending: Spending) -> None:
+        """Count what was spent from now on: the call is over, and the venue saw it at some time before.
+
+        It counted since it was spent, so that no span of a window holds more than its limit by the venue's
+        clock either, unless a request is on its way for longer than the window.
+        """
+        now = self._now()
+        for spent in self._spent:
+            spent.remove(spending.at_ns, spending.weight)
+            spent.add(now, spending.weight)
+
     # What venues say
 
     def learn_used(self, used: int, span_s: float | None = None) -> None:

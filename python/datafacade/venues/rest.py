@@ -15,7 +15,7 @@ from yarl import URL
 from datafacade.clock import NS_PER_MS, NS_PER_S, Clock
 from datafacade.errors import CircuitOpen, VenueFailed, VenueRateLimited
 from datafacade.guard.breaker import Breaker
-from datafacade.guard.budget import Budget
+from datafacade.guard.budget import Budget, Spending
 from datafacade.guard.rest_budgets import RestBudgets
 from datafacade.guard.retry import Retries
 from datafacade.observe.latency import FailureRatio, Latency
@@ -147,7 +147,8 @@ class RestClient:
             VenueFailed: No whole answer came, or one that is none.
         """
         budget = self._guards.budgets.of(path)
-        ticket = await self._admit(budget, weight or self._guards.budgets.weight(path), priority, deadline_ns)
+        cost = weight or self._guards.budgets.weight(path)
+        ticket, spending = await self._admit(budget, cost, priority, deadline_ns)
         started = self._clock.monotonic_ns()
         try:
             answer = await self._fetch(path)
@@ -158,11 +159,15 @@ class RestClient:
         except BaseException:
             self._guards.breaker.abandon(ticket)
             raise
+        finally:
+            budget.settle(spending)
         self._note(ticket, started, is_failure=False)
         return answer
 
-    async def _admit(self, budget: Budget, weight: int, priority: Priority, deadline_ns: int | None) -> int:
-        """Wait for the budget, unless the circuit is open or a ban outlasts a call; return the ticket."""
+    async def _admit(
+        self, budget: Budget, weight: int, priority: Priority, deadline_ns: int | None
+    ) -> tuple[int, Spending]:
+        """Wait for the budget, unless the circuit is open or a ban outlasts a call; return what it gave."""
         breaker = self._guards.breaker
         if breaker.wait_ms() > 0:
             raise self._circuit_open()
@@ -174,7 +179,7 @@ class RestClient:
         if not ticket:
             budget.refund(spending)
             raise self._circuit_open()
-        return ticket
+        return ticket, spending
 
     async def _fetch(self, path: str) -> RestAnswer:
         if self._refusal:

@@ -286,3 +286,40 @@ def test_demand_beyond_the_budget_waits_in_order_and_no_minute_holds_more_than_t
     for _, at, priority, _ in done:
         overtaken = [one for one in done if one[2] < priority and one[0] < at < one[1]]
         assert not overtaken, "somebody more urgent waited"
+
+
+FLIGHTS = st.lists(
+    st.tuples(st.integers(0, 5), st.integers(0, 30), st.floats(0, 1)), min_size=10, max_size=60
+)
+
+
+@given(limit=st.integers(1, 8), span=st.integers(1, 40), flights=FLIGHTS)
+@settings(deadline=None)
+@pytest.mark.proves("ROW-C06")
+def test_at_whatever_moment_of_its_way_the_venue_sees_a_request_no_window_of_the_venue_is_overdrawn(
+    limit: int, span: int, flights: list[tuple[int, int, float]]
+) -> None:
+    """Times in tenths of a second; the venue sees a request at any moment between its begin and its end."""
+
+    async def play() -> list[int]:
+        clock = virtual_clock()
+        made = Budget([Window(limit=limit, seconds=span / 10)], clock=clock, venue="coinbase")
+        seen: list[int] = []
+
+        async def call(on_its_way_s: float, part: float) -> None:
+            spending = await made.acquire()
+            await asyncio.sleep(on_its_way_s * part)
+            seen.append(clock.monotonic_ns())
+            await asyncio.sleep(on_its_way_s * (1 - part))
+            made.settle(spending)
+
+        async with asyncio.TaskGroup() as tasks:
+            for pause, way, part in flights:
+                await asyncio.sleep(pause / 10)
+                tasks.create_task(call(min(way, span - 1) / 10, part))
+        return sorted(seen)
+
+    seen = in_virtual_time(play())
+    span_ns = span * 10**8
+    for first in seen:
+        assert sum(first <= at < first + span_ns - 1_000 for at in seen) <= limit
