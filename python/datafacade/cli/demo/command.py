@@ -41,6 +41,12 @@ def demo(
         float | None,
         typer.Option("--chaos", min=15, metavar="SECONDS", help="Break everything for so long, then judge."),
     ] = None,
+    load: Annotated[
+        float | None,
+        typer.Option(
+            "--warm", min=1, metavar="SECONDS", help="Ask for cached answers for so long, then judge."
+        ),
+    ] = None,
     keep: Annotated[
         Path | None, typer.Option(help="With --chaos: keep all logs in this folder, which must be new.")
     ] = None,
@@ -54,13 +60,23 @@ def demo(
     and the service is killed twice. Then all that they were told is compared with the truth, and each of ten
     invariants is judged; docs/integrity.md says how.
 
+    With --warm 20 clients ask for 200 cold keys at once, then for 5,000 keys (in less than a minute: for
+    fewer), popular ones more often, while the simulated venues enforce their limits. Each answer is compared
+    with the truth, the budgets that Health shows with the simulator's ledger; docs/rest.md says how.
+
     Examples:
       datafacade demo                        # a live table until Ctrl-C
       datafacade demo --seconds 20 --json    # ends by itself; figures for a program
       datafacade demo --chaos 60 --seed 3    # a minute of faults; PASS or FAIL, and why
+      datafacade demo --warm 60 --seed 3     # a minute of questions; hit rate, budgets, wrong answers
 
     Exit codes: 0 time over or Ctrl-C, 1 a part did not run, a book differed from the truth, or FAIL.
     """
+    if storm is not None and load is not None:
+        raise UsageError("--chaos and --warm are two demos; expected one of them")
+    if load is not None:
+        inquire(load, seed, as_json=as_json)
+        return
     if storm is not None:
         endure(storm, seed, keep, as_json=as_json)
         return
@@ -94,6 +110,27 @@ def endure(seconds: float, seed: int, keep: Path | None, *, as_json: bool) -> No
         out().print(outcome.text(), markup=False)
     if not outcome.passes:
         err().print(outcome.evidence(), markup=False, soft_wrap=True)
+        raise typer.Exit(FAILED)
+
+
+def inquire(seconds: float, seed: int, *, as_json: bool) -> None:
+    """Ask for cached answers and tell what came of it.
+
+    Raises:
+        typer.Exit: Something does not hold, or there is no verdict.
+    """
+    from datafacade.cli.demo import warm  # late, likewise
+
+    outcome = asyncio.run(warm.perform(seconds=seconds, seed=seed))
+    if outcome is None:
+        raise typer.Exit(INTERRUPTED)
+    if as_json:
+        write_json(outcome.report())
+    else:
+        out().print(outcome.text(), markup=False)
+    broken = outcome.broken()
+    if broken:
+        err().print("\n".join(broken), markup=False, soft_wrap=True)
         raise typer.Exit(FAILED)
 
 

@@ -1,4 +1,4 @@
-"""``datafacade demo --warm``: ask for thousands of answers inside the venues' limits, and check each of them."""
+"""``datafacade demo --warm``: ask for thousands of answers inside the venues' limits, and check each."""
 
 from datafacade.cli.demo.warm.run import perform
 

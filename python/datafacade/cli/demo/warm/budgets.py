@@ -29,6 +29,9 @@ LOOK_S: Final = 0.1
 FLUSHED_S: Final = 0.3  # the log comes ten times a second
 
 
+Ledger = dict[str, dict[str, int]]  # product, figure
+
+
 class Shown(NamedTuple):
     """What Health showed of one budget."""
 
@@ -46,17 +49,17 @@ class Error(NamedTuple):
     ratio: float  # of the ledger's figure
 
 
-async def settled(scene: Scene) -> dict[str, dict[str, int]]:
+async def settled(scene: Scene) -> Ledger:
     """Wait until nothing is under way at the venues; return the simulator's ledger."""
     end = time.monotonic() + QUIET_S
-    before: dict[str, dict[str, int]] = {}
+    before: dict[str, int] = {}
     while True:
-        ledger: dict[str, dict[str, int]] = await scene.ask("/ledger", last_s="60")
+        ledger: Ledger = await scene.ask("/ledger", last_s="60")
         calls = {name: row["calls"] for name, row in ledger.items()}
         is_quiet = calls == before and not any(row["in_flight"] for row in ledger.values())
         if is_quiet or time.monotonic() > end:
             return ledger
-        before = calls  # type: ignore[assignment]
+        before = calls
         await asyncio.sleep(LOOK_S)
 
 

@@ -19,14 +19,14 @@ from datafacade.v1 import warm_pb2
 Kind = Literal["klines", "trades"]
 
 KEYS: Final = 5_000  # from a minute of load on, fewer in proportion before
-COLD: Final = 200  # of the cold start; the most popular ones later
+COLD: Final = 200  # the sum of `COLD_SHARES`; of the cold start; the most popular ones later
 ZIPF: Final = 1.1
 MINUTE_S: Final = 60.0
 BASES: Final = ("BTC", "ETH", "SOL")  # that trade
 GENERATED: Final = 150  # further symbols
 MINUTES: Final = {"1m": 1, "5m": 5, "15m": 15, "30m": 30, "1h": 60, "1d": 1_440}  # at every venue
 LIMITS: Final = (10, 20, 30, 50, 99)  # one page everywhere
-TRADES_LIMIT: Final = 20
+TRADES_LIMIT: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +50,14 @@ MARKETS: Final = {
     "okx": Market("USDT", "okx/public", "{}-{}", "okx/public"),
     "coinbase": Market("USD", "coinbase/advanced", "{}-{}", "coinbase/exchange"),
 }
-COLD_SHARES: Final = {"kraken": 62, "binance": 50, "binance-usdm": 40, "okx": 25, "coinbase": 17}
-TAIL_SHARES: Final = {"kraken": 2_700, "binance": 900, "binance-usdm": 850, "okx": 250, "coinbase": 100}
+COLD_SHARES: Final = {
+    "kraken": 66,
+    "binance": 51,
+    "binance-usdm": 41,
+    "okx": 25,
+    "coinbase": 17,
+}
+TAIL_SHARES: Final = {"kraken": 2_850, "binance": 900, "binance-usdm": 850, "okx": 150, "coinbase": 50}
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,8 +91,8 @@ class Outcome:
         return "\n".join(
             (
                 "FAIL" if self.broken() else "PASS",
-                f"cold start: {CLIENTS} clients, {cold['distinct_keys']} keys, {self.cold.answers:,} answers, "
-                f"{cold['upstream_calls']} calls to the venues",
+                f"cold start: {CLIENTS} clients, {cold['distinct_keys']} keys, "
+                f"{self.cold.answers:,} answers, {cold['upstream_calls']} calls to the venues",
                 f"zipf load: {zipf.answers:,} answers, {self.hit_rate:.2%} from the cache, "
                 f"{zipf.refused:,} refused; p50 {report['zipf']['p50_us']:,} us, "
                 f"p99 {report['zipf']['p99_us']:,} us",

@@ -59,7 +59,8 @@ async def staged(seed: int) -> AsyncIterator[Scene]:
     async with contextlib.AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="datafacade-warm-")))
         truth = folder / "truth.jsonl"
-        words = ("--seed", str(seed), "--truth", str(truth), "--products", ",".join(PRODUCTS))
+        words: tuple[str, ...] = ("--seed", str(seed), "--truth", str(truth))
+        words += ("--products", ",".join(PRODUCTS))
         words += ("--symbols", ",".join(BASES), "--generated", str(GENERATED), "--rate", str(RATE))
         simulator = await stack.enter_async_context(
             running("simulator", "datafacade.sim", *words, "--aggregators", "")

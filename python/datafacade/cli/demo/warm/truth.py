@@ -99,7 +99,7 @@ async def _bars(fetch: Fetch, product: str, symbol: str, interval: str) -> dict[
     answer = await fetch(
         "/truth/candles", product=product, venue=product, symbol=symbol, minutes=str(length), count=str(count)
     )
-    return {row[0]: Bar(*map(Decimal, row[1:])) for row in answer["candles"]}
+    return {begin: Bar._make(map(Decimal, figures)) for begin, *figures in answer["candles"]}
 
 
 def wrong_klines(told: Told, bars: Mapping[int, Bar], length_ns: int) -> str:
