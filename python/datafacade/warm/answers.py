@@ -19,6 +19,7 @@ from datafacade.errors import CircuitOpen, FacadeError, VenueFailed, VenueRateLi
 from datafacade.guard.single_flight import SingleFlight
 from datafacade.store.pit.names import Entity
 from datafacade.store.shared_entry import SharedAnswer
+from datafacade.types import Priority
 from datafacade.v1 import lineage_pb2
 
 log = logging.getLogger(__name__)
@@ -141,6 +142,9 @@ class Served:
     is_stale: bool = False
 
 
+Make = Callable[[Priority], Awaitable[Made]]
+
+
 class Answers:
     """The way of every warm answer. Owned by the event loop; ``close`` it."""
 
@@ -154,14 +158,13 @@ class Answers:
         self._flights: SingleFlight[Served] = SingleFlight()
         self._refreshing: dict[str, asyncio.Task[None]] = {}
 
-    async def ask(
-        self, question: Question, make: Callable[[], Awaitable[Made]], *, is_refresh: bool = False
-    ) -> Served:
+    async def ask(self, question: Question, make: Make, *, is_refresh: bool = False) -> Served:
         """Return an answer.
 
         Args:
             question: What is asked.
-            make: Fetches and encodes the answer; called once for all who ask at the same time.
+            make: Fetches and encodes the answer, as urgently as it is told; called once for all who ask at
+                the same time.
             is_refresh: Nobody waits: make it anew even if it is held.
 
         Raises:
@@ -182,7 +185,7 @@ class Answers:
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._flights.close()
 
-    async def _find(self, question: Question, make: Callable[[], Awaitable[Made]], *, anew: bool) -> Served:
+    async def _find(self, question: Question, make: Make, *, anew: bool) -> Served:
         if self._second is not None and not anew:
             shared = await self._second.get(question.key)
             now = self._clock.wall_ns()
@@ -190,7 +193,7 @@ class Answers:
                 left_ms = min((shared.ts_expires - now) // NS_PER_MS, question.ttl_ms)
                 age_ns = max(0, now - shared.ts_cached)
                 return self._put(question, shared.message, L2, ttl_ms=left_ms, age_ns=age_ns)
-        made = await make()
+        made = await make(Priority.WARMING if anew else Priority.CLIENT)
         if self._keep is not None:
             await self._keep(question, made.message)
         ttl_ms = min(question.ttl_ms, made.ttl_ms if made.ttl_ms is not None else question.ttl_ms)
@@ -250,14 +253,14 @@ class Answers:
             is_stale=held.is_stale,
         )
 
-    def _refresh(self, question: Question, make: Callable[[], Awaitable[Made]]) -> None:
+    def _refresh(self, question: Question, make: Make) -> None:
         if question.key in self._refreshing:
             return
         task = asyncio.create_task(self._make_anew(question, make), name=f"refresh {question.key}")
         self._refreshing[question.key] = task
         task.add_done_callback(lambda _: self._refreshing.pop(question.key, None))
 
-    async def _make_anew(self, question: Question, make: Callable[[], Awaitable[Made]]) -> None:
+    async def _make_anew(self, question: Question, make: Make) -> None:
         try:
             await self.ask(question, make, is_refresh=True)
         except WEAKENED as error:

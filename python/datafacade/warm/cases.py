@@ -218,7 +218,7 @@ class WarmCases:
             entity=ask.entity,
             carrier=price_pb2.ReconciledPriceResponse,
         )
-        return await self._answers.ask(question, lambda: self._prices.make(ask), is_refresh=is_refresh)
+        return await self._answers.ask(question, lambda _: self._prices.make(ask), is_refresh=is_refresh)
 
     @property
     def snapshots(self) -> Snapshots:

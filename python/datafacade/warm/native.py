@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 
 from datafacade.clock import NS_PER_MS, NS_PER_S, Clock
 from datafacade.store.pit.names import Entity
-from datafacade.types import InstrumentRow
+from datafacade.types import InstrumentRow, Priority
 from datafacade.v1 import book_pb2, lineage_pb2, types_pb2, warm_pb2
 from datafacade.warm.answers import Made
 from datafacade.warm.attribution import Attribution
@@ -56,6 +56,7 @@ class VenueSource(Protocol):
         limit: int = 0,
         ts_from: int = 0,
         ts_until: int = 0,
+        priority: Priority = Priority.CLIENT,
         deadline_ns: int | None = None,
     ) -> Rows:
         """Return all pages of an answer, joined.
@@ -126,7 +127,13 @@ CARRIERS: Final[Mapping[Kind, type[Message]]] = MappingProxyType(
 
 
 async def make_native(
-    ask: Ask, source: VenueSource, *, clock: Clock, attribution: Attribution, deadline_ns: int
+    ask: Ask,
+    source: VenueSource,
+    *,
+    priority: Priority,
+    clock: Clock,
+    attribution: Attribution,
+    deadline_ns: int,
 ) -> Made:
     """Fetch and encode.
 
@@ -143,6 +150,7 @@ async def make_native(
             limit=ask.limit,
             ts_from=ask.ts_from,
             ts_until=ask.ts_until,
+            priority=priority,
             deadline_ns=deadline_ns,
         )
     except Exception:

@@ -87,9 +87,10 @@ class WarmTier:
         )
         return await self._answers.ask(
             question,
-            lambda: make_native(
+            lambda priority: make_native(
                 ask,
                 source,
+                priority=priority,
                 clock=self._clock,
                 attribution=self.attribution,
                 deadline_ns=self._clock.monotonic_ns() + self._timeout_ns,
