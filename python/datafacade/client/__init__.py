@@ -25,6 +25,8 @@ from datafacade.client.errors import (
     LowConfidence,
     NotAuthenticated,
     NotSupported,
+    PitCorrupt,
+    PitNotFound,
     QuotaExceeded,
     ServerUnavailable,
     ServiceFault,
@@ -56,6 +58,7 @@ from datafacade.client.events import (
 )
 from datafacade.client.following import Following
 from datafacade.client.items import Wish
+from datafacade.client.pit import PitSnapshot
 from datafacade.client.provenance import Provenance, Source
 from datafacade.client.report import TopicReport
 from datafacade.client.stamp import Flag, Stamp
@@ -112,6 +115,9 @@ __all__ = [
     "LowConfidence",
     "NotAuthenticated",
     "NotSupported",
+    "PitCorrupt",
+    "PitNotFound",
+    "PitSnapshot",
     "Position",
     "Price",
     "Proof",

@@ -6,14 +6,18 @@ import asyncio
 import threading
 from collections.abc import Coroutine, Iterable, Iterator
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from datafacade.client.book import Book
 from datafacade.client.client import TARGET, Client
 from datafacade.client.events import Event
+from datafacade.client.pit import PitSnapshot
 from datafacade.client.topic import Channel
 from datafacade.client.warm import Funding, Klines, Price, TickerAnswer, Trades
 from datafacade.v1 import cache_pb2, coverage_pb2, health_pb2, reference_pb2
+
+if TYPE_CHECKING:
+    import polars as pl  # only frames need it
 
 T = TypeVar("T")
 
@@ -108,6 +112,18 @@ class BlockingClient:
     def source_attribution(self, venue: str = "") -> list[cache_pb2.VenueAttribution]:
         """Return who gave what, as `Client.source_attribution`."""
         return self._wait(self._client.source_attribution(venue))
+
+    def pit_get(self, snapshot_id: str) -> PitSnapshot:
+        """Return a stored answer, as `Client.pit_get`."""
+        return self._wait(self._client.pit_get(snapshot_id))
+
+    def pit_at(self, entity: str, ts_as_of: int = 0) -> pl.DataFrame:
+        """Return what was known at a time, as `Client.pit_at`."""
+        return self._wait(self._client.pit_at(entity, ts_as_of))
+
+    def pit_list(self, entity: str, ts_from: int = 0, ts_until: int = 0) -> pl.DataFrame:
+        """Return which answers are kept, as `Client.pit_list`."""
+        return self._wait(self._client.pit_list(entity, ts_from, ts_until))
 
     def health(
         self, venues: str | Iterable[str] = (), *, summary_only: bool = False

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Sequence
 from random import Random, SystemRandom
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Final, Self
 
 import grpc
 
@@ -14,10 +14,10 @@ from datafacade.client.answers import book_of
 from datafacade.client.book import Book
 from datafacade.client.call import Call, Metadata
 from datafacade.client.channel import open_channel
-from datafacade.client.errors import error_of
 from datafacade.client.events import Event, Trade
 from datafacade.client.following import Callback, Deliver, Following, deliver_books, deliver_trades
 from datafacade.client.items import Wish
+from datafacade.client.pit import PitCalls
 from datafacade.client.stamp import Received
 from datafacade.client.subscription import Subscription, words
 from datafacade.client.topic import Channel, Position, channel_number, channel_of
@@ -42,11 +42,8 @@ if TYPE_CHECKING:
 TARGET: Final = "127.0.0.1:50051"
 PAGE_ROWS: Final = 2_000
 
-Request = TypeVar("Request")
-Answer = TypeVar("Answer")
 
-
-class Client:
+class Client(PitCalls):
     """A connection to one service; use it as a context manager. All times it gives are ns since 1970 UTC.
 
     Args:
@@ -389,11 +386,3 @@ class Client:
         self._followings.add(following)
         await following.accepted()
         return following
-
-    async def _ask(
-        self, method: grpc.aio.UnaryUnaryMultiCallable[Request, Answer], request: Request
-    ) -> Answer:
-        try:
-            return await method(request, timeout=self._timeout_s, metadata=self._metadata or None)
-        except grpc.aio.AioRpcError as failed:
-            raise error_of(failed) from None

@@ -105,6 +105,14 @@ class VenueFailed(ClientError):
     is_retried = True
 
 
+class PitNotFound(ClientError):
+    """No such snapshot, or nothing was known at that time."""
+
+
+class PitCorrupt(ClientError):
+    """A stored answer is no longer what was written."""
+
+
 class NotAuthenticated(ClientError):
     """The call carries no valid credentials, or they do not reach this far."""
 
@@ -134,6 +142,8 @@ _BY_REASON: Final[Mapping[str, type[ClientError]]] = MappingProxyType(
         "VENUE_RATE_LIMITED": VenueFailed,
         "CIRCUIT_OPEN": VenueFailed,
         "DIAL_FAILED": VenueFailed,
+        "PIT_NOT_FOUND": PitNotFound,
+        "PIT_CORRUPT": PitCorrupt,
         "NOT_AUTHENTICATED": NotAuthenticated,
         "NOT_PERMITTED": NotAuthenticated,
     }

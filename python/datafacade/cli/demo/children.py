@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
+import os
+import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections import deque
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from typing import Any, Final, NoReturn, TypeVar
 
 from datafacade.cli.failure import ProgramFailed
@@ -16,6 +19,7 @@ READY_S: Final = 60.0  # a slow machine compiles Python files at the first start
 STOP_S: Final = 10.0
 LAST_LINES: Final = 8
 LINE_BYTES_MAX: Final = 1 << 20
+_DIE_WITH_PARENT: Final = 1  # PR_SET_PDEATHSIG
 
 T = TypeVar("T")
 
@@ -100,18 +104,39 @@ def heard(stream: asyncio.StreamReader | None) -> asyncio.StreamReader:
 
 
 @contextlib.asynccontextmanager
-async def running(name: str, *arguments: str) -> AsyncIterator[Child]:
-    """Run ``python -m`` with ``arguments`` while the context lasts; ``name`` is what people call it."""
+async def running(name: str, *arguments: str, is_bound: bool = False) -> AsyncIterator[Child]:
+    """Run ``python -m`` while the context lasts.
+
+    Args:
+        name: What people call it.
+        arguments: Module and its arguments.
+        is_bound: Whether the system kills it when this process is killed (Linux).
+    """
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", *arguments,
         stdin=DEVNULL, stdout=PIPE, stderr=PIPE, limit=LINE_BYTES_MAX,
         start_new_session=True,  # Ctrl-C is ours to handle
+        preexec_fn=_bind(os.getpid()) if is_bound else None,
     )  # fmt: skip
     child = Child(name, process)
     try:
         yield child
     finally:
         await child.stop()
+
+
+def _bind(parent: int) -> Callable[[], None] | None:
+    """Return what makes a new process die with this one; None: the system cannot."""
+    if not sys.platform.startswith("linux"):
+        return None
+    prctl = ctypes.CDLL(None).prctl  # looked up here: between fork and exec there may be no lock left to take
+
+    def bind() -> None:
+        prctl(_DIE_WITH_PARENT, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:  # it died before
+            os._exit(1)
+
+    return bind
 
 
 async def first_of(*works: Coroutine[Any, Any, T]) -> T:

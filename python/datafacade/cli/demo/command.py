@@ -47,6 +47,15 @@ def demo(
             "--warm", min=1, metavar="SECONDS", help="Ask for cached answers for so long, then judge."
         ),
     ] = None,
+    snapshots: Annotated[
+        int | None,
+        typer.Option(
+            "--pit", min=1, metavar="N", help="Take N snapshots; a JSON line each when it is on the disk."
+        ),
+    ] = None,
+    directory: Annotated[
+        Path | None, typer.Option("--dir", help="With --pit: where the snapshots go; it may hold some.")
+    ] = None,
     keep: Annotated[
         Path | None, typer.Option(help="With --chaos: keep all logs in this folder, which must be new.")
     ] = None,
@@ -64,16 +73,25 @@ def demo(
     fewer), popular ones more often, while the simulated venues enforce their limits. Each answer is compared
     with the truth, the budgets that Health shows with the simulator's ledger; docs/rest.md says how.
 
+    With --pit N snapshots are taken into --dir DIR; killed at any moment, each that was named is whole:
+    see datafacade pit get ID --dir DIR and datafacade pit verify --dir DIR.
+
     Examples:
       datafacade demo                        # a live table until Ctrl-C
       datafacade demo --seconds 20 --json    # ends by itself; figures for a program
       datafacade demo --chaos 60 --seed 3    # a minute of faults; PASS or FAIL, and why
       datafacade demo --warm 60 --seed 3     # a minute of questions; hit rate, budgets, wrong answers
+      datafacade demo --pit 1000 --dir DIR   # {"id": "..."} for each, then {"snapshots": 1000}
 
     Exit codes: 0 time over or Ctrl-C, 1 a part did not run, a book differed from the truth, or FAIL.
     """
-    if storm is not None and load is not None:
-        raise UsageError("--chaos and --warm are two demos; expected one of them")
+    if sum(chosen is not None for chosen in (storm, load, snapshots)) > 1:
+        raise UsageError("--chaos, --warm and --pit are different demos; expected one of them")
+    if (snapshots is None) != (directory is None):
+        raise UsageError("--pit N and --dir DIR belong together; received one of them")
+    if snapshots is not None and directory is not None:
+        photograph(snapshots, directory, seed)
+        return
     if load is not None:
         inquire(load, seed, as_json=as_json)
         return
@@ -111,6 +129,19 @@ def endure(seconds: float, seed: int, keep: Path | None, *, as_json: bool) -> No
     if not outcome.passes:
         err().print(outcome.evidence(), markup=False, soft_wrap=True)
         raise typer.Exit(FAILED)
+
+
+def photograph(snapshots: int, directory: Path, seed: int) -> None:
+    """Take snapshots and name each.
+
+    Raises:
+        UsageError: The directory is no place for them.
+        typer.Exit: It was interrupted before all were there.
+    """
+    from datafacade.cli.demo import pit  # late, likewise
+
+    if not asyncio.run(pit.perform(snapshots, directory, seed=seed)):
+        raise typer.Exit(INTERRUPTED)
 
 
 def inquire(seconds: float, seed: int, *, as_json: bool) -> None:
