@@ -20,8 +20,9 @@ from datafacade.venues.source_times import SourceTimes
 from datafacade.venues.spec import no_hint
 from datafacade.warm.answers import Answers
 from datafacade.warm.attribution import Attribution
-from datafacade.warm.authority import Authority
+from datafacade.warm.authority import Authority, DataKind
 from datafacade.warm.cases import WarmCases
+from datafacade.warm.klines import JointKlines
 from datafacade.warm.prices import Prices
 from datafacade.warm.reconcile import Rules
 from datafacade.warm.snapshots import Snapshots
@@ -82,9 +83,18 @@ def build_warm(
         clock=clock,
         attribution=attribution,
     )
+    joint_klines = JointKlines(
+        warm,
+        markets=tier.resolver.rows,
+        venues=[name for name in authority.venues(DataKind.KLINES) if name in sources],
+        rules=Rules.of(config.data_sources.authority),
+        clock=clock,
+        attribution=attribution,
+    )
     return WarmCases(
         warm,
         prices=prices,
+        joint_klines=joint_klines,
         answers=answers,
         cache=cache,
         second=second,

@@ -243,7 +243,9 @@ class Kline(_message.Message):
     revision: _builtins.int
     """How often a final kline was issued again, from 0; 0: never, so it is never absent."""
     completeness: Global___Completeness.ValueType
-    """Whether all trades are in it; unspecified: not told."""
+    """Whether all trades are in it; of a reconciled kline INCOMPLETE: a venue of the series is missing in it, so its sums
+    are lower than those beside it; unspecified: not told.
+    """
     trades_seq_first: _builtins.int
     """`seq` of its first trade in the trades topic, from 1; 0: no trade, or not built from our trades.
     64 bit: BigInt or string in JavaScript.

@@ -15,6 +15,7 @@ from datafacade.venues.rest import RestClient
 from datafacade.warm import asks
 from datafacade.warm.answers import Answers, Question, Served
 from datafacade.warm.attribution import RECONCILED
+from datafacade.warm.klines import JointKlines
 from datafacade.warm.native import CARRIERS, Ask, Kind
 from datafacade.warm.prices import CACHE_CLASS, Prices
 from datafacade.warm.snapshots import Snapshots
@@ -35,6 +36,7 @@ class WarmCases:
         tier: WarmTier,
         *,
         prices: Prices,
+        joint_klines: JointKlines,
         answers: Answers,
         cache: AnswerCache,
         second: SharedTier | None,
@@ -47,6 +49,7 @@ class WarmCases:
     ) -> None:
         self.tier = tier
         self._prices = prices
+        self._joint_klines = joint_klines
         self.cache = cache
         self.second = second
         self._snapshots = snapshots
@@ -69,10 +72,10 @@ class WarmCases:
         ts_as_of: int = 0,
         is_refresh: bool = False,
     ) -> Served:
-        """Return a venue's klines, oldest first (``WarmKlinesResponse``).
+        """Return klines, oldest first (``WarmKlinesResponse``).
 
         Args:
-            venue: As ``kraken``.
+            venue: As ``kraken``; empty: reconciled over all venues that trade the symbol in its own currency.
             symbol: Any known spelling.
             interval: As ``1m``, ``1h``, ``1d``.
             limit: Rows at most, the newest ones, to 5,000; 0: 500.
@@ -84,11 +87,19 @@ class WarmCases:
         Raises:
             AggregatorBanned, InvalidRequest, UnknownSymbol, NotSupported: What is asked cannot be had.
             VenueFailed, VenueRateLimited, CircuitOpen: The venue did not answer, and nothing is held.
+            InsufficientSources: Without a venue, and too few venues have klines of it; with the evidence.
             PitNotFound, PitCorrupt: Nothing was known at ``ts_as_of``, or it is damaged.
         """
-        row = self._native("klines", venue, symbol)
+        if venue:
+            row = self._native("klines", venue, symbol)
+        elif symbol:
+            row = self._joint_klines.row(self._resolve_spot(symbol))
+        else:
+            raise InvalidRequest("symbol", "expected a name, received nothing")
         now = self._clock.wall_ns()
-        ask = asks.klines(venue, row, interval, limit=limit, ts_start=ts_start, ts_end=ts_end, now_ns=now)
+        ask = asks.klines(
+            venue or RECONCILED, row, interval, limit=limit, ts_start=ts_start, ts_end=ts_end, now_ns=now
+        )
         return await self._ask(ask, ts_as_of=ts_as_of, is_refresh=is_refresh)
 
     async def trades(
@@ -243,7 +254,11 @@ class WarmCases:
     async def _ask(self, ask: Ask, *, ts_as_of: int, is_refresh: bool) -> Served:
         if ts_as_of:
             return await self.snapshots.at(ask.entity, CARRIERS[ask.kind], ts_as_of)
-        return await self.tier.ask(ask, is_refresh=is_refresh)
+        if ask.venue != RECONCILED:
+            return await self.tier.ask(ask, is_refresh=is_refresh)
+        return await self._answers.ask(
+            self.tier.question(ask), lambda _: self._joint_klines.make(ask), is_refresh=is_refresh
+        )
 
     def _native(self, kind: Kind, venue: str, symbol: str) -> InstrumentRow:
         """Return the instrument that a venue may be asked about."""

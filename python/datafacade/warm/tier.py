@@ -77,16 +77,8 @@ class WarmTier:
         """
         self.check_authority(ask.kind, ask.venue)
         source = self.source(ask.venue)
-        question = Question(
-            key=ask.key,
-            cache_class=ask.cache_class,
-            ttl_ms=self.ttl_ms(ask.cache_class),
-            source=ask.venue,
-            entity=ask.entity,
-            carrier=CARRIERS[ask.kind],
-        )
         return await self._answers.ask(
-            question,
+            self.question(ask),
             lambda priority: make_native(
                 ask,
                 source,
@@ -96,6 +88,17 @@ class WarmTier:
                 deadline_ns=self._clock.monotonic_ns() + self._timeout_ns,
             ),
             is_refresh=is_refresh,
+        )
+
+    def question(self, ask: Ask) -> Question:
+        """Return under which names an answer is held and kept, and how long it is fresh."""
+        return Question(
+            key=ask.key,
+            cache_class=ask.cache_class,
+            ttl_ms=self.ttl_ms(ask.cache_class),
+            source=ask.venue,
+            entity=ask.entity,
+            carrier=CARRIERS[ask.kind],
         )
 
     def ttl_ms(self, cache_class: str) -> int:

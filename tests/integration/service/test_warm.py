@@ -151,7 +151,6 @@ async def test_a_reconciled_price_names_every_source_with_its_fate(bench: Bench)
             ),
             "ts_end",
         ),
-        (warm_pb2.WarmKlinesRequest(symbol="BTC-USD", interval="1h"), "venue"),
         (warm_pb2.WarmKlinesRequest(venue="kraken", interval="1h"), "symbol"),
         (warm_pb2.WarmKlinesRequest(venue="nowhere", symbol="BTC-USD", interval="1h"), "venue"),
     ],
