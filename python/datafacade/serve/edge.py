@@ -213,8 +213,7 @@ class EdgeServer:
                 call.reply()
                 return
         else:
-            method = call.method.rpartition("/")[2]
-            answer = await self._handlers.unary(method, call.request, is_refresh=call.is_refresh)
+            answer = await self._handlers.call(call.method, call.request, is_refresh=call.is_refresh)
             if not isinstance(answer, Refusal):
                 call.reply(
                     answer.message,

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from datafacade.errors import Draining, FacadeError, InvalidRequest
+from datafacade.errors import Draining, FacadeError, InvalidRequest, NotSupported
 from datafacade.facade import DataFacade
 from datafacade.serve.answer import Answer, parse, refuse_past, stored, to_answer
 from datafacade.serve.pit import METHODS as SNAPSHOT_METHODS
@@ -66,6 +66,13 @@ class Handlers:
             name: [field.number for field in kind.DESCRIPTOR.fields if field.name not in PAST_FIELDS]
             for name, kind in REQUESTS.items()
         }
+
+    async def call(self, asked: str, request: bytes, *, is_refresh: bool = False) -> Answer | Refusal:
+        """Answer the unary call of a path, as `/datafacade.v1.SnapshotService/PitAt`."""
+        method = asked.rpartition("/")[2]
+        if method not in self.unary_methods or path(method) != asked:
+            return refuse(NotSupported("this method", operation=asked))
+        return await self.unary(method, request, is_refresh=is_refresh)
 
     async def unary(self, method: str, request: bytes, *, is_refresh: bool = False) -> Answer | Refusal:
         """Answer one unary call; a refresh is the edge's own, nobody waits for it."""

@@ -44,7 +44,7 @@ class PitHandlers:
     @property
     def _snapshots(self) -> Snapshots:
         if self._kept is None:
-            raise NotSupported("snapshots: this service keeps none")
+            raise NotSupported("snapshots without a data directory")
         return self._kept
 
     async def _get(self, request: bytes) -> Answer:

@@ -239,7 +239,7 @@ class WarmCases:
             NotSupported: This service keeps nothing.
         """
         if self._snapshots is None:
-            raise NotSupported("snapshots: this service keeps none")
+            raise NotSupported("snapshots without a data directory")
         return self._snapshots
 
     async def close(self) -> None:

@@ -72,7 +72,7 @@ class Snapshots:
             NotSupported: It cannot be used.
         """
         if self._store is None:
-            raise NotSupported("snapshots: their directory cannot be used")
+            raise NotSupported("snapshots in a directory that cannot be used")
         return self._store
 
     async def keep(self, question: Question, message: bytes) -> None:

@@ -290,6 +290,14 @@ async def test_a_damaged_snapshot_is_never_served(bench: Bench, tmp_path: Path) 
     assert {damage.what for damage in verdict.damages} == {snapshot_id}
 
 
+@pytest.mark.parametrize(
+    "path", ["DataFacadeService/PitStats", "SnapshotService/Health", "SnapshotService/Nope", "Nope/Health"]
+)
+async def test_a_method_that_a_service_does_not_have_is_unimplemented(bench: Bench, path: str) -> None:
+    call = cast("Any", bench.channel.unary_unary(f"/datafacade.v1.{path}"))
+    assert (await refused(call(b""))).code() is Code.UNIMPLEMENTED
+
+
 async def test_methods_without_a_past_say_so(bench: Bench) -> None:
     for call, request in (
         (bench.stub.Health, health_pb2.HealthRequest(ts_as_of=1)),
