@@ -16,7 +16,9 @@ from datafacade.cli import (
     health,
     instruments,
     klines,
+    menu,
     pit,
+    populate,
     price,
     record,
     replay,
@@ -28,6 +30,7 @@ from datafacade.cli import (
 )
 from datafacade.cli.failure import FAILED, INTERRUPTED, failure_of
 from datafacade.cli.output import fail
+from datafacade.cli.probe import command as probe
 
 ABOUT = "Crypto market data that proves itself: live order books and trades over one gRPC service."
 VERBS: tuple[Callable[..., None], ...] = (
@@ -43,10 +46,13 @@ VERBS: tuple[Callable[..., None], ...] = (
     budget.budget,
     coverage.coverage,
     instruments.instruments,
+    menu.menu,
+    populate.populate_cache,
     record.record,
     replay.replay,
     version.version,
 )
+PROBES: tuple[Callable[..., None], ...] = (probe.data,)
 SIM_SETTINGS = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": ["--no-help"]}
 
 app = typer.Typer(
@@ -63,6 +69,13 @@ app = typer.Typer(
 snapshots = typer.Typer(
     name="pit",
     help="List, fetch, prove and clean up the stored answers of a directory.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+)
+
+probes = typer.Typer(
+    name="probe",
+    help="Try out what a running service knows of a venue and pair.",
     no_args_is_help=True,
     rich_markup_mode="rich",
 )
@@ -93,9 +106,11 @@ def help_of(verb: Callable[..., None]) -> str:
     return "\n\n".join(f"\b\n{text}" if "\n  " in text else text for text in paragraphs)
 
 
-for room, verbs in ((app, VERBS), (snapshots, pit.VERBS)):
+for room, verbs in ((app, VERBS), (snapshots, pit.VERBS), (probes, PROBES)):
     for verb in verbs:
-        room.command(help=help_of(verb), short_help=(verb.__doc__ or "").partition(".")[0] + ".")(verb)
+        line = (verb.__doc__ or "").partition(".")[0] + "."
+        room.command(verb.__name__, help=help_of(verb), short_help=line)(verb)
+app.add_typer(probes)
 app.add_typer(snapshots)
 for witness in (sim, proxy):  # they read their own options
     app.command(context_settings=SIM_SETTINGS, add_help_option=False)(witness)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from decimal import Decimal
+from importlib.metadata import entry_points
+from math import sqrt
 from typing import Any
 
 import pytest
 
 from datafacade.cli.main import main
-from tests.integration.cli.running import served, simulated
+from tests.integration.cli.running import CTRL_C, Terminal, served, simulated
 
 
 @pytest.fixture(scope="module")
@@ -152,3 +154,178 @@ def test_budgets_shrink_with_each_question_and_name_their_reset(
     assert "full again in" in out
     assert "http:spot" in out
     assert "closed" in out
+
+
+# Probing
+
+
+@pytest.mark.proves("REQ-M1")
+def test_a_probe_shows_venues_cache_fetch_test_vadr_and_attribution(
+    capsys: pytest.CaptureFixture[str], target: str
+) -> None:
+    words = ("probe", "data", "--venue", "kraken", "--pair", "BTCUSD", "--mins", "5", "-t", target)
+    code, out, err = said(capsys, *words)
+    assert code == 0, err
+    for heading in (
+        ("VENUE", "STATUS", "WS", "REST", "LATENCY", "P99", "RECOMMENDATION"),
+        ("TIER", "TTL", "HITS", "MISSES", "ENTRIES", "HIT_RATIO"),
+    ):
+        assert list(heading) in [line.split() for line in out.splitlines()]
+    for text in ("24 x 1h klines", "10 trades, 10 of the last 5 min", " bps, 10 + 10 levels", "Attribution"):
+        assert text in out
+    assert "VADR" in out
+    told = json_of(capsys, *words)
+    assert {venue["venue"] for venue in told["venues"]} == {"binance", "kraken"}
+    assert (len(told["fetch"]["klines"]["rows"]), len(told["fetch"]["trades"]["rows"])) == (24, 10)
+    book = told["fetch"]["book"]
+    bid, ask = Decimal(book["bids"][0][0]), Decimal(book["asks"][0][0])
+    assert book["spread_bps"] == pytest.approx(float((ask - bid) / (ask + bid) * 20_000))
+    assert told["vadr"]["bars"] == 23
+    assert told["vadr"]["vadr"] == pytest.approx(vadr_by_hand(told["fetch"]["klines"]["rows"]))
+    assert [row["venue"] for row in told["attribution"]] == ["kraken"]
+
+
+def vadr_by_hand(rows: list[dict[str, Any]]) -> float:
+    """Return the mean of (high - low) / close * sqrt(volume) * 100 over the closed bars."""
+    closed = [{name: float(row[name]) for name in ("high", "low", "close", "volume")} for row in rows[:-1]]
+    bars = [(bar["high"] - bar["low"]) / bar["close"] * sqrt(bar["volume"]) * 100 for bar in closed]
+    return sum(bars) / len(bars)
+
+
+@pytest.mark.proves("REQ-M1")
+def test_figures_of_a_probe_are_live(capsys: pytest.CaptureFixture[str], target: str) -> None:
+    def misses() -> int:
+        words = ("probe", "data", "-v", "binance", "-p", "ETHUSDT", "-t", target)
+        told = json_of(capsys, *words)
+        assert told["fetch"]["klines"]["ok"]
+        return sum(row["hits"] + row["misses"] for row in told["cache"]["classes"])
+
+    first = misses()
+    assert misses() == first + 3
+
+
+def test_a_probe_of_what_is_not_there_says_so_and_exits_1(
+    capsys: pytest.CaptureFixture[str], target: str
+) -> None:
+    code, out, _ = said(capsys, "probe", "data", "-v", "kraken", "-p", "NOPEUSD", "-t", target)
+    assert code == 1
+    assert out.count("failed: unknown symbol") == 3
+    assert "no klines, no analysis" in out
+    words = ("probe", "data", "-v", "kraken", "-p", "NOPEUSD", "--stream", "-t", target)
+    code, _, err = said(capsys, *words)
+    assert code == 1
+    assert "NOPEUSD" in err
+
+
+@pytest.mark.proves("REQ-M2")
+def test_a_streaming_probe_shows_trades_books_status_and_a_summary(
+    capsys: pytest.CaptureFixture[str], target: str
+) -> None:
+    words = ("probe", "data", "--venue", "kraken", "--pair", "BTCUSD", "--stream", "--mins", "0.05")
+    code, out, err = said(capsys, *words, "--status-s", "0.5", "-t", target)
+    assert code == 0, err
+    lines = out.splitlines()
+    kinds = [line.split()[0] for line in lines]
+    assert min(kinds.count(kind) for kind in ("TRADE", "BOOK")) > 0
+    assert kinds.count("STATUS") >= 3
+    book = next(line for line in lines if line.startswith("BOOK"))
+    assert book.endswith(" bps")
+    assert kinds[-2:] == ["SUMMARY", "STATUS"]
+    assert f"{kinds.count('TRADE')} trades" in lines[-1]
+    assert "trades/min" in lines[-1]
+    told = json_of(capsys, *words, "-t", target)
+    assert (told["state"], told["integrity"], told["gaps"]) == ("LIVE", "CHECKSUM", 0)
+    assert told["trades_per_min"] == pytest.approx(told["trades"] * 60 / told["seconds"], rel=0.01)
+
+
+@pytest.mark.proves("REQ-M2")
+def test_ctrl_c_ends_a_streaming_probe_with_its_summary(target: str) -> None:
+    words = ("probe", "data", "--venue", "kraken", "--pair", "BTCUSD", "--stream", "--mins", "10")
+    with Terminal(*words, "-t", target) as terminal:
+        terminal.read_until("TRADE")
+        terminal.press(CTRL_C)
+        assert terminal.ended() == 0
+    assert "SUMMARY" in terminal.text
+    assert "Traceback" not in terminal.text
+
+
+@pytest.mark.proves("REQ-M1")
+def test_the_program_has_its_other_name_too() -> None:
+    names = {entry.name: entry.value for entry in entry_points(group="console_scripts")}
+    assert names["cryptorun"] == names["datafacade"] == "datafacade.cli.main:run"
+
+
+# The menu
+
+
+PANELS = ("📊 Venue Health", "💾 Cache Performance", "🔄 Data Freshness", "⏱️", "💡 Available Commands")
+
+
+@pytest.mark.proves("REQ-M3")
+def test_the_menu_shows_all_panels_on_d_and_ends_on_q(target: str) -> None:
+    with Terminal("menu", "-t", target) as terminal:
+        terminal.read_until("d) Data Facade Status")
+        terminal.read_until("> ")
+        terminal.press(b"x\n")
+        terminal.read_until("expected one of")
+        terminal.press(b"d\n")
+        terminal.read_until("Available Commands")
+        terminal.press(b"q\n")
+        assert terminal.ended() == 0
+    for panel in PANELS:
+        assert panel in terminal.text
+    assert "rest:spot" in terminal.text
+    assert "Traceback" not in terminal.text
+
+
+@pytest.mark.proves("REQ-M3")
+def test_without_a_terminal_the_menu_shows_the_status_once(
+    capsys: pytest.CaptureFixture[str], target: str
+) -> None:
+    json_of(capsys, "ticker", "kraken", "ETH-USD", "-t", target)
+    code, out, _ = said(capsys, "menu", "--once", "-t", target)
+    assert code == 0
+    places = [out.index(panel) for panel in PANELS]
+    assert places == sorted(places)
+    assert "datafacade probe data" in out
+    assert "datafacade pit verify" in out
+    told = json_of(capsys, "menu", "-t", target)
+    row = next(row for row in told["cache"]["classes"] if row["cache_class"] == "prices_hot")
+    assert row["hits"] + row["misses"] > 0
+    shown = next(line for line in out.splitlines() if line.split()[:2] == ["prices_hot", "(L1)"])
+    assert f" {row['misses']} " in shown
+
+
+# Filling the cache
+
+
+@pytest.mark.proves("REQ-M10")
+def test_the_cache_is_filled_and_a_second_time_it_holds_everything(
+    capsys: pytest.CaptureFixture[str], target: str
+) -> None:
+    words = ("populate_cache", "-v", "binance", "--symbols", "BTCUSDT,ETH-USDT", "--timeframes", "15m,1h")
+    told = json_of(capsys, *words, "-n", "50", "-t", target)
+    assert (told["asked"], told["fetched"], told["failed"], told["rows"]) == (4, 4, 0, 200)
+    told = json_of(capsys, *words, "-n", "50", "-t", target)
+    assert (told["asked"], told["fetched"], told["held"]) == (4, 0, 4)
+    kline = json_of(capsys, "klines", "binance", "BTC-USDT", "-i", "15m", "-n", "50", "-t", target)
+    assert kline["provenance"]["cache_tier"] == "L1"
+    code, out, err = said(capsys, *words, "-n", "50", "-t", target)
+    assert code == 0
+    assert "4 asked: 0 fetched, 4 held already, 0 failed" in out
+    assert "populate_cache" in err, "a bar shows how far it is"
+
+
+def test_what_cannot_be_fetched_is_told_and_the_rest_is_held(
+    capsys: pytest.CaptureFixture[str], target: str
+) -> None:
+    words = ("populate_cache", "-v", "kraken", "-s", "BTC-USD,NOPE-USD", "-i", "1h", "-t", target)
+    code, out, _ = said(capsys, *words, "--json")
+    assert code == 1
+    told = json.loads(out)
+    assert [(item["symbol"], item["outcome"]) for item in told["items"]][1] == ("NOPE-USD", "failed")
+    assert told["failed"] == 1
+    code, out, _ = said(capsys, *words)
+    assert code == 1
+    assert "UNKNOWN_SYMBOL" in out
+    assert said(capsys, "populate_cache", "-i", " , ", "-t", target)[0] == 2

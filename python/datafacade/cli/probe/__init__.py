@@ -1,0 +1,1 @@
+"""``datafacade probe``: see for yourself what the service knows of a venue and a pair."""
