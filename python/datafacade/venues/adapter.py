@@ -245,11 +245,14 @@ class VenueRest:
         answer = await rest.fetch(path, priority=priority, weight=weight, deadline_ns=deadline_ns)
         if answer.status != _OK:
             raise self._failed(question, f"was answered with HTTP status {answer.status}")
+        # Trades that came while the question waited for its turn are the newest ones; without them a page
+        # lacks as many rows, and another is asked for. Which klines are wanted was settled before.
+        now = answer.ts_recv if question.kind == "trades" else question.now
         try:
             return rest_rows(
                 *asked,
                 answer.body,
-                now=question.now,
+                now=now,
                 ts_recv=answer.ts_recv,
                 price_exponent=_exponent(question.row["tick_size"]),
                 quantity_exponent=_exponent(question.row["lot_size"]),
