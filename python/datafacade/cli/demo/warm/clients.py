@@ -98,10 +98,12 @@ class Clients:
     async def zipf(self, seconds: float, seed: int) -> Record:
         """Let every client ask so often a second, popular keys more often."""
         record, zipf = Record(self._keys), Zipf(len(self._keys))
-        async with asyncio.TaskGroup() as tasks:
-            for client in range(len(self._asks)):
-                random = Random(f"{seed}:client {client}")  # noqa: S311  a load, no secret
-                tasks.create_task(self._drive(client, seconds, zipf, random, record))
+        await asyncio.gather(
+            *(
+                self._drive(client, seconds, zipf, Random(f"{seed}:client {client}"), record)  # noqa: S311  a load
+                for client in range(len(self._asks))
+            )
+        )
         return record
 
     async def _drive(self, client: int, seconds: float, zipf: Zipf, random: Random, record: Record) -> None:
@@ -109,18 +111,17 @@ class Clients:
         room = asyncio.Semaphore(AT_ONCE)
         places = zipf.draw(random, int(seconds * PER_S))
         begin = time.monotonic() + random.uniform(0.0, 1.0 / PER_S)
-        async with asyncio.TaskGroup() as tasks:
-            for number, place in enumerate(places):
-                wait_s = begin + number / PER_S - time.monotonic()
-                if wait_s > 0:
-                    await asyncio.sleep(wait_s)
-                elif -wait_s > seconds:  # pragma: no cover  a machine that cannot keep up at all
-                    return
-                await room.acquire()
-                if time.monotonic() > begin + seconds:
-                    return
-                task = tasks.create_task(self._ask(client, place, record, ZIPF_S))
-                task.add_done_callback(lambda _: room.release())
+        asked: list[asyncio.Task[None]] = []
+        for number, place in enumerate(places):
+            wait_s = begin + number / PER_S - time.monotonic()
+            if wait_s > 0:
+                await asyncio.sleep(wait_s)
+            await room.acquire()
+            if time.monotonic() > begin + seconds:  # a machine that cannot keep up
+                break
+            asked.append(asyncio.create_task(self._ask(client, place, record, ZIPF_S)))
+            asked[-1].add_done_callback(lambda _: room.release())
+        await asyncio.gather(*asked)
 
     async def _ask(self, client: int, place: int, record: Record, deadline_s: float) -> None:
         begun = time.monotonic_ns()

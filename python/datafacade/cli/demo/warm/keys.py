@@ -23,7 +23,8 @@ COLD: Final = 200  # the sum of `COLD_SHARES`; of the cold start; the most popul
 ZIPF: Final = 1.1
 MINUTE_S: Final = 60.0
 BASES: Final = ("BTC", "ETH", "SOL")  # that trade
-GENERATED: Final = 150  # further symbols
+GENERATED: Final = 300  # further symbols
+FEW: Final = 100  # of them where it is not the pair that has a budget
 MINUTES: Final = {"1m": 1, "5m": 5, "15m": 15, "30m": 30, "1h": 60, "1d": 1_440}  # at every venue
 LIMITS: Final = (10, 20, 30, 50, 99)  # one page everywhere
 TRADES_LIMIT: Final = 10
@@ -103,8 +104,13 @@ def popular_first(seed: int, seconds: float) -> list[Key]:
         # One of each symbol first: Kraken's pairs have a budget each.
         klines = [Key(venue, base, "klines", "1h", LIMITS[-1]) for base in (*BASES, *bases)]
         cold += (asked + klines)[:share]
-        others = [Key(venue, *one) for one in itertools.product(bases, ["klines"], MINUTES, LIMITS)]  # type: ignore[arg-type]
-        others = [key for key in others if key not in set(cold)]
+        known = bases if venue == "kraken" else bases[:FEW]
+        others = [
+            Key(venue, base, "klines", interval, limit)
+            for base, interval, limit in itertools.product(known, MINUTES, LIMITS)
+        ]
+        asked_cold = set(cold)
+        others = [key for key in others if key not in asked_cold]
         tail += random.sample(others, TAIL_SHARES[venue])
     random.shuffle(cold)
     random.shuffle(tail)

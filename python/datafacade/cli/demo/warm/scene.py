@@ -28,6 +28,7 @@ PRODUCTS: Final = tuple(
         if product
     )
 )
+HISTORY_S: Final = 600  # of trades before the start: an answer's rows are there, one page has them
 RATE: Final = 5.0  # market steps a second of the symbols that trade
 CONTROL_S: Final = 10.0
 _AGGREGATORS: Final = importlib.resources.files("datafacade.config") / "defaults" / "aggregators.yaml"
@@ -61,6 +62,7 @@ async def staged(seed: int) -> AsyncIterator[Scene]:
         truth = folder / "truth.jsonl"
         words: tuple[str, ...] = ("--seed", str(seed), "--truth", str(truth))
         words += ("--products", ",".join(PRODUCTS))
+        words += ("--history-s", str(HISTORY_S))
         words += ("--symbols", ",".join(BASES), "--generated", str(GENERATED), "--rate", str(RATE))
         simulator = await stack.enter_async_context(
             running("simulator", "datafacade.sim", *words, "--aggregators", "")

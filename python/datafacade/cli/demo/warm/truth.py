@@ -99,7 +99,7 @@ async def _bars(fetch: Fetch, product: str, symbol: str, interval: str) -> dict[
     answer = await fetch(
         "/truth/candles", product=product, venue=product, symbol=symbol, minutes=str(length), count=str(count)
     )
-    return {begin: Bar._make(map(Decimal, figures)) for begin, *figures in answer["candles"]}
+    return {row[0]: Bar._make([Decimal(text) for text in row[1:]]) for row in answer["candles"]}
 
 
 def wrong_klines(told: Told, bars: Mapping[int, Bar], length_ns: int) -> str:
@@ -149,7 +149,7 @@ def _wrong_bar(kline: market_pb2.Kline, bar: Bar, exponent: int) -> str:
     if not kline.HasField("open"):
         return "has no prices" if bar.volume and kline.state != market_pb2.KLINE_STATE_PROVISIONAL else ""
     prices = [Decimal(part).scaleb(exponent) for part in (kline.open, kline.high, kline.low, kline.close)]
-    mine = Bar(*prices, volume)
+    mine = Bar._make([*prices, volume])
     if kline.state == market_pb2.KLINE_STATE_PROVISIONAL:
         is_part = mine.high <= bar.high and mine.low >= bar.low and volume <= bar.volume
         return "" if is_part and (mine.open == bar.open or not volume) else f"{mine} began no {bar}"
