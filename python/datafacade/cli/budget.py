@@ -27,7 +27,7 @@ def budget(
     target: Target = TARGET_DEFAULT,
     as_json: Json = False,
 ) -> None:
-    """Print what each venue still allows, reset timers, back-off and breakers, all live.
+    """Print what each venue and aggregator still allows, reset timers, back-off and breakers, all live.
 
     Examples:
       datafacade budget
@@ -53,9 +53,14 @@ def as_values(answer: health_pb2.HealthResponse) -> dict[str, Any]:
                 "budgets": [plain(row) for row in venue.rate_limits],
                 "breakers": [plain(row) for row in venue.breakers],
             }
-            for venue in answer.venues
+            for venue in hosts(answer)
         },
     }
+
+
+def hosts(answer: health_pb2.HealthResponse) -> list[health_pb2.VenueHealth]:
+    """Return all that have budgets: venues first, then aggregators."""
+    return [*answer.venues, *answer.aggregators]
 
 
 def budgets_table(answer: health_pb2.HealthResponse) -> Table:
@@ -65,7 +70,7 @@ def budgets_table(answer: health_pb2.HealthResponse) -> Table:
         table.add_column(name, no_wrap=True)
     for name in ("left", "of", "per", "full again in", "back-off"):
         table.add_column(name, justify="right", no_wrap=True)
-    for venue in answer.venues:
+    for venue in hosts(answer):
         for row in venue.rate_limits:
             is_scarce = row.remaining <= SCARCE_RATIO * row.limit
             backoff = left_of(row.ts_backoff_until, answer.ts_measured)
@@ -88,7 +93,7 @@ def breakers_table(answer: health_pb2.HealthResponse) -> Table:
         table.add_column(name, no_wrap=True)
     for name in ("failures in a row", "next probe in"):
         table.add_column(name, justify="right", no_wrap=True)
-    for venue in answer.venues:
+    for venue in hosts(answer):
         for row in venue.breakers:
             state = str(word(health_pb2.BreakerState.DESCRIPTOR, row.state))
             table.add_row(

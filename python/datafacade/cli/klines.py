@@ -9,19 +9,21 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from datafacade.cli.ask import TARGET_DEFAULT, Json, Symbol, Target, Venue, ask
+from datafacade.cli.ask import TARGET_DEFAULT, Json, Symbol, Target, ask
 from datafacade.cli.output import out, write_json
+from datafacade.cli.price import sources_table
 from datafacade.cli.provenance import provenance_line
 from datafacade.cli.text import NOTHING, clean, grouped, moment, span
 from datafacade.cli.values import values
-from datafacade.client import Klines
+from datafacade.client import KlineRow, Klines
 
+ALL: Final = "all"  # venues, reconciled
 ROWS: Final = 24
 ROWS_MAX: Final = 5_000
 
 
 def klines(
-    venue: Venue,
+    venue: Annotated[str, typer.Argument(help="As kraken or binance-usdm; all: reconciled over all venues.")],
     symbol: Symbol,
     interval: Annotated[str, typer.Option("--interval", "-i", help="As 1m, 5m, 1h, 4h, 1d.")] = "1h",
     limit: Annotated[
@@ -30,26 +32,30 @@ def klines(
     target: Target = TARGET_DEFAULT,
     as_json: Json = False,
 ) -> None:
-    """Print a venue's own klines, oldest first, and where they come from.
+    """Print a venue's own klines, or all venues' reconciled, and where they come from.
 
     Examples:
       datafacade klines kraken BTC-USD
       datafacade klines binance BTCUSDT --interval 5m --limit 100 --json
+      datafacade klines all BTC-USD               # medians, and sums of volumes
 
     Exit codes: 0 printed, 1 no service, unknown symbol or interval, or the venue does not answer.
     """
-    found = ask(target, lambda client: client.klines(venue, symbol, interval, limit=limit))
+    asked = "" if venue == ALL else venue
+    found = ask(target, lambda client: client.klines(asked, symbol, interval, limit=limit))
     if as_json:
         write_json(values(found))
         return
     console = out()
-    title = f"{clean(found.venue, 32)}:{clean(found.symbol, 40)}  {clean(found.interval, 8)}"
+    title = f"{clean(found.venue, 32) or ALL}:{clean(found.symbol, 40)}  {clean(found.interval, 8)}"
     console.print(Text.assemble((title, "bold"), (f"   {len(found.rows)} klines", "dim")))
     console.print(klines_table(found))
     for hole in found.holes:
         why = clean(hole.reason, 32).lower().replace("_", " ") or "not told"
         length = span(hole.ts_end - hole.ts_start)
         console.print(Text(f"nothing from {moment(hole.ts_start)} for {length}: {why}", style="yellow"))
+    if not found.venue:
+        console.print(sources_table(found.provenance.sources))
     console.print(provenance_line(found.provenance), soft_wrap=True)
 
 
@@ -71,6 +77,12 @@ def klines_table(found: Klines) -> Table:
             grouped(row.volume),
             NOTHING if row.trade_count is None else f"{row.trade_count:,}",
             grouped(row.vwap),
-            Text("" if row.is_final else "still open", style="yellow"),
+            Text(_remark(row), style="yellow"),
         )
     return table
+
+
+def _remark(row: KlineRow) -> str:
+    """Return what limits the trust in a row."""
+    is_open, is_part = not row.is_final, row.completeness == "INCOMPLETE"
+    return ", ".join(["still open"] * is_open + ["a venue is missing"] * is_part)

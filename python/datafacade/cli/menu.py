@@ -86,11 +86,11 @@ def show_status(console: Console, status: Status, commands: Commands) -> None:
     uptime = clock(status.health.uptime_ns / NS_PER_S)
     console.print(Text(f"Data Facade Status   version {clean(status.health.version, 32)}, up {uptime}"))
     console.print("\n📊 Venue Health", style="bold")
-    console.print(venues_table(status.health.venues))
+    console.print(venues_table(status.health))
     console.print("💾 Cache Performance", style="bold")
     console.print(cache_table(status.cache))
     console.print("🔄 Data Freshness", style="bold")
-    console.print(freshness_table(status))
+    console.print(freshness_table(status.health))
     show_budgets(console, status, commands)
     console.print("💡 Available Commands", style="bold")
     for name, purpose in commands.items():

@@ -16,6 +16,7 @@ from datafacade.v1 import cache_pb2, health_pb2, lineage_pb2
 from datafacade.warm.freshness import Light, freshness_light, hit_ratio_light
 
 STATUS: Final = {"HEALTHY": "bold green", "DEGRADED": "bold yellow", "OFFLINE": "bold red"}
+STREAM: Final = "stream"  # class of what a venue streams
 NS_PER_MS: Final = 1_000_000
 
 
@@ -45,24 +46,32 @@ async def status_of(client: Client) -> Status:
     return Status(health, await client.cache_stats(), await client.source_attribution())
 
 
-def venues_table(rows: Iterable[health_pb2.VenueHealth]) -> Table:
-    """Return a row for each venue; the latency is the 99th percentile from socket to published."""
+def venues_table(health: health_pb2.HealthResponse) -> Table:
+    """Return a row for each venue and aggregator; latency: 99th percentile, socket to published."""
     table = _table("VENUE", "STATUS", "WS", "REST")
     table.add_column("LATENCY P99", justify="right", no_wrap=True)
     table.add_column("RECOMMENDATION", no_wrap=True)
-    for row in rows:
-        status = str(word(health_pb2.HealthStatus.DESCRIPTOR, row.status))
-        advice = str(word(health_pb2.Recommendation.DESCRIPTOR, row.recommendation))
-        rest = NOTHING if not row.HasField("rest_healthy") else "ok" if row.rest_healthy else "failing"
-        table.add_row(
-            Text(clean(row.venue, 32), style="bold"),
-            Text(status.lower(), style=STATUS.get(status, "")),
-            Text("connected") if row.ws_connected else Text("down", style="red"),
-            Text(rest, style="red" if rest == "failing" else ""),
-            duration(row.latency_ns_p99) if row.HasField("latency_ns_p99") else NOTHING,
-            "not judged yet" if advice == "UNSPECIFIED" else advice.lower().replace("_", " "),
-        )
+    for row in health.venues:
+        socket = Text("connected") if row.ws_connected else Text("down", style="red")
+        _add_venue(table, row, socket)
+    for row in health.aggregators:
+        _add_venue(table, row, Text(NOTHING))  # they have REST only
     return table
+
+
+def _add_venue(table: Table, row: health_pb2.VenueHealth, socket: Text) -> None:
+    status = str(word(health_pb2.HealthStatus.DESCRIPTOR, row.status))
+    advice = str(word(health_pb2.Recommendation.DESCRIPTOR, row.recommendation))
+    rest = NOTHING if not row.HasField("rest_healthy") else "ok" if row.rest_healthy else "failing"
+    stands_in = ", stands in" if row.is_rest_fallback else ""
+    table.add_row(
+        Text(clean(row.venue, 32), style="bold"),
+        Text(status.lower(), style=STATUS.get(status, "")),
+        socket,
+        Text(rest + stands_in, style="red" if rest == "failing" else "yellow" if stands_in else ""),
+        duration(row.latency_ns_p99) if row.HasField("latency_ns_p99") else NOTHING,
+        "not judged yet" if advice == "UNSPECIFIED" else advice.lower().replace("_", " "),
+    )
 
 
 def cache_table(cache: cache_pb2.CacheSummary) -> Table:
@@ -84,20 +93,24 @@ def cache_table(cache: cache_pb2.CacheSummary) -> Table:
     return table
 
 
-def freshness_table(status: Status) -> Table:
-    """Return how old the newest thing is that each source gave: by stream, and by each REST source."""
-    table = _table("DATA", "SOURCE")
-    table.add_column("AGE", justify="right", no_wrap=True)
+def freshness_table(health: health_pb2.HealthResponse) -> Table:
+    """Return how old the newest data of each source and class are; a venue that streamed nothing has none."""
+    table = _table("SOURCE", "DATA")
+    for name in ("AGE", "PENALTY"):
+        table.add_column(name, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
-    now = status.health.ts_measured
-    for venue in status.health.venues:
-        _add_age(table, clean(venue.venue, 32), "stream", _age(venue.ts_last_seen, now))
-    for owner in status.sources:
-        for source in owner.sources:
-            _add_age(
-                table, clean(owner.venue, 32), clean(source.source, 32), _age(source.ts_last_update, now)
-            )
+    for row in health.freshness:
+        age, penalty = span(row.age_ns), f"{row.penalty_ratio:.0%}"
+        _add_age(table, row.source, row.data_class, (age, penalty), freshness_light(row.age_ns))
+    told = {row.source for row in health.freshness if row.data_class == STREAM}
+    for venue in health.venues:
+        if venue.venue not in told:
+            _add_age(table, venue.venue, STREAM, ("no data", NOTHING), freshness_light(None))
     return table
+
+
+def _add_age(table: Table, source: str, data: str, told: tuple[str, str], light: Light) -> None:
+    table.add_row(Text(clean(source, 32), style="bold"), Text(clean(data, 32)), *told, Text(light.sign))
 
 
 def sources_table(rows: Iterable[cache_pb2.VenueAttribution]) -> Table:
@@ -119,17 +132,6 @@ def sources_table(rows: Iterable[cache_pb2.VenueAttribution]) -> Table:
                 *counts,
             )
     return table
-
-
-def _age(ts_last: int, now: int) -> int | None:
-    """Return an age, ns; None: nothing came yet."""
-    return max(0, now - ts_last) if ts_last else None
-
-
-def _add_age(table: Table, data: str, source: str, age_ns: int | None) -> None:
-    light = freshness_light(age_ns)
-    told = "no data" if light is Light.NONE or age_ns is None else span(age_ns)
-    table.add_row(Text(data, style="bold"), Text(source), told, Text(light.sign))
 
 
 def _table(*columns: str) -> Table:

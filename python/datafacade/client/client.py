@@ -213,7 +213,7 @@ class Client(PitCalls):
         """Return a venue's own klines, oldest first, the open one flagged.
 
         Args:
-            venue: As ``kraken``.
+            venue: As ``kraken``; empty: all that trade the symbol, reconciled.
             symbol: Any known spelling.
             interval: As ``1m``, ``1h``, ``1d``.
             limit: Rows at most, the newest ones, to 5,000; 0: 500.

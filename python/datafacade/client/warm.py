@@ -29,6 +29,9 @@ class KlineRow:
     taker_buy_volume: Decimal | None
     trade_count: int | None
     is_final: bool  # closed; else the interval is open and the row goes on changing
+    completeness: (
+        str  # INCOMPLETE (reconciled, and a venue is missing in it), COMPLETE, UNKNOWN; "": not told
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +47,7 @@ class Hole:
 class Klines:
     """A venue's klines, oldest first, each interval once."""
 
-    venue: str
+    venue: str  # "": reconciled over the venues that ``provenance`` names
     symbol: str  # canonical, as ``BTC-USD``
     interval: str
     rows: tuple[KlineRow, ...]

@@ -23,7 +23,7 @@ from datafacade.client.warm import (
     TradeRow,
     Trades,
 )
-from datafacade.client.words import FUNDING_STATE, KLINE_STATE, RECONCILE_METHOD, SIDE
+from datafacade.client.words import COMPLETENESS, FUNDING_STATE, KLINE_STATE, RECONCILE_METHOD, SIDE
 from datafacade.v1 import market_pb2, price_pb2, warm_pb2
 
 _Ohlc = Literal["open", "high", "low", "close"]
@@ -60,6 +60,7 @@ def _kline(row: market_pb2.Kline, exponent: int) -> KlineRow:
         taker_buy_volume=exact(row.taker_buy_volume),
         trade_count=row.trade_count if row.HasField("trade_count") else None,
         is_final=KLINE_STATE(row.state) == "FINAL",
+        completeness=COMPLETENESS(row.completeness),
     )
 
 

@@ -14,10 +14,12 @@ import pytest
 from datafacade.cli.main import main
 from tests.integration.cli.running import CTRL_C, Terminal, served, simulated
 
+PRODUCTS = "binance/spot,kraken/spot,coinbase/advanced,coinbase/exchange"
+
 
 @pytest.fixture(scope="module")
 def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with simulated(tmp_path_factory.mktemp("warm")) as config, served(config) as address:
+    with simulated(tmp_path_factory.mktemp("warm"), PRODUCTS) as config, served(config) as address:
         yield address
 
 
@@ -56,6 +58,19 @@ def test_klines_are_printed_with_where_they_come_from(
     assert "from the cache (L1), age " in out
     assert "source kraken, answered in " in out
     assert f"snapshot {told['provenance']['snapshot_id']}" in out
+
+
+def test_klines_of_all_venues_name_each_of_them(capsys: pytest.CaptureFixture[str], target: str) -> None:
+    words = ("klines", "all", "BTC-USD", "-i", "1h", "-n", "3", "-t", target)
+    told = json_of(capsys, *words)
+    assert (told["venue"], len(told["rows"])) == ("", 3)
+    fates = {source["source"]: source["is_used"] for source in told["provenance"]["sources"]}
+    assert fates["coinbase"]
+    assert fates["kraken"]
+    code, out, _ = said(capsys, *words)
+    assert code == 0
+    assert "all:BTC-USD" in out
+    assert "source coinbase, kraken" in out
 
 
 def test_trades_and_ticker_are_those_of_the_venue(capsys: pytest.CaptureFixture[str], target: str) -> None:
@@ -108,7 +123,7 @@ def test_a_price_shows_who_was_used_who_was_dropped_and_why(
     assert "used" in lines["kraken"]
     assert "aggregator" in lines["coingecko"]
     assert "confidence" in out
-    assert "trimmed median of 3 of 4 sources, at least 2" in out
+    assert "trimmed median of 4 of 5 sources, at least 2" in out
 
 
 @pytest.mark.proves("REQ-M9")
@@ -175,7 +190,7 @@ def test_a_probe_shows_venues_cache_fetch_test_vadr_and_attribution(
         assert text in out
     assert "VADR" in out
     told = json_of(capsys, *words)
-    assert {venue["venue"] for venue in told["venues"]} == {"binance", "kraken"}
+    assert {venue["venue"] for venue in told["venues"]} == {"binance", "coinbase", "kraken"}
     assert (len(told["fetch"]["klines"]["rows"]), len(told["fetch"]["trades"]["rows"])) == (24, 10)
     book = told["fetch"]["book"]
     bid, ask = Decimal(book["bids"][0][0]), Decimal(book["asks"][0][0])
@@ -274,7 +289,8 @@ def test_the_menu_shows_all_panels_on_d_and_ends_on_q(target: str) -> None:
         assert terminal.ended() == 0
     for panel in PANELS:
         assert panel in terminal.text
-    assert "rest:spot" in terminal.text
+    for text in ("rest:spot", "coingecko", "stream"):
+        assert text in terminal.text
     assert "Traceback" not in terminal.text
 
 

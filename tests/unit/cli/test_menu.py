@@ -53,8 +53,18 @@ def status() -> Status:
             cache_pb2.SourceUse(source="never"),
         ],
     )
+    ages = {EVIL: 360 * SECOND, "a": 60 * SECOND, "b": 300 * SECOND}
     health = health_pb2.HealthResponse(
-        version="9.9", ts_measured=NOW, uptime_ns=90 * SECOND, venues=[venue, silent], warnings=["LOW"]
+        version="9.9",
+        ts_measured=NOW,
+        uptime_ns=90 * SECOND,
+        venues=[venue, silent],
+        aggregators=[health_pb2.VenueHealth(venue="coingecko", status=health_pb2.HEALTH_STATUS_HEALTHY)],
+        freshness=[
+            cache_pb2.SourceFreshness(source=source, data_class="stream", age_ns=age, penalty_ratio=0.95)
+            for source, age in ages.items()
+        ],
+        warnings=["LOW"],
     )
     return Status(health, cache_pb2.CacheSummary(classes=classes), [owner])
 
@@ -64,9 +74,10 @@ def words(line: str) -> list[str]:
 
 
 def test_a_venue_is_told_with_sockets_rest_quantile_and_advice() -> None:
-    first, second = rows(venues_table(status().health.venues))
+    first, second, third = rows(venues_table(status().health))
     assert words(first) == ["kraken", "degraded", "down", "failing", "2.50", "ms", "check", "connection"]
     assert words(second) == ["okx", "offline", "connected", "-", "-", "not", "judged", "yet"]
+    assert words(third)[:4] == ["coingecko", "healthy", "-", "-"]
 
 
 @pytest.mark.proves("REQ-M3")
@@ -79,10 +90,10 @@ def test_hit_ratios_are_green_from_70_yellow_from_50_red_below_black_without_que
 
 @pytest.mark.proves("REQ-M3")
 def test_ages_are_green_to_a_minute_yellow_to_five_red_beyond_black_without_data() -> None:
-    lines = [words(line) for line in rows(freshness_table(status()))]
-    assert [line[-1] for line in lines] == ["🔴", "⚫", "🟢", "🟡", "⚫"]
-    assert lines[0] == ["kraken", "stream", "0:06:00", "🔴"]
-    assert lines[1] == ["okx", "stream", "no", "data", "⚫"]
+    lines = [words(line) for line in rows(freshness_table(status().health))]
+    assert [line[-1] for line in lines] == ["🔴", "🟢", "🟡", "⚫"]
+    assert lines[0] == ["kraken", "stream", "0:06:00", "95%", "🔴"]
+    assert lines[3] == ["okx", "stream", "no", "data", "-", "⚫"]
 
 
 def test_sources_stand_with_counts_and_quantiles() -> None:

@@ -87,6 +87,14 @@ def test_klines_without_trades_show_dashes_and_the_open_one_says_so() -> None:
     assert line.split() == ["1970-01-01", "00:00:00", *["-"] * 7, "still", "open"]
 
 
+def test_a_reconciled_kline_in_which_a_venue_is_missing_says_so() -> None:
+    row = market_pb2.Kline(
+        state=market_pb2.KLINE_STATE_FINAL, completeness=market_pb2.COMPLETENESS_INCOMPLETE
+    )
+    (line,) = rows(klines.klines_table(klines_of(warm_pb2.WarmKlinesResponse(klines=[row]))))
+    assert line.rstrip().endswith("a venue is missing")
+
+
 def test_trades_without_side_time_and_number_show_dashes() -> None:
     row = market_pb2.TradeRow(trade=market_pb2.Trade(price=12345, quantity=5))
     answer = warm_pb2.WarmTradesResponse(trades=[row], price_exponent=-1, quantity_exponent=-3)

@@ -76,7 +76,7 @@ def _show(
 
     console.print(Text(f"probe of {clean(venue, 32)}:{clean(pair, 40)}", style="bold"))
     console.print("\nVenues", style="bold")
-    console.print(venues_table(status.health.venues))
+    console.print(venues_table(status.health))
     console.print("Cache", style="bold")
     console.print(cache_table(status.cache))
     console.print("Data fetch test", style="bold")
@@ -105,6 +105,7 @@ def _values(venue: str, parts: tuple[Part, ...], status: Status) -> dict[str, An
     sources = [row for row in told["sources"] if row["venue"] == venue]
     return {
         "venues": told["health"]["venues"],
+        "aggregators": told["health"]["aggregators"],
         "cache": told["cache"],
         "fetch": fetch_values(parts),
         "vadr": found,
