@@ -41,7 +41,7 @@ class RestMaker:
         guards = RestGuards(
             budgets=RestBudgets(
                 limits.venues[owner].rest,
-                share_ratio=limits.share_ratio,
+                share_ratio=config.share_ratio(owner),
                 clock=self._clock,
                 venue=owner,
                 kept=self._kept,

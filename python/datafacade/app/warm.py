@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from datafacade._core import AnswerCache, Clock
 from datafacade.app.rests import RestMaker
 from datafacade.config import Config
+from datafacade.config.tree import family
 from datafacade.hot.tier import HotTier
 from datafacade.venues.adapter import VenueRest
 from datafacade.venues.aggregator import AggregatorSource, Dialect
@@ -26,7 +27,7 @@ from datafacade.warm.klines import JointKlines
 from datafacade.warm.prices import Prices
 from datafacade.warm.reconcile import Rules
 from datafacade.warm.snapshots import Snapshots
-from datafacade.warm.tier import WarmTier
+from datafacade.warm.tier import KlinesTtls, WarmTier
 
 if TYPE_CHECKING:
     from datafacade.warm.second import SharedTier
@@ -63,6 +64,7 @@ def build_warm(
     sources = {
         name: VenueRest(name, products=line.spec.rest, rests=line.rests, clock=clock, times=times)
         for name, line in tier.venues.items()
+        if family(name) in config.service.warm.venues
     }
     warm = WarmTier(
         sources,
@@ -70,6 +72,9 @@ def build_warm(
         authority=authority,
         attribution=attribution,
         ttls=config.cache.ttls,
+        klines_ttls=KlinesTtls(
+            by_interval=config.cache.klines_ttls, default=config.service.warm.default_ttl_sec
+        ),
         timeout_s=config.service.server.unary_timeout_sec,
         clock=clock,
     )

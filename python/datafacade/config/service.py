@@ -80,11 +80,11 @@ class Hot:
 class Warm:
     """The cached REST tier."""
 
-    venues: tuple[Name, ...] = ("kraken", "binance", "okx", "coinbase")
-    default_ttl_sec: Seconds = 30.0
+    venues: tuple[Name, ...] = ("kraken", "binance", "okx", "coinbase")  # with all their products
+    default_ttl_sec: Seconds = 30.0  # of klines whose interval is not in klines_ttls of cache.yaml
     max_retries: Annotated[int, Field(ge=0, le=3)] = 3
     backoff_base_sec: Seconds = 1.0
-    request_limit_per_min: Annotated[int, Field(ge=60, le=100_000)] = 100
+    request_limit_per_min: Annotated[int, Field(ge=60, le=100_000)] = 100  # share_ratio leaves so many
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)

@@ -3,7 +3,7 @@
 from dataclasses import field
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 from pydantic.dataclasses import dataclass
 
 from datafacade.config.fields import (
@@ -34,6 +34,9 @@ class Ttls:
     funding: Seconds = 300
 
 
+Interval = Annotated[str, StringConstraints(pattern=r"^([1-9][0-9]{0,4}[smhdw]|1M)$")]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
 class Redis:
     """The optional second tier. Without a URL there is none."""
@@ -57,6 +60,9 @@ class Cache:
 
     version: Version
     ttls: Ttls = field(default_factory=Ttls)
+    klines_ttls: dict[Interval, Seconds] = field(
+        default_factory=lambda: {"1m": 15.0, "5m": 60.0, "1h": 300.0, "1d": 1_800.0}
+    )  # with the open bar in it an answer lives as long as prices_warm at most
     max_entries: Count = 10_000
     hit_ratio_min: Ratio = 0.75  # of all classes together; below it Health warns
     prices_hot_hit_ratio_min: Ratio = 0.8  # likewise, of this class alone

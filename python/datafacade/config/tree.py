@@ -1,12 +1,15 @@
 """Join the files into one tree and check what no single file can know."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from datafacade.config.aggregators import Aggregators
 from datafacade.config.service import Service
 from datafacade.config.sources import Cache, DataSources, Pit, ProviderRules
 from datafacade.config.upstream import Circuits, RateLimits, Venue, Venues
 from datafacade.errors import ConfigError
+
+FLOOR_RATIO_MAX: Final = 0.8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +33,20 @@ class Config:
             for name in self.service.hot.venues
             if self.venues.venues[name].enabled
         }
+
+    def share_ratio(self, source: str) -> float:
+        """Return our part of a source's budget; of a venue at least what the warm tier is to have.
+
+        That floor never takes more than ``FLOOR_RATIO_MAX``: the rest keeps us off the venue's limit.
+        """
+        share = self.rate_limits.share_ratio
+        if source in self.aggregators.aggregators:
+            return share
+        per_min = min(
+            window.limit * 60 / window.seconds for window in self.rate_limits.venues[source].rest.windows
+        )
+        floor = self.service.warm.request_limit_per_min / per_min
+        return max(share, min(floor, FLOOR_RATIO_MAX))
 
     def scaled(self, seconds: float) -> float:
         """Return a wait of the hot path in this run's seconds."""
@@ -63,15 +80,34 @@ def check(config: Config) -> None:
         if problem:
             raise ConfigError("service.yaml", 0, "hot.venues", problem)
         seen.add(name)
-    _check_weights(config.rate_limits)
+    _check_warm(config)
+    _check_weights(config)
     if not config.venues.allow_private_upstream:
         _check_schemes(config.venues)
         _check_aggregators(config.aggregators)
 
 
-def _check_weights(limits: RateLimits) -> None:
-    for name, venue in limits.venues.items():
-        smallest = min(window.limit for window in venue.rest.windows) * limits.share_ratio
+def _check_warm(config: Config) -> None:
+    known = {
+        *config.data_sources.authority.microstructure.allowed_sources,
+        *map(family, config.venues.venues),
+    }
+    names = config.service.warm.venues
+    for name in names:
+        problem = ""
+        if names.count(name) > 1:
+            problem = f"venue {name} stands twice"
+        elif name != family(name):
+            problem = f"expected {family(name)}, which stands for all its products, received {name}"
+        elif name not in known:
+            problem = f"{name} is neither in venues.yaml nor in authority.microstructure of data_sources.yaml"
+        if problem:
+            raise ConfigError("service.yaml", 0, "warm.venues", problem)
+
+
+def _check_weights(config: Config) -> None:
+    for name, venue in config.rate_limits.venues.items():
+        smallest = min(window.limit for window in venue.rest.windows) * config.share_ratio(name)
         for path, weight in venue.rest.weights.items():
             heaviest = weight if isinstance(weight, int) else weight.heaviest
             if heaviest > max(1.0, smallest) and path not in venue.rest.endpoints:

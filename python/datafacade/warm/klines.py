@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -11,7 +12,7 @@ from datafacade.clock import NS_PER_MS, Clock
 from datafacade.errors import FacadeError, InsufficientSources, UnknownSymbol
 from datafacade.types import InstrumentRow
 from datafacade.v1 import lineage_pb2, warm_pb2
-from datafacade.warm.answers import MISS, Made, Served
+from datafacade.warm.answers import MISS, WEAKENED, Made, Served
 from datafacade.warm.attribution import RECONCILED, Attribution
 from datafacade.warm.native import Ask
 from datafacade.warm.prices import FAILED, STABLE, Markets
@@ -131,7 +132,7 @@ class JointKlines:
         )
         try:
             async with asyncio.timeout(PATIENCE_S):
-                served = await self._tier.ask(question)
+                served = await self._fresh(question)
         except (FacadeError, TimeoutError):
             return None
         return Part(
@@ -140,6 +141,14 @@ class JointKlines:
             served=served,
             latency_ns=self._clock.monotonic_ns() - started,
         )
+
+    async def _fresh(self, question: Ask) -> Served:
+        """Return a part that is fresh; a stale one only while its venue gives no other."""
+        served = await self._tier.ask(question)
+        if served.is_stale:
+            with contextlib.suppress(*WEAKENED):
+                return await self._tier.ask(question, is_refresh=True)
+        return served
 
     def _quotes(self, fates: Mapping[str, str], parts: Iterable[Part]) -> list[lineage_pb2.SourceQuote]:
         known = {part.venue: part for part in parts}

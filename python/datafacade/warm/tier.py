@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
@@ -26,6 +27,23 @@ KINDS: Final[Mapping[Kind, DataKind]] = MappingProxyType(
 MS_PER_S: Final = 1_000
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KlinesTtls:
+    """How long klines are fresh, seconds."""
+
+    by_interval: Mapping[str, float]
+    default: float
+
+    def of(self, interval: str) -> float:
+        """Return the time of one interval.
+
+        Example:
+            >>> KlinesTtls(by_interval={"1m": 15.0}, default=30.0).of("15m")
+            30.0
+        """
+        return self.by_interval.get(interval, self.default)
+
+
 class WarmTier:
     """Answers of the venues' own REST. ``close`` it."""
 
@@ -37,6 +55,7 @@ class WarmTier:
         authority: Authority,
         attribution: Attribution,
         ttls: Ttls,
+        klines_ttls: KlinesTtls,
         timeout_s: float,
         clock: Clock,
     ) -> None:
@@ -44,6 +63,7 @@ class WarmTier:
         self._answers = answers
         self._authority = authority
         self._ttls = ttls
+        self._klines_ttls = klines_ttls
         self._timeout_ns = int(timeout_s * NS_PER_S)  # after so long nobody waits for an answer any more
         self._clock = clock
         self.attribution = attribution
@@ -95,11 +115,19 @@ class WarmTier:
         return Question(
             key=ask.key,
             cache_class=ask.cache_class,
-            ttl_ms=self.ttl_ms(ask.cache_class),
+            ttl_ms=self._ttl_ms(ask),
             source=ask.venue,
             entity=ask.entity,
             carrier=CARRIERS[ask.kind],
         )
+
+    def _ttl_ms(self, ask: Ask) -> int:
+        """Return how long an answer is fresh: bars that are closed stay what they are for longer."""
+        usual_ms = self.ttl_ms(ask.cache_class)
+        if ask.kind != "klines":
+            return usual_ms
+        own_ms = int(self._klines_ttls.of(ask.interval) * MS_PER_S)
+        return own_ms if ask.is_past(self._clock.wall_ns()) else min(own_ms, usual_ms)
 
     def ttl_ms(self, cache_class: str) -> int:
         """Return how long answers of a class are fresh."""

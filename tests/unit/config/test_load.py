@@ -48,12 +48,26 @@ def test_the_hot_defaults_are_those_demanded() -> None:
     assert (hot.max_pairs, hot.reconnect_sec, hot.buffer_size, hot.timeout_sec) == (30, 5, 1_000, 10)
 
 
+@pytest.mark.proves("REQ-A13")
+def test_the_warm_defaults_are_those_demanded() -> None:
+    warm = load_config(environment={}).service.warm
+    assert warm.venues == ("kraken", "binance", "okx", "coinbase")
+    assert (warm.default_ttl_sec, warm.max_retries, warm.backoff_base_sec, warm.request_limit_per_min) == (
+        30,
+        3,
+        1,
+        100,
+    )
+
+
+@pytest.mark.proves("REQ-A14")
 @pytest.mark.proves("REQ-K11")
 @pytest.mark.proves("REQ-U5")
 def test_demanded_keys_have_their_demanded_values() -> None:
     config = load_config(environment={})
     ttls = config.cache.ttls
     assert (ttls.prices_hot, ttls.prices_warm, ttls.volumes_vadr, ttls.depth_spread) == (5, 30, 120, 15)
+    assert (ttls.token_meta, config.cache.max_entries) == (86_400, 10_000)
     assert config.cache.pit_snapshots.enabled
     assert config.cache.pit_snapshots.retention_hours == 24
     authority = config.data_sources.authority
@@ -112,6 +126,11 @@ def test_a_venue_that_is_not_enabled_does_not_stream(tmp_path: Path) -> None:
         ("version: 1\nhot:\n  linger_sec: .nan\n", ":3: hot.linger_sec: expected a finite number"),
         ("version: 1\nhot:\n  venues: [kraken, kraken]\n", ":3: hot.venues: venue kraken stands twice"),
         ("version: 1\nhot:\n  venues: [mtgox]\n", ":3: hot.venues: venue mtgox has no section in venues"),
+        ("version: 1\nwarm:\n  venues: [okx, okx]\n", ":3: warm.venues: venue okx stands twice"),
+        ("version: 1\nwarm:\n  venues: [mtgox]\n", ":3: warm.venues: mtgox is neither in venues.yaml"),
+        ("version: 1\nwarm:\n  venues: [binance-usdm]\n", ":3: warm.venues: expected binance, which"),
+        ("version: 1\nwarm:\n  request_limit_per_min: 59\n", ":3: warm.request_limit_per_min: input should"),
+        ("version: 1\nwarm:\n  max_retries: 4\n", ":3: warm.max_retries: input should be less"),
         ("version: 2\n", ":1: version: input should be 1, received 2"),
         ("hot: {}\n", ":1: version: missing key"),
         ("version: 1\nhot:\n  feed:\n    ack_tries: 0\n", ":4: hot.feed.ack_tries: input should be greater"),
@@ -130,6 +149,20 @@ def test_a_bad_value_is_named_with_file_line_and_key(tmp_path: Path, text: str, 
 def test_a_venue_that_stands_twice_is_refused(tmp_path: Path) -> None:
     again = VENUE + VENUE.split("venues:\n", 1)[1]
     assert "venues.kraken: key stands twice, first in line 4" in str(refuse(tmp_path, venues=again))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("klines_ttls: {7x: 1}", "klines_ttls.7x"),
+        ("klines_ttls: {1m: 0}", "klines_ttls.1m: input should be greater"),
+        ("prices_hot_hit_ratio_min: 1.5", "prices_hot_hit_ratio_min: input should be less"),
+        ("max_entries: 0", "max_entries: input should be greater"),
+        ("ttls: {candles: 5}", "ttls.candles: unknown key"),
+    ],
+)
+def test_a_bad_value_of_the_cache_is_named(tmp_path: Path, text: str, message: str) -> None:
+    assert message in str(refuse(tmp_path, cache=f"version: 1\n{text}\n"))
 
 
 @pytest.mark.proves("REQ-G4")
