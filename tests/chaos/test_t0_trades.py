@@ -86,6 +86,30 @@ def test_trades_that_the_venue_repeats_after_a_resubscribe_are_told_once(name: s
     assert {state_of(gap) for gap in bed.gaps()[1:]} <= {"FILLED"}
 
 
+@pytest.mark.proves("ROW-B23")
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_trades_that_an_earlier_start_told_are_not_told_again(name: str) -> None:
+    bed = Bed(name)
+    past = bed.happen(50, is_told=False)
+    told = past[29]
+    bed.line.do(bed.line.feed.subscribe(bed.symbol, TRADES, told=(told.id, told.ts)))
+    bed.line.say(*bed.tape.frames(past[10:]))
+    assert bed.ids() == [one.id for one in past[30:]]
+    bed.line.say(*bed.tape.frames(past[10:]))
+    bed.happen(3)
+    assert bed.ids() == [*range(past[30].id, bed.tape.next_id)]
+
+
+@pytest.mark.proves("ROW-B23")
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_venue_that_counts_anew_after_a_restart_is_believed(name: str) -> None:
+    bed = Bed(name)
+    told = bed.happen(1, is_told=False)[0]
+    bed.line.do(bed.line.feed.subscribe(bed.symbol, TRADES, told=(told.id + 5_000, told.ts)))
+    fresh = bed.happen(3)
+    assert bed.ids() == [one.id for one in fresh]
+
+
 @pytest.mark.proves("ROW-B22")
 @pytest.mark.parametrize("name", SCRIPTS)
 @pytest.mark.parametrize("missing", [1, 100])

@@ -23,6 +23,7 @@ from datafacade.hot.connection import Connection
 from datafacade.hot.feed import FeedRunner, Line
 from datafacade.hot.fetch import Fetcher
 from datafacade.hot.instruments import InstrumentList
+from datafacade.hot.kept import KeptPast
 from datafacade.hot.reader import HubReader
 from datafacade.hot.recorder import CaptureFile, ConnectionRecorder
 from datafacade.hot.roll import RollFigures
@@ -93,7 +94,15 @@ class Factory:
             tls=tls,
         )
         venues = {name: builder.venue(name, venue) for name, venue in config.hot_venues().items()}
-        tier = HotTier(venues, hub=hub, clock=clock, config=config, consolidator=consolidator)
+        keeper = None if data is None else _keeper(data, config, hub=hub, clock=clock)
+        tier = HotTier(
+            venues,
+            hub=hub,
+            clock=clock,
+            config=config,
+            consolidator=consolidator,
+            kept=KeptPast(None if keeper is None else keeper.journal),
+        )
         snapshots = open_snapshots(config, data, clock=clock)
         return DataFacade(
             config=config,
@@ -104,7 +113,7 @@ class Factory:
             reader=HubReader(hub),
             clock=clock,
             epoch=epoch,
-            keeper=None if data is None else _keeper(data, config, hub=hub, clock=clock),
+            keeper=keeper,
             on_stopped=None if kept is None else kept.close,
         )
 

@@ -110,9 +110,11 @@ class Connection:
         self._stop_timer()
         self._worker.shutdown(wait=False)
 
-    def subscribe(self, venue_symbol: str, channel: Channel, variant: str) -> None:
-        """Follow a topic of an instrument."""
-        self.turns.call(partial(self.feed.subscribe, venue_symbol, int(channel), variant))
+    def subscribe(
+        self, venue_symbol: str, channel: Channel, variant: str, told: tuple[int, int] | None = None
+    ) -> None:
+        """Follow a topic of an instrument; ``told``: the newest trade that was told before, id and time."""
+        self.turns.call(partial(self.feed.subscribe, venue_symbol, int(channel), variant, told=told))
 
     def unsubscribe(self, venue_symbol: str, channel: Channel, variant: str) -> None:
         """Follow it no more."""

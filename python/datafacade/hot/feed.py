@@ -71,11 +71,25 @@ class FeedRunner:
 
     # For the owner
 
-    def subscribe(self, venue_symbol: str, channel: Channel, variant: str = "") -> None:
-        """Follow a topic of an instrument; connects if nothing was followed yet."""
+    def subscribe(
+        self,
+        venue_symbol: str,
+        channel: Channel,
+        variant: str = "",
+        *,
+        told: tuple[int, int] | None = None,
+    ) -> None:
+        """Follow a topic of an instrument; connects if nothing was followed yet.
+
+        Args:
+            venue_symbol: As the venue's list spells it.
+            channel: Of the contract.
+            variant: Of the channel.
+            told: Id and time (ns UTC) of the newest trade that was told before; None: none is known.
+        """
         self._wanted.add((venue_symbol, channel, variant))
         for connection in self._followers:
-            connection.subscribe(venue_symbol, channel, variant)
+            connection.subscribe(venue_symbol, channel, variant, told)
         self._has_work.set()
 
     def unsubscribe(self, venue_symbol: str, channel: Channel, variant: str = "") -> None:

@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 CHUNK_BYTES: Final = 256 * 1024
 _ONE_RECORD: Final = 1  # bytes: the least that a read gives is one whole group
 _BEFORE: Final = 64  # records before the first one wanted, to see that nothing is missing there
+_TAIL: Final = 256  # records before the last one among which the newest trade is looked for
 _SKEW_NS: Final = 5 * 10**9  # a venue's clock may be so far from ours
 
 
@@ -57,6 +58,16 @@ class KeptPast:
             log.exception("journal.unreadable", extra={"venue": topic.venue})
             return NOTHING
 
+    def last_trade(self, topic: Topic) -> tuple[int, int] | None:
+        """Return id and time (ns) of the newest trade that a topic ever told; None: none is held."""
+        if self._journal is None:
+            return None
+        try:
+            return _last_trade(self._journal, topic)
+        except (OSError, ValueError):
+            log.exception("journal.unreadable", extra={"venue": topic.venue})
+            return None
+
     def _rows(self, journal: Journal, topic: Topic, ts_from: int) -> Kept:
         found: dict[int, hot_pb2.Update] = {}
         for epoch, seq_oldest, seq_last in sorted(journal.ranges(*topic)):
@@ -66,6 +77,16 @@ class KeptPast:
                 if key is not None:
                     found[key] = update
         return unbroken(found, ts_from=ts_from)
+
+
+def _last_trade(journal: Journal, topic: Topic) -> tuple[int, int] | None:
+    for epoch, seq_oldest, seq_last in sorted(journal.ranges(*topic), reverse=True):
+        since = max(seq_oldest, seq_last - _TAIL) - 1
+        told = [update for update in _read(journal, topic, epoch, since) if update.trade.HasField("trade_id")]
+        if told:
+            newest = max(told, key=lambda update: update.trade.trade_id)
+            return newest.trade.trade_id, newest.ts_event
+    return None
 
 
 def key_of(update: hot_pb2.Update) -> int | None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, Protocol
 
 from google.protobuf.message import Message
 
@@ -20,7 +20,18 @@ from datafacade.v1 import book_pb2, reference_pb2
 
 log = logging.getLogger(__name__)
 
-Put = Callable[[Entity, type[Message], bytes], Awaitable[None]]  # returns when it is kept, or cannot be
+
+class Put(Protocol):
+    """Keeps an answer; returns when it is kept or cannot be, and never raises."""
+
+    async def __call__(
+        self, entity: Entity, carrier: type[Message], message: bytes, *, labels: Sequence[str] = ()
+    ) -> None:
+        """Keep an answer to ``entity``; ``labels`` hold it."""
+        ...
+
+
+KEPT: Final = "keep:instruments"  # they are few, and rows of years are read with those of their time
 LOOK_S: Final = 1.0  # between two looks at what is due
 
 
@@ -30,7 +41,7 @@ class HotSnapshots:
     Args:
         tier: Whose books and lists.
         books: Reads a book.
-        put: Keeps an answer; never raises.
+        put: Keeps an answer.
         clock: Where times come from.
         books_s: Time between two snapshots of one book, seconds; 0: books are not kept.
     """
@@ -85,4 +96,5 @@ class HotSnapshots:
             content = answer.SerializeToString()
             self._listed[name] = ts_listed, content
             if content != held:
-                await self._put(Entity(INSTRUMENTS, name, ""), reference_pb2.ListInstrumentsResponse, message)
+                carrier = reference_pb2.ListInstrumentsResponse
+                await self._put(Entity(INSTRUMENTS, name, ""), carrier, message, labels=[KEPT])

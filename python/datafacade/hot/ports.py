@@ -40,8 +40,16 @@ class Feed(Protocol):
         """Return all instruments that were added, each an ``InstrumentRow``."""
         ...
 
-    def subscribe(self, venue_symbol: str, channel: int, variant: str = "") -> Commands:
+    def subscribe(
+        self, venue_symbol: str, channel: int, variant: str = "", *, told: tuple[int, int] | None = None
+    ) -> Commands:
         """Want a topic of an instrument; idempotent; sent when the connection is open.
+
+        Args:
+            venue_symbol: As the venue's list spells it.
+            channel: Of the contract.
+            variant: Of the channel.
+            told: Id and time (ns UTC) of the newest trade that was told before; None: none is known.
 
         Raises:
             ValueError: The instrument is in no list that was added, or the channel has no such variant.

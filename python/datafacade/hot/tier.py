@@ -17,6 +17,7 @@ from datafacade.hot.consolidated import Consolidator, spot_symbol, spot_venues
 from datafacade.hot.feed import FeedRunner
 from datafacade.hot.instruments import InstrumentList
 from datafacade.hot.interest import Interest
+from datafacade.hot.kept import KeptPast
 from datafacade.hot.ports import Hub, Start
 from datafacade.hot.resolve import Resolver
 from datafacade.observe.watchdog import Watchdog
@@ -93,7 +94,9 @@ class HotTier:
         clock: Clock,
         config: Config,
         consolidator: Consolidator | None = None,
+        kept: KeptPast | None = None,
     ) -> None:
+        self._kept = kept or KeptPast(None)
         self.venues = venues
         self.resolver = Resolver()
         self._consolidator = consolidator
@@ -203,7 +206,10 @@ class HotTier:
         runner = self.venues[topic.venue].runner(topic.channel)
         if row["venue_symbol"] not in self._carried[runner.key]:
             raise UnknownSymbol(topic.symbol, venue=topic.venue, operation="subscribe")
-        runner.subscribe(row["venue_symbol"], topic.channel, topic.variant)
+        told = None
+        if _MADE_OF.get(topic.channel, topic.channel) is Channel.TRADES:
+            told = self._kept.last_trade(Topic(topic.venue, topic.symbol, Channel.TRADES))
+        runner.subscribe(row["venue_symbol"], topic.channel, topic.variant, told=told)
 
     def _stop(self, topic: Topic) -> None:
         if topic.venue == CONSOLIDATED:

@@ -184,6 +184,15 @@ impl Feed {
         true
     }
 
+    /// Hears which trade of an instrument was the newest that an earlier start told: a venue that repeats its last
+    /// trades then tells nobody anything twice.
+    pub fn note_told(&mut self, venue_symbol: &str, trade_id: u64, ts_event: i64) {
+        let stream = self.stream_named(venue_symbol).and_then(|stream| self.streams.get_mut(stream));
+        if let Some(stream) = stream {
+            stream.told_before = Some((trade_id, ts_event));
+        }
+    }
+
     /// Gives a topic of an instrument up; it ends with a state record.
     pub fn unsubscribe(&mut self, venue_symbol: &str, channel: Channel, variant: Variant) {
         self.begin();

@@ -1,6 +1,6 @@
 //! One instrument of a feed: its topics, its book, what is being done to get it whole.
 
-use facade_model::{Channel, Instrument, LevelChange, StreamPhase, Variant};
+use facade_model::{Channel, Instrument, LevelChange, StreamPhase, Trade, Variant};
 use facade_venues::Product;
 use facade_wire::Exponents;
 
@@ -63,6 +63,8 @@ pub struct Stream {
     pub resync: Resync,
     /// Ids of the newest trades.
     pub window: TradeWindow,
+    /// The newest trade that was told before this feed followed it, by an earlier start of the service: id and time.
+    pub told_before: Option<(u64, i64)>,
     /// Holes in its trades.
     pub backfill: Backfill,
     /// Judges its prices.
@@ -96,6 +98,7 @@ impl Stream {
             machine: None,
             resync: Resync::default(),
             window: TradeWindow::default(),
+            told_before: None,
             backfill: Backfill::default(),
             ticks: TickJudge::default(),
             watches: std::array::from_fn(|_| Watch::default()),
@@ -159,6 +162,13 @@ impl Stream {
             _ => false,
         };
         has_derived || self.topic(channel).is_some_and(|topic| topic.is_asked)
+    }
+
+    /// Whether a trade was told before anything was seen here. A venue that counts anew tells later times.
+    #[must_use]
+    pub fn is_told_before(&self, trade: &Trade) -> bool {
+        let is_old = |(id, ts_event): (u64, i64)| trade.id <= id && trade.ts_event <= ts_event;
+        self.window.is_empty() && self.told_before.is_some_and(is_old)
     }
 
     /// Adds a topic; a book topic brings its machine.

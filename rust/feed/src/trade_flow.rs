@@ -49,7 +49,7 @@ impl Feed {
         let Some(entry) = self.streams.get_mut(stream) else { return };
         for trade in trades {
             let last = entry.window.last();
-            if entry.window.see(trade.id) != Sighting::New {
+            if entry.is_told_before(trade) || entry.window.see(trade.id) != Sighting::New {
                 self.stats.duplicates += 1;
                 if let Some(topic) = entry.topic_mut(Channel::Trades) {
                     topic.counts.duplicates += 1;

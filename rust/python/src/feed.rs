@@ -107,20 +107,26 @@ impl PyFeed {
 
     /// Follow a topic of an instrument, named by the venue's spelling; return the commands, if any.
     ///
+    /// `told`: id and time (ns UTC) of the newest trade that an earlier start of the service told; None: none is known.
+    ///
     /// Raises:
     ///     ValueError: The instrument or the channel is unknown, or the channel has no such variant.
-    #[pyo3(signature = (venue_symbol, channel, variant = ""))]
+    #[pyo3(signature = (venue_symbol, channel, variant = "", *, told = None))]
     fn subscribe<'py>(
         &self,
         py: Python<'py>,
         venue_symbol: &str,
         channel: u8,
         variant: &str,
+        told: Option<(u64, i64)>,
     ) -> Commands<'py> {
         let (channel, variant) = find_variant(channel, variant)?;
         let mut feed = self.lock();
         if !feed.subscribe(venue_symbol, channel, variant) {
             return Err(PyValueError::new_err(format!("unknown instrument {venue_symbol:?}")));
+        }
+        if let Some((trade_id, ts_event)) = told {
+            feed.note_told(venue_symbol, trade_id, ts_event);
         }
         drain(py, &mut feed)
     }

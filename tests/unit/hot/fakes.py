@@ -49,7 +49,10 @@ class FakeFeed:
     def instruments(self) -> list[dict[str, Any]]:
         return []
 
-    def subscribe(self, venue_symbol: str, channel: int, variant: str = "") -> Commands:
+    def subscribe(
+        self, venue_symbol: str, channel: int, variant: str = "", *, told: tuple[int, int] | None = None
+    ) -> Commands:
+        self.told = told
         return self._note("subscribe", venue_symbol, channel, variant)
 
     def unsubscribe(self, venue_symbol: str, channel: int, variant: str = "") -> Commands:

@@ -87,5 +87,12 @@ def test_a_late_start_reads_little_of_a_long_journal() -> None:
     assert late.bytes_read < 10_000
 
 
+def test_the_newest_trade_is_found_without_reading_the_whole_journal() -> None:
+    journal = OneEpoch()
+    assert KeptPast(journal).last_trade(TRADES) == (1_000, 1_000 * S)
+    assert journal.bytes_read < 20_000
+    assert KeptPast(None).last_trade(TRADES) is None
+
+
 def test_without_a_journal_nothing_is_kept() -> None:
     assert asyncio.run(KeptPast(None).rows(TRADES, ts_from=0)) == ([], False)
