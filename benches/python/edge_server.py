@@ -177,7 +177,7 @@ def make(count: int, rate: int) -> tuple[DataFacade, PlayedSocket]:
     facade = DataFacade(
         config=config,
         tier=tier,
-        warm=build_warm(config, tier, rests=rests, clock=clock, random=random),
+        warm=build_warm(config, tier, rests=rests, clock=clock, random=random, snapshots=None),
         hub=hub,
         reader=HubReader(hub),
         clock=clock,
