@@ -135,13 +135,14 @@ def write_config(folder: Path, told: dict[str, Any]) -> Path:
     tree = yaml.safe_load((defaults / "venues.yaml").read_text(encoding="utf-8"))
     venues = {}
     for name, section in tree["venues"].items():
+        places = ports.get(name.partition("-")[0], {})
         feeds = {
             feed: {
-                "ws_url": ports[name][feed]["ws"] + urlsplit(endpoint["ws_url"]).path,
-                "base_url": ports[name][feed]["rest"],
+                "ws_url": places[feed]["ws"] + urlsplit(endpoint["ws_url"]).path,
+                "base_url": places[feed]["rest"],
             }
             for feed, endpoint in section["feeds"].items()
-            if feed in ports.get(name, {})
+            if feed in places
         }
         if feeds:
             rests = dict.fromkeys(section.get("rests", {}), next(iter(feeds.values()))["base_url"])

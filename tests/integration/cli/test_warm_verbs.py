@@ -14,7 +14,7 @@ import pytest
 from datafacade.cli.main import main
 from tests.integration.cli.running import CTRL_C, Terminal, served, simulated
 
-PRODUCTS = "binance/spot,kraken/spot,coinbase/advanced,coinbase/exchange"
+PRODUCTS = "binance/spot,binance/usdm,kraken/spot,coinbase/advanced,coinbase/exchange"
 
 
 @pytest.fixture(scope="module")
@@ -171,6 +171,39 @@ def test_budgets_shrink_with_each_question_and_name_their_reset(
     assert "closed" in out
 
 
+def test_funding_is_settled_and_then_estimated(capsys: pytest.CaptureFixture[str], target: str) -> None:
+    told = json_of(capsys, "funding", "binance-usdm", "BTCUSDT", "-n", "5", "-t", target)
+    times = [row["ts_funding"] for row in told["rows"]]
+    assert times == sorted(set(times))
+    assert 0 < len(times) <= 5
+    code, out, _ = said(capsys, "funding", "binance-usdm", "BTCUSDT", "-n", "5", "-t", target)
+    assert code == 0
+    assert f"{Decimal(told['rows'][0]['rate']) * 100:+f} %" in out
+    assert "settled" in out
+    code, _, err = said(capsys, "funding", "coinbase", "BTC-USD", "-t", target)
+    assert code == 1
+    assert "coinbase" in err
+
+
+def test_cache_and_sources_count_what_was_asked(capsys: pytest.CaptureFixture[str], target: str) -> None:
+    def counted() -> tuple[int, int]:
+        classes = json_of(capsys, "cache", "-t", target)["classes"]
+        (row,) = json_of(capsys, "sources", "-v", "binance", "-t", target)
+        asked = sum(one["hits"] + one["misses"] for one in classes)
+        return asked, row["cache_hits"] + row["cache_misses"]
+
+    json_of(capsys, "ticker", "binance", "ETHUSDT", "-t", target)
+    first = counted()
+    json_of(capsys, "ticker", "binance", "ETHUSDT", "-t", target)
+    assert counted() == (first[0] + 1, first[1] + 1)
+    code, out, _ = said(capsys, "cache", "-t", target)
+    assert code == 0
+    assert "of 10,000 entries" in out
+    code, out, _ = said(capsys, "sources", "-t", target)
+    assert code == 0
+    assert "binance" in out
+
+
 # Probing
 
 
@@ -190,7 +223,12 @@ def test_a_probe_shows_venues_cache_fetch_test_vadr_and_attribution(
         assert text in out
     assert "VADR" in out
     told = json_of(capsys, *words)
-    assert {venue["venue"] for venue in told["venues"]} == {"binance", "coinbase", "kraken"}
+    assert {venue["venue"] for venue in told["venues"]} == {
+        "binance",
+        "binance-usdm",
+        "coinbase",
+        "kraken",
+    }
     assert (len(told["fetch"]["klines"]["rows"]), len(told["fetch"]["trades"]["rows"])) == (24, 10)
     book = told["fetch"]["book"]
     bid, ask = Decimal(book["bids"][0][0]), Decimal(book["asks"][0][0])

@@ -9,11 +9,11 @@ from decimal import Decimal
 import pytest
 from rich.console import Console, RenderableType
 
-from datafacade.cli import budget, klines, price, ticker, trades
+from datafacade.cli import budget, funding, klines, price, ticker, trades
 from datafacade.cli.provenance import provenance_line
 from datafacade.cli.values import values
 from datafacade.client.stamp import Received
-from datafacade.client.warm_decode import klines_of, price_of, ticker_answer_of, trades_of
+from datafacade.client.warm_decode import funding_of, klines_of, price_of, ticker_answer_of, trades_of
 from datafacade.v1 import health_pb2, lineage_pb2, market_pb2, price_pb2, types_pb2, warm_pb2
 
 EVIL = "kra\x1b[2Jken\x07\u202e"
@@ -107,6 +107,17 @@ def test_a_ticker_shows_only_what_the_venue_gave() -> None:
     told = ticker_answer_of(warm_pb2.WarmTickerResponse(ticker=row), Received(0, 0))
     lines = [line.split() for line in rows(ticker.ticker_table(told.ticker))]
     assert lines == [["bid", "12,345", "5"], ["change", "24", "h", "-1.5", "%"], ["trades", "24", "h", "7"]]
+
+
+def test_funding_is_told_in_percent_with_the_estimate_last() -> None:
+    settled = market_pb2.FundingRate(
+        ts_funding=SECOND, rate="-0.0001", interval_s=28_800, state=market_pb2.FUNDING_STATE_SETTLED
+    )
+    ahead = market_pb2.FundingRate(rate="0.00025", state=market_pb2.FUNDING_STATE_ESTIMATED)
+    found = funding_of(warm_pb2.WarmFundingResponse(rates=[settled], next=ahead))
+    first, last = [line.split() for line in rows(funding.funding_table(found))]
+    assert first == ["1970-01-01", "00:00:01", "-0.0100", "%", "8:00:00", "-", "-", "settled"]
+    assert last[2:] == ["+0.02500", "%", "-", "-", "-", "estimated"]
 
 
 @pytest.mark.proves("REQ-M7")
