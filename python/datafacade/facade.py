@@ -73,7 +73,7 @@ class DataFacade:
         self._books = Books(tier, hub=hub, reader=reader, clock=clock, scale=config.service.timers.scale)
         self._running: asyncio.Task[None] | None = None
         self._watching: asyncio.Task[None] | None = None
-        self._keeping: asyncio.Task[None] | None = None
+        self._keeping: list[asyncio.Task[None]] = []
         self._is_ready = asyncio.Event()
         self.edge_figures: EdgeFigures = lambda: None
         self._overview = Overview(config, tier=tier, warm=warm, hub=hub, clock=clock)
@@ -101,7 +101,8 @@ class DataFacade:
         if self._running.done():
             self._running.result()
         if self.snapshots is not None:
-            self._keeping = asyncio.create_task(self._hot_snapshots(self.snapshots).run(), name="snapshots")
+            hot = self._hot_snapshots(self.snapshots)
+            self._keeping = [asyncio.create_task(work) for work in (self.snapshots.run(), hot.run())]
         self._is_ready.set()
 
     async def wait_ready(self) -> None:
@@ -110,10 +111,10 @@ class DataFacade:
 
     async def shutdown(self) -> None:
         """Stop everything and wait for it."""
-        if self._keeping is not None:
-            self._keeping.cancel()
-            await asyncio.wait([self._keeping])
-            self._keeping = None
+        keeping, self._keeping = self._keeping, []
+        for task in keeping:
+            task.cancel()
+        await asyncio.gather(*keeping, return_exceptions=True)
         if self._running is not None:
             self._running.cancel()
             await asyncio.wait([self._running])

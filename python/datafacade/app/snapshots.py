@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
-import logging
+from functools import partial
+from pathlib import Path
 
 from datafacade.clock import Clock
 from datafacade.config import Config
-from datafacade.errors import PitUnusable
-from datafacade.store.datadir import DataDir
+from datafacade.store.datadir import DIRECTORY_MODE, DataDir
 from datafacade.store.pit.store import PitStore
 from datafacade.warm.snapshots import Snapshots
-
-log = logging.getLogger(__name__)
 
 
 def open_snapshots(config: Config, data: DataDir | None, *, clock: Clock) -> Snapshots | None:
     """Return what keeps answers; None: this configuration, or a run without a data directory, keeps none.
 
-    A directory that cannot be used does not end the service: Health warns, nothing is kept.
+    A directory that cannot be used does not end the service: Health warns until it can be.
     """
-    if data is None or not config.cache.pit_snapshots.enabled:
+    kept = config.cache.pit_snapshots
+    if data is None or not kept.enabled:
         return None
     path = data.path / config.pit.base_path
-    try:
-        path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
-        store = PitStore.open(path, clock=clock, bytes_max=config.pit.bytes_max)
-    except (OSError, PitUnusable) as error:
-        log.error("pit.unusable", extra={"problem": str(error)})
-        return Snapshots(path, None, clock=clock)
-    return Snapshots(path, store, clock=clock)
+    opener = partial(_open, path, clock=clock, bytes_max=config.pit.bytes_max)
+    hours = max(kept.retention_hours, config.pit.retention_hours)
+    return Snapshots(path, opener, clock=clock, retention_hours=hours)
+
+
+def _open(path: Path, *, clock: Clock, bytes_max: int) -> PitStore:
+    """Open the store, and make the directories above it.
+
+    Raises:
+        OSError, PitUnusable: It cannot be used.
+    """
+    path.parent.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
+    return PitStore.open(path, clock=clock, bytes_max=bytes_max)

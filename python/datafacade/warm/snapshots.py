@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -15,10 +16,21 @@ from google.protobuf.json_format import MessageToJson
 from google.protobuf.message import Message
 
 from datafacade.clock import NS_PER_S, Clock
-from datafacade.errors import InvalidRequest, NotSupported, PitExists, PitNotFound, PitSkipped, PitWriteFailed
+from datafacade.errors import (
+    FacadeError,
+    InvalidRequest,
+    NotSupported,
+    PitExists,
+    PitNotFound,
+    PitSkipped,
+    PitUnusable,
+    PitWriteFailed,
+)
+from datafacade.store.pit import retention
 from datafacade.store.pit.names import Entity
 from datafacade.store.pit.record import Draft
 from datafacade.store.pit.store import WAITING_MAX, PitStore
+from datafacade.store.pit.vault import Vault
 from datafacade.v1 import lineage_pb2
 from datafacade.warm.answers import Question, Served
 
@@ -27,6 +39,9 @@ log = logging.getLogger(__name__)
 PIT: Final = lineage_pb2.CACHE_TIER_PIT
 SKIPPED: Final = "PIT_SKIPPED"  # in Health.warnings
 TOLD_NS: Final = 60 * NS_PER_S  # for so long Health warns after an answer that was not kept
+TURN_S: Final = 5.0  # between two looks at the store
+SWEEP_TURNS: Final = 720  # once an hour lets go a 24th of what is kept for a day
+FIRST_SWEEP: Final = 60  # turns from the start, so that restarts in a row delete nothing
 PATIENCE_S: Final = 2.0  # that an answer waits for the disk; it is given then all the same
 ROWS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -49,20 +64,49 @@ class Missed:
 
 
 class Snapshots:
-    """What was answered, for ever. Owned by the event loop; ``close`` it.
+    """What was answered, for as long as it is kept. Owned by the event loop; ``run`` it, ``close`` it.
 
     Args:
         path: The store's directory.
-        store: The store; None: it cannot be used, nothing is kept.
+        opener: Opens the store; it is asked again while the directory cannot be used.
         clock: Where times come from.
+        retention_hours: How long answers are kept that nothing holds.
     """
 
-    def __init__(self, path: Path, store: PitStore | None, *, clock: Clock) -> None:
+    def __init__(
+        self, path: Path, opener: Callable[[], PitStore], *, clock: Clock, retention_hours: int
+    ) -> None:
         self.path = path
         self.missed = Missed()
-        self._store = store
+        self._opener = opener
         self._clock = clock
+        self._retention_hours = retention_hours
         self._under_way = 0
+        self._store: PitStore | None = None
+        self._is_closed = False
+        self._closing = threading.Lock()  # a store may be opened on another thread meanwhile
+        self._open()
+
+    async def run(self) -> None:
+        """Open the store as soon as it can be used, and let go what has expired, until cancelled."""
+        turns = 0
+        while True:
+            if self._store is None:
+                await asyncio.to_thread(self._open)
+            elif turns % SWEEP_TURNS == FIRST_SWEEP:
+                await self.sweep(self._store)
+            turns += 1
+            await asyncio.sleep(TURN_S)
+
+    async def sweep(self, store: PitStore) -> None:
+        """Delete what has expired, a tenth of all at most; a disk that refuses is asked again later."""
+        try:
+            gone = await store.run(self._expire)
+        except (FacadeError, OSError) as error:
+            log.warning("pit.sweep_failed", extra={"problem": str(error)})
+        else:
+            if gone:
+                log.info("pit.swept", extra={"dropped": gone})
 
     @property
     def store(self) -> PitStore:
@@ -80,13 +124,16 @@ class Snapshots:
         if question.carrier is not None:
             await self.put(question.entity, question.carrier, message)
 
-    async def put(self, entity: Entity, carrier: type[Message], message: bytes) -> None:
+    async def put(
+        self, entity: Entity, carrier: type[Message], message: bytes, *, labels: Sequence[str] = ()
+    ) -> None:
         """Keep an answer; return once it is on the disk, or once it is noted that it is not.
 
         Args:
             entity: What it is about.
             carrier: Type of the message.
             message: The answer's bytes.
+            labels: ``keep:WHY`` holds it against retention.
         """
         if self._store is None or self._under_way >= WAITING_MAX:
             self._miss(PitSkipped(self._under_way))
@@ -95,7 +142,9 @@ class Snapshots:
         try:
             now = self._clock.wall_ns()
             async with asyncio.timeout(PATIENCE_S):
-                draft = await asyncio.to_thread(draft_of, entity, carrier, message, ts_wall=now)
+                draft = await asyncio.to_thread(
+                    draft_of, entity, carrier, message, ts_wall=now, labels=tuple(labels)
+                )
                 await asyncio.wrap_future(self._store.submit(draft))
         except PitExists:
             pass  # these very bytes are kept already
@@ -182,8 +231,28 @@ class Snapshots:
 
     def close(self) -> None:
         """Write what waits, and end; blocks for the disk."""
+        with self._closing:
+            self._is_closed = True
         if self._store is not None:
             self._store.close()
+
+    def _open(self) -> None:
+        try:
+            store = self._opener()
+        except (OSError, PitUnusable) as error:
+            log.error("pit.unusable", extra={"problem": str(error)})
+            return
+        with self._closing:
+            if not self._is_closed:
+                self._store = store
+                return
+        store.close()
+
+    def _expire(self, vault: Vault) -> int:
+        hours = self._retention_hours
+        if not retention.plan(vault.catalog.index, now=self._clock.wall_ns(), hours=hours).going:
+            return 0  # a run that does nothing is no line of the audit log
+        return len(retention.sweep(vault, hours=hours).going)
 
     def _miss(self, error: Exception) -> None:
         self.missed.count += 1
@@ -192,7 +261,9 @@ class Snapshots:
         log.warning("pit.missed", extra={"problem": self.missed.problem, "count": self.missed.count})
 
 
-def draft_of(entity: Entity, carrier: type[Message], message: bytes, *, ts_wall: int) -> Draft:
+def draft_of(
+    entity: Entity, carrier: type[Message], message: bytes, *, ts_wall: int, labels: tuple[str, ...] = ()
+) -> Draft:
     """Return an answer as the store takes it, with its readable form; off the event loop.
 
     Args:
@@ -200,6 +271,7 @@ def draft_of(entity: Entity, carrier: type[Message], message: bytes, *, ts_wall:
         carrier: Type of the message.
         message: The answer's bytes.
         ts_wall: When it was known, ns UTC.
+        labels: As of any snapshot.
     """
     told = carrier.FromString(message)
     name = carrier.DESCRIPTOR.name
@@ -213,4 +285,5 @@ def draft_of(entity: Entity, carrier: type[Message], message: bytes, *, ts_wall:
         ts_wall=ts_wall,
         rows=len(getattr(told, ROWS[name])) if name in ROWS else 1,
         sources=tuple(used or [entity.venue]),
+        labels=labels,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from decimal import Decimal
@@ -30,6 +31,7 @@ from datafacade.v1 import (
     warm_pb2,
 )
 from datafacade.v1.pit_pb2_grpc import SnapshotServiceStub
+from datafacade.warm import snapshots
 from datafacade.warm.prices import METHODS
 from datafacade.warm.reconcile import Quote, Rate, Rules, reconcile
 from tests.integration.service.bench import Bench, Reader, service
@@ -43,6 +45,7 @@ PRODUCTS = (
     "coinbase/exchange",
 )
 KLINES = warm_pb2.WarmKlinesRequest(venue="kraken", symbol="BTC-USD", interval="1h", limit=24)
+TICKER = warm_pb2.WarmTickerRequest(venue="kraken", symbol="BTC-USD")
 PIT = lineage_pb2.CACHE_TIER_PIT
 Code = grpc.StatusCode
 
@@ -360,7 +363,7 @@ async def test_a_disk_that_refuses_costs_no_answer_and_is_announced(
         assert (await fetched(bench, other.served.snapshot_id))[0].rows == 500
 
 
-async def test_a_service_without_a_store_says_so_and_one_with_an_unusable_store_serves(
+async def test_a_service_without_a_store_says_so_and_serves(
     tmp_path: Path,
 ) -> None:
     off = {"cache.yaml": {"pit_snapshots": {"enabled": False}}}
@@ -370,11 +373,63 @@ async def test_a_service_without_a_store_says_so_and_one_with_an_unusable_store_
             await refused(stub_of(bench).PitStats(pit_pb2.PitStatsRequest()))
         ).code() is Code.UNIMPLEMENTED
         assert "PIT_SKIPPED" not in (await bench.stub.Health(health_pb2.HealthRequest())).warnings
+
+
+@pytest.mark.proves("ROW-F11")
+async def test_a_store_that_cannot_be_used_is_used_as_soon_as_it_can_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshots, "TURN_S", 0.1)
+    monkeypatch.setattr(snapshots, "TOLD_NS", 0)
     blocked = tmp_path / "blocked"
     blocked.write_text("a file where the store should be")
     async with service(tmp_path / "on", files={"pit.yaml": {"base_path": str(blocked)}}) as bench:
         assert len((await bench.stub.WarmKlines(KLINES)).klines) == 24
+        health = await bench.stub.Health(health_pb2.HealthRequest())
+        assert "PIT_SKIPPED" in health.warnings
+        assert health.status == health_pb2.HEALTH_STATUS_DEGRADED
+        assert (
+            await refused(stub_of(bench).PitStats(pit_pb2.PitStatsRequest()))
+        ).code() is Code.UNIMPLEMENTED
+        blocked.unlink()
+        async with asyncio.timeout(10):
+            while "PIT_SKIPPED" in (await bench.stub.Health(health_pb2.HealthRequest())).warnings:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        answer = await bench.stub.WarmTicker(TICKER)
+        assert (await fetched(bench, answer.served.snapshot_id))[0].kind == "WarmTickerResponse"
+
+
+@pytest.mark.proves("ROW-F10")
+async def test_a_disk_that_hangs_delays_answers_for_a_moment_and_those_in_excess_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshots, "PATIENCE_S", 0.5)
+    healthy, gate = Vault.commit, threading.Event()
+
+    def hanging(self: Vault, group: Any) -> Any:  # noqa: ANN401
+        gate.wait(30)
+        return healthy(self, group)
+
+    async with service(tmp_path / "config", products=("binance/spot",)) as bench:
+        await bench.stub.WarmKlines(
+            warm_pb2.WarmKlinesRequest(venue="binance", symbol="BTC-USDT", interval="1h")
+        )
+        monkeypatch.setattr(Vault, "commit", hanging)
+        asked = [
+            warm_pb2.WarmKlinesRequest(venue="binance", symbol="BTC-USDT", interval="1h", limit=limit)
+            for limit in range(1, 101)
+        ]
+        answers = await asyncio.gather(*(bench.stub.WarmKlines(request) for request in asked))
+        assert [len(answer.klines) for answer in answers] == list(range(1, 101))
+        stats = await stub_of(bench).PitStats(pit_pb2.PitStatsRequest())
+        assert stats.skipped == 100
+        assert stats.waiting <= 64
         assert "PIT_SKIPPED" in (await bench.stub.Health(health_pb2.HealthRequest())).warnings
+        gate.set()
+        later = await bench.stub.WarmKlines(
+            warm_pb2.WarmKlinesRequest(venue="binance", symbol="ETH-USDT", interval="1h")
+        )
+        assert (await fetched(bench, later.served.snapshot_id))[0].rows == 500
 
 
 async def test_a_store_outlives_its_service(tmp_path: Path) -> None:

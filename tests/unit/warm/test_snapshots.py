@@ -1,0 +1,105 @@
+"""How answers are filed, and how long they stay: with a clock of our own and a store on a real disk."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from datafacade.errors import InvalidRequest, PitNotFound
+from datafacade.store.pit.names import INSTRUMENTS, Entity
+from datafacade.store.pit.snapshot import read_part, unpack
+from datafacade.store.pit.store import PitStore
+from datafacade.store.pit.vault import Vault
+from datafacade.types import InstrumentRow
+from datafacade.v1 import lineage_pb2, warm_pb2
+from datafacade.warm import asks
+from datafacade.warm.snapshots import Snapshots
+from tests.unit.store.pit.fakes import HOUR, ManualClock
+
+TICKER = warm_pb2.WarmTickerResponse
+ROW = cast("InstrumentRow", {"symbol": "BTC-USDT"})
+NOW = 1_800_000_000 * 10**9
+
+
+def opened(path: Path, clock: ManualClock, hours: int = 24) -> Snapshots:
+    return Snapshots(path, partial(PitStore.open, path, clock=clock), clock=clock, retention_hours=hours)
+
+
+def ticker(number: int) -> bytes:
+    lineage = lineage_pb2.Lineage(sources=[lineage_pb2.SourceQuote(source="okx", used=True)], ts_made=number)
+    return TICKER(venue="okx", symbol="BTC-USDT", lineage=lineage).SerializeToString()
+
+
+@pytest.mark.parametrize(
+    ("asked", "entity"),
+    [
+        ({}, "warm.klines/okx/BTC-USDT/1h"),
+        ({"limit": 500}, "warm.klines/okx/BTC-USDT/1h"),
+        ({"limit": 24}, "warm.klines/okx/BTC-USDT/1h:24"),
+        ({"ts_start": HOUR}, f"warm.klines/okx/BTC-USDT/1h:500:{HOUR}:0"),
+        ({"ts_start": HOUR, "ts_end": 2 * HOUR}, f"warm.klines/okx/BTC-USDT/1h:500:{HOUR}:{2 * HOUR}"),
+    ],
+)
+def test_equal_questions_are_one_entity_and_others_are_others(asked: dict[str, int], entity: str) -> None:
+    words: dict[str, Any] = {"limit": 0, "ts_start": 0, "ts_end": 0} | asked
+    for spelling in ("1h", "60m"):
+        assert str(asks.klines("okx", ROW, spelling, now_ns=NOW, **words).entity) == entity
+
+
+def test_a_ticker_and_a_book_are_filed_by_what_was_asked() -> None:
+    assert str(asks.ticker("okx", ROW).entity) == "warm.ticker/okx/BTC-USDT"
+    assert str(asks.book("okx", ROW, depth=0).entity) == "warm.book/okx/BTC-USDT"
+    assert str(asks.book("okx", ROW, depth=25).entity) == "warm.book/okx/BTC-USDT/25"
+
+
+async def test_what_has_expired_goes_a_tenth_at_a_time_and_lists_of_instruments_stay(tmp_path: Path) -> None:
+    clock = ManualClock()
+    kept = opened(tmp_path / "pit", clock)
+    await kept.put(Entity(INSTRUMENTS, "okx", ""), TICKER, ticker(99), labels=["keep:instruments"])
+    entity = asks.ticker("okx", ROW).entity
+    for number in range(19):
+        await kept.put(entity, TICKER, ticker(number))
+    clock.wall += 23 * HOUR
+    await kept.sweep(kept.store)
+    assert kept.store.stats().snapshots == 20
+    clock.wall += 2 * HOUR
+    await kept.sweep(kept.store)
+    assert kept.store.stats().snapshots == 18
+    assert len(kept.store.list("instruments/okx/", 0, 2**62)) == 1
+    kept.close()
+
+
+async def test_the_readable_form_tells_what_the_bytes_tell(tmp_path: Path) -> None:
+    kept = opened(tmp_path / "pit", ManualClock())
+    await kept.put(asks.ticker("okx", ROW).entity, TICKER, ticker(7))
+    await kept.put(asks.ticker("okx", ROW).entity, TICKER, ticker(7))  # the very same is no fault
+    assert kept.missed.count == 0
+    (ref,) = kept.store.list("warm.ticker/okx/BTC-USDT", 0, 2**62)
+    kept.close()
+    vault = Vault.open(tmp_path / "pit", is_writable=False)
+    readable = unpack(read_part(vault.root, ref.path))
+    assert (readable["venue"], readable["lineage"]["ts_made"]) == ("okx", "7")
+    assert json.loads(vault.meta(ref))["sources"] == ["okx"]
+    vault.close()
+
+
+async def test_a_time_is_that_of_the_service_and_not_ahead_of_it(tmp_path: Path) -> None:
+    clock = ManualClock()
+    kept = opened(tmp_path / "pit", clock)
+    entity = asks.ticker("okx", ROW).entity
+    with pytest.raises(PitNotFound):
+        await kept.at(entity, TICKER, clock.wall_ns())
+    await kept.put(entity, TICKER, ticker(1))
+    first = clock.wall_ns()
+    clock.wall += HOUR
+    await kept.put(entity, TICKER, ticker(2))
+    assert (await kept.at(entity, TICKER, first)).message == ticker(1)
+    assert (await kept.at(entity, TICKER, clock.wall_ns() - 1)).message == ticker(1)
+    assert (await kept.at(entity, TICKER, clock.wall_ns())).message == ticker(2)
+    with pytest.raises(InvalidRequest):
+        await kept.at(entity, TICKER, clock.wall_ns() + 1)
+    kept.close()
