@@ -11,7 +11,7 @@ from rich.text import Text
 
 from datafacade.cli.ask import TARGET_DEFAULT, Json, Target, ask
 from datafacade.cli.message import plain, word
-from datafacade.cli.output import out, write_json
+from datafacade.cli.output import out, print_table, write_json
 from datafacade.cli.text import NOTHING, clean, span
 from datafacade.v1 import health_pb2
 
@@ -40,8 +40,8 @@ def budget(
         write_json(as_values(answer))
         return
     console = out()
-    console.print(budgets_table(answer))
-    console.print(breakers_table(answer))
+    print_table(console, budgets_table(answer))
+    print_table(console, breakers_table(answer))
 
 
 def as_values(answer: health_pb2.HealthResponse) -> dict[str, Any]:

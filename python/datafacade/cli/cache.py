@@ -6,7 +6,7 @@ from rich.text import Text
 
 from datafacade.cli.ask import TARGET_DEFAULT, Json, Target, ask
 from datafacade.cli.message import plain
-from datafacade.cli.output import out, write_json
+from datafacade.cli.output import out, print_table, write_json
 from datafacade.cli.panels import cache_table
 
 
@@ -24,7 +24,7 @@ def cache(target: Target = TARGET_DEFAULT, as_json: Json = False) -> None:
         write_json(plain(found))
         return
     console = out()
-    console.print(cache_table(found))
+    print_table(console, cache_table(found))
     entries, size = (
         sum(getattr(row, name) for row in found.classes) for name in ("entries", "entries_bytes")
     )

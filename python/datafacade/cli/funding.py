@@ -10,9 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from datafacade.cli.ask import TARGET_DEFAULT, Json, Symbol, Target, ask
-from datafacade.cli.output import out, write_json
+from datafacade.cli.output import out, print_table, write_json
 from datafacade.cli.provenance import provenance_line
-from datafacade.cli.text import NOTHING, NS_PER_S, clean, grouped, moment, span
+from datafacade.cli.text import NOTHING, NS_PER_S, clean, full, moment, span
 from datafacade.cli.values import values
 from datafacade.client import Funding, FundingRow
 
@@ -43,7 +43,7 @@ def funding(
         return
     console = out()
     console.print(Text(f"{clean(found.venue, 32)}:{clean(found.symbol, 40)}", style="bold"))
-    console.print(funding_table(found))
+    print_table(console, funding_table(found))
     console.print(provenance_line(found.provenance), soft_wrap=True)
 
 
@@ -66,7 +66,7 @@ def _add(table: Table, row: FundingRow) -> None:
         moment(row.ts_funding),
         Text(f"{row.rate * 100:+f} %", style="red" if row.rate < 0 else "green"),
         span(row.interval_s * NS_PER_S) if row.interval_s else NOTHING,
-        grouped(row.mark_price),
-        grouped(row.index_price),
+        full(row.mark_price),
+        full(row.index_price),
         Text(clean(row.state, 16).lower(), style="yellow" if row.state == "ESTIMATED" else ""),
     )

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from datafacade.cli.ask import TARGET_DEFAULT, Json, Target, ask
 from datafacade.cli.message import Enum, plain, word
-from datafacade.cli.output import out, write_json
+from datafacade.cli.output import out, print_table, write_json
 from datafacade.cli.text import NOTHING, clean, clock, duration
 from datafacade.v1 import health_pb2, types_pb2
 
@@ -47,10 +47,10 @@ def health(
         return
     console = out()
     console.print(_heading(answer, target))
-    console.print(_venues(answer))
+    print_table(console, _venues(answer))
     streams = _streams(answer)
     if streams.row_count:
-        console.print(streams)
+        print_table(console, streams)
     console.print(_load(answer))
     for warning in answer.warnings:
         console.print(Text(f"warning: {clean(warning)}", style="yellow"))

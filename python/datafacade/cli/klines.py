@@ -10,10 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from datafacade.cli.ask import TARGET_DEFAULT, Json, Symbol, Target, ask
-from datafacade.cli.output import out, write_json
+from datafacade.cli.output import out, print_table, write_json
 from datafacade.cli.price import sources_table
 from datafacade.cli.provenance import provenance_line
-from datafacade.cli.text import NOTHING, clean, grouped, moment, span
+from datafacade.cli.text import NOTHING, clean, full, moment, span
 from datafacade.cli.values import values
 from datafacade.client import KlineRow, Klines
 
@@ -49,13 +49,13 @@ def klines(
     console = out()
     title = f"{clean(found.venue, 32) or ALL}:{clean(found.symbol, 40)}  {clean(found.interval, 8)}"
     console.print(Text.assemble((title, "bold"), (f"   {len(found.rows)} klines", "dim")))
-    console.print(klines_table(found))
+    print_table(console, klines_table(found))
     for hole in found.holes:
         why = clean(hole.reason, 32).lower().replace("_", " ") or "not told"
         length = span(hole.ts_end - hole.ts_start)
         console.print(Text(f"nothing from {moment(hole.ts_start)} for {length}: {why}", style="yellow"))
     if not found.venue:
-        console.print(sources_table(found.provenance.sources))
+        print_table(console, sources_table(found.provenance.sources))
     console.print(provenance_line(found.provenance), soft_wrap=True)
 
 
@@ -70,13 +70,13 @@ def klines_table(found: Klines) -> Table:
         rises = row.open is None or row.close is None or row.close >= row.open
         table.add_row(
             moment(row.ts_open),
-            grouped(row.open),
-            grouped(row.high),
-            grouped(row.low),
-            Text(grouped(row.close), style="green" if rises else "red"),
-            grouped(row.volume),
+            full(row.open),
+            full(row.high),
+            full(row.low),
+            Text(full(row.close), style="green" if rises else "red"),
+            full(row.volume),
             NOTHING if row.trade_count is None else f"{row.trade_count:,}",
-            grouped(row.vwap),
+            full(row.vwap),
             Text(_remark(row), style="yellow"),
         )
     return table

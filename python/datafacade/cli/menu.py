@@ -14,7 +14,7 @@ from rich.text import Text
 from datafacade.cli.ask import TARGET_DEFAULT, Json, Target, ask
 from datafacade.cli.budget import breakers_table, budgets_table
 from datafacade.cli.failure import CallFailed, failure_of
-from datafacade.cli.output import fail, out, write_json
+from datafacade.cli.output import fail, out, print_table, write_json
 from datafacade.cli.panels import (
     Status,
     cache_table,
@@ -86,11 +86,11 @@ def show_status(console: Console, status: Status, commands: Commands) -> None:
     uptime = clock(status.health.uptime_ns / NS_PER_S)
     console.print(Text(f"Data Facade Status   version {clean(status.health.version, 32)}, up {uptime}"))
     console.print("\n📊 Venue Health", style="bold")
-    console.print(venues_table(status.health))
+    print_table(console, venues_table(status.health))
     console.print("💾 Cache Performance", style="bold")
-    console.print(cache_table(status.cache))
+    print_table(console, cache_table(status.cache))
     console.print("🔄 Data Freshness", style="bold")
-    console.print(freshness_table(status.health))
+    print_table(console, freshness_table(status.health))
     show_budgets(console, status, commands)
     console.print("💡 Available Commands", style="bold")
     for name, purpose in commands.items():
@@ -102,14 +102,14 @@ def show_status(console: Console, status: Status, commands: Commands) -> None:
 def show_budgets(console: Console, status: Status, _commands: Commands) -> None:
     """Print budgets and breakers."""
     console.print("⏱️  Rate Limiting Status", style="bold")
-    console.print(budgets_table(status.health))
-    console.print(breakers_table(status.health))
+    print_table(console, budgets_table(status.health))
+    print_table(console, breakers_table(status.health))
 
 
 def show_sources(console: Console, status: Status, _commands: Commands) -> None:
     """Print who gave what."""
     console.print("Sources", style="bold")
-    console.print(sources_table(status.sources))
+    print_table(console, sources_table(status.sources))
 
 
 ENTRIES: Final[Mapping[str, tuple[str, Show]]] = MappingProxyType(

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from typing import Final
 
 from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
 from rich.text import Text
+
+WIDEST: Final = 1_000  # columns
 
 
 def out() -> Console:
@@ -17,6 +22,15 @@ def out() -> Console:
 def err() -> Console:
     """Return the console of remarks and errors."""
     return Console(stderr=True, highlight=False)
+
+
+def print_table(console: Console, table: Table) -> None:
+    """Print a table with every figure whole: on a narrow screen its lines run on."""
+    anywhere = console.options.update(max_width=WIDEST)
+    needed = Measurement.get(console, anywhere, table).maximum
+    if needed > console.width:
+        table.width = needed
+    console.print(table, crop=False)
 
 
 def write_json(value: object) -> None:

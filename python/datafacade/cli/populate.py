@@ -16,7 +16,7 @@ from rich.text import Text
 
 from datafacade.cli.ask import TARGET_DEFAULT, Json, Target, ask
 from datafacade.cli.failure import FAILED, UsageError
-from datafacade.cli.output import err, out, write_json
+from datafacade.cli.output import err, out, print_table, write_json
 from datafacade.cli.pairs import usual_pairs
 from datafacade.cli.text import clean
 from datafacade.client import Client, ClientError
@@ -159,7 +159,7 @@ def _show(done: Sequence[Item]) -> None:
             Text(clean(item.message)),
         )
     console = out()
-    console.print(table)
+    print_table(console, table)
     told = as_values(done)
     fates = f"{told['fetched']} fetched, {told['held']} held already, {told['failed']} failed"
     console.print(f"{told['asked']} asked: {fates}")

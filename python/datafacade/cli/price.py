@@ -12,9 +12,9 @@ from rich.text import Text
 
 from datafacade.cli.ask import TARGET_DEFAULT, Json, Symbol, Target, ask
 from datafacade.cli.failure import CallFailed, UsageError
-from datafacade.cli.output import err, out, write_json
+from datafacade.cli.output import err, out, print_table, write_json
 from datafacade.cli.provenance import provenance_line
-from datafacade.cli.text import NOTHING, clean, grouped, span
+from datafacade.cli.text import NOTHING, clean, full, span
 from datafacade.cli.values import values
 from datafacade.client import Client, Price, Source
 
@@ -63,17 +63,17 @@ def _show(found: Price) -> None:
     console = out()
     console.print(
         Text.assemble(
-            (f"{clean(found.symbol, 40)}  {grouped(found.price)}", "bold"),
+            (f"{clean(found.symbol, 40)}  {full(found.price)}", "bold"),
             f"   confidence {found.confidence_ratio:.0%}, deviation {found.deviation_ratio:.4%}",
             (f"   {method_text(found)}", "dim"),
         )
     )
-    console.print(sources_table(found.quotes))
+    print_table(console, sources_table(found.quotes))
     for rate in found.conversions:
         pair = f"1 {clean(rate.source_currency, 16)} = {rate.rate:f} {clean(rate.target_currency, 16)}"
         console.print(Text(f"converted: {pair}, told by {clean(rate.source, 32)}"))
     if found.volume_24h is not None:
-        console.print(Text(f"volume 24 h: {grouped(found.volume_24h)}"))
+        console.print(Text(f"volume 24 h: {full(found.volume_24h)}"))
     for warning in found.warnings:
         console.print(Text(f"warning: {clean(warning, 64)}", style="yellow"))
     console.print(provenance_line(found.provenance), soft_wrap=True)
@@ -102,12 +102,12 @@ def sources_table(quotes: Iterable[Source]) -> Table:
             Text(clean(quote.source, 32), style="bold"),
             Text("aggregator" if quote.is_aggregator else "venue", style="dim"),
             Text(fate, style="green" if quote.is_used else "yellow"),
-            grouped(quote.price),
+            full(quote.price),
             Text(clean(quote.quote, 16) or NOTHING),
             _span(quote.age_ns),
             _span(quote.age_ns_max),
             _span(quote.latency_ns),
-            grouped(quote.volume_24h),
+            full(quote.volume_24h),
         )
     return table
 
@@ -123,4 +123,4 @@ def _show_evidence(evidence: tuple[Source, ...], *, as_json: bool) -> None:
     if as_json:
         write_json({"price": None, "quotes": values(evidence)})
     else:
-        err().print(sources_table(evidence))
+        print_table(err(), sources_table(evidence))

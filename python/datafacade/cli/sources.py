@@ -8,7 +8,7 @@ import typer
 
 from datafacade.cli.ask import TARGET_DEFAULT, Json, Target, ask
 from datafacade.cli.message import plain
-from datafacade.cli.output import out, write_json
+from datafacade.cli.output import out, print_table, write_json
 from datafacade.cli.panels import sources_table
 
 
@@ -29,4 +29,4 @@ def sources(
     if as_json:
         write_json([plain(row) for row in found])
         return
-    out().print(sources_table(found))
+    print_table(out(), sources_table(found))

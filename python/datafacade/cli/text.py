@@ -99,6 +99,16 @@ def grouped(value: Decimal | None, longest: int = 18) -> str:
     return text if len(text) <= longest else f"{value:.6g}"
 
 
+def full(value: Decimal | None) -> str:
+    """Return a decimal with thousands apart and all its digits; a dash if there is none.
+
+    Example:
+        >>> full(Decimal("65083.601234567890123"))
+        '65,083.601234567890123'
+    """
+    return NOTHING if value is None else f"{value:,f}"
+
+
 def sparkline(values: Sequence[float], width: int) -> str:
     """Return the newest ``width`` values as bars between their smallest and largest.
 

@@ -9,9 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from datafacade.cli.ask import TARGET_DEFAULT, Json, Symbol, Target, Venue, ask
-from datafacade.cli.output import out, write_json
+from datafacade.cli.output import out, print_table, write_json
 from datafacade.cli.provenance import provenance_line
-from datafacade.cli.text import NOTHING, clean, grouped, moment
+from datafacade.cli.text import NOTHING, clean, full, moment
 from datafacade.cli.values import values
 from datafacade.client import Ticker
 
@@ -49,7 +49,7 @@ def ticker(venue: Venue, symbol: Symbol, target: Target = TARGET_DEFAULT, as_jso
     title = f"{clean(one.venue, 32)}:{clean(one.symbol, 40)}"
     when = moment(one.stamp.ts_event or one.stamp.ts_recv, has_millis=True)
     console.print(Text.assemble((title, "bold"), (f"   as of {when} UTC", "dim")))
-    console.print(ticker_table(one))
+    print_table(console, ticker_table(one))
     console.print(provenance_line(found.provenance), soft_wrap=True)
 
 
@@ -60,7 +60,7 @@ def ticker_table(one: Ticker) -> Table:
     for name in ("price", "quantity"):
         table.add_column(name, justify="right", no_wrap=True)
     for name, price, quantity in FIGURES:
-        cells = [grouped(getattr(one, field)) if field else "" for field in (price, quantity)]
+        cells = [full(getattr(one, field)) if field else "" for field in (price, quantity)]
         if set(cells) - {"", NOTHING}:
             table.add_row(name, *cells)
     if one.change_percent_24h is not None:

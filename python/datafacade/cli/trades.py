@@ -10,9 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from datafacade.cli.ask import TARGET_DEFAULT, Json, Symbol, Target, Venue, ask
-from datafacade.cli.output import out, write_json
+from datafacade.cli.output import out, print_table, write_json
 from datafacade.cli.provenance import provenance_line
-from datafacade.cli.text import NOTHING, clean, grouped, moment
+from datafacade.cli.text import NOTHING, clean, full, moment
 from datafacade.cli.values import values
 from datafacade.client import Trades
 
@@ -45,7 +45,7 @@ def trades(
     console = out()
     title = f"{clean(found.venue, 32)}:{clean(found.symbol, 40)}"
     console.print(Text.assemble((title, "bold"), (f"   {len(found.rows)} trades", "dim")))
-    console.print(trades_table(found))
+    print_table(console, trades_table(found))
     console.print(provenance_line(found.provenance), soft_wrap=True)
 
 
@@ -62,7 +62,7 @@ def trades_table(found: Trades) -> Table:
             moment(row.ts_event, has_millis=True) if row.ts_event else NOTHING,
             Text(clean(row.side, 16).lower() or NOTHING, style=style),
             f"{row.quantity:f}",
-            Text(grouped(row.price), style=style),
+            Text(full(row.price), style=style),
             NOTHING if row.trade_id is None else str(row.trade_id),
         )
     return table

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
+from typing import Final
+
+DIGITS_MAX: Final = 200
 
 
 def plain(mantissa: int, exponent: int) -> str:
@@ -35,17 +38,19 @@ def decimal(mantissa: int, exponent: int) -> Decimal:
 
 
 def exact(text: str) -> Decimal | None:
-    """Return an exact decimal text of the contract; None: it is empty, or no finite number after all.
+    """Return an exact decimal text of the contract; None: empty, or no number of sensible size.
 
     Example:
         >>> exact("2799.70"), exact(""), exact("NaN")
         (Decimal('2799.70'), None, None)
     """
     try:
-        value = Decimal(text) if text else None
+        value = Decimal(text) if 0 < len(text) <= DIGITS_MAX else None
     except InvalidOperation:
         return None
-    return value if value is not None and value.is_finite() else None
+    # Beyond these a plain text of it would fill the memory: 1e999999999 has few signs.
+    is_sane = value is not None and value.is_finite() and abs(value.adjusted()) <= DIGITS_MAX
+    return value if is_sane else None
 
 
 def finer(exponent: int, other: int) -> tuple[int, int, int]:

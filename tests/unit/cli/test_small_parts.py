@@ -1,13 +1,17 @@
 """Messages as plain values, searches, pairs, bars."""
 
+import io
 import json
 
 import pytest
+from rich.console import Console
+from rich.table import Table
 
 from datafacade.cli.book import as_values, bar
 from datafacade.cli.instruments import letters, matches
 from datafacade.cli.main import VERBS, help_of
 from datafacade.cli.message import plain
+from datafacade.cli.output import print_table
 from datafacade.cli.pairs import usual_pairs
 from datafacade.client.mirror import Mirror
 from datafacade.v1 import book_pb2, health_pb2, reference_pb2, types_pb2
@@ -73,6 +77,17 @@ def test_pairs_are_quoted_as_each_venue_does() -> None:
 )
 def test_bars_are_as_long_as_their_share(share: float, drawn: str) -> None:
     assert bar(share) == drawn
+
+
+def test_a_table_keeps_its_figures_on_a_narrow_screen() -> None:
+    console = Console(file=io.StringIO(), width=30)
+    table = Table("name", "price")
+    table.add_row("a name of some length", "65,083.601234567890123")
+    print_table(console, table)
+    file = console.file
+    assert isinstance(file, io.StringIO)
+    assert "65,083.601234567890123" in file.getvalue()
+    assert "…" not in file.getvalue()
 
 
 @pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.__name__)

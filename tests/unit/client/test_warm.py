@@ -141,7 +141,9 @@ def test_a_price_names_its_conversions_and_without_a_price_there_is_an_error() -
         price_of(price_pb2.ReconciledPriceResponse())
 
 
-@pytest.mark.parametrize("text", ["", "x", "NaN", "Infinity", "-inf", "1e"])
+@pytest.mark.parametrize(
+    "text", ["", "x", "NaN", "Infinity", "-inf", "1e", "1e999999999", "0e-999999999", "9" * 201]
+)
 def test_what_is_no_finite_number_is_none(text: str) -> None:
     assert exact(text) is None
 

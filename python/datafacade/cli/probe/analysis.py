@@ -9,7 +9,7 @@ from typing import Any, Final
 import polars as pl
 from rich.text import Text
 
-from datafacade.cli.text import NOTHING, clean, grouped
+from datafacade.cli.text import NOTHING, clean, full
 from datafacade.client import Klines
 from datafacade.warm.vadr import BARS_MIN, DAY, Tier, VADRCalculator, bar_values, gate_value, tier_of
 
@@ -70,7 +70,7 @@ def lines(found: Analysis, spread_bps: float | None) -> list[Text]:
         value = Text(f"VADR frozen: {found.bars} usable closed bars, needs {BARS_MIN}", style="yellow")
     else:
         value = Text(f"VADR {found.vadr:,.4g} over {found.bars} closed bars")
-    volume = Text(f"volume 24 h {grouped(found.volume.quantize(Decimal(1)))} {clean(found.currency, 16)}")
+    volume = Text(f"volume 24 h {full(found.volume.quantize(Decimal(1)))} {clean(found.currency, 16)}")
     if found.tier is None or found.gate is None:
         return [value, volume, Text("no tier: the quote currency is no dollar", style="dim")]
     tier = found.tier

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from datafacade.cli.ask import TARGET_DEFAULT, Json, Target, ask
 from datafacade.cli.failure import FAILED
-from datafacade.cli.output import out, remark, write_json
+from datafacade.cli.output import out, print_table, remark, write_json
 from datafacade.cli.panels import Status, cache_table, sources_table, status_of, venues_table
 from datafacade.cli.probe.fetch import Part, fetch, fetch_table
 from datafacade.cli.probe.fetch import as_values as fetch_values
@@ -76,9 +76,9 @@ def _show(
 
     console.print(Text(f"probe of {clean(venue, 32)}:{clean(pair, 40)}", style="bold"))
     console.print("\nVenues", style="bold")
-    console.print(venues_table(status.health))
+    print_table(console, venues_table(status.health))
     console.print("Cache", style="bold")
-    console.print(cache_table(status.cache))
+    print_table(console, cache_table(status.cache))
     console.print("Data fetch test", style="bold")
     console.print(fetch_table(parts, minutes=minutes, now=time.time_ns()))
     klines, book = parts[0].found, parts[-1].found
@@ -90,7 +90,7 @@ def _show(
     else:
         console.print("  no klines, no analysis")
     console.print("\nAttribution", style="bold")
-    console.print(sources_table(row for row in status.sources if row.venue == venue))
+    print_table(console, sources_table(row for row in status.sources if row.venue == venue))
     for part in parts:
         if part.provenance is not None:
             console.print(Text.assemble(f"  {part.name}: ", provenance_line(part.provenance)), soft_wrap=True)

@@ -12,7 +12,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from datafacade.cli.text import NOTHING, clean, grouped, moment, span
+from datafacade.cli.text import NOTHING, clean, full, moment, span
 from datafacade.cli.values import values
 from datafacade.client import Book, Client, ClientError, Klines, Provenance, Trades
 
@@ -86,19 +86,19 @@ def result(part: Part, *, minutes: float, now: int) -> Text:
     match part.found:
         case Klines() as klines:
             last = klines.rows[-1] if klines.rows else None
-            newest = f", newest {moment(last.ts_open)} at {grouped(last.close)}" if last else ""
+            newest = f", newest {moment(last.ts_open)} at {full(last.close)}" if last else ""
             return Text(f"{len(klines.rows)} x {INTERVAL} klines, {len(klines.holes)} holes{newest}")
         case Trades() as trades:
             recent = sum(row.ts_event >= now - int(minutes * NS_PER_MIN) for row in trades.rows)
             newest = (
-                f", newest {trades.rows[-1].side.lower()} at {grouped(trades.rows[-1].price)}"
+                f", newest {trades.rows[-1].side.lower()} at {full(trades.rows[-1].price)}"
                 if trades.rows
                 else ""
             )
             return Text(f"{len(trades.rows)} trades, {recent} of the last {minutes:g} min{newest}")
         case Book() as book:
             bid, ask = book.best_bid, book.best_ask
-            prices = f"{grouped(bid and bid.price)} / {grouped(ask and ask.price)}"
+            prices = f"{full(bid and bid.price)} / {full(ask and ask.price)}"
             levels = "{} + {} levels".format(*book.level_counts)
             proof = "REST, nothing proves it" if book.is_from_rest else clean(book.integrity, 32).lower()
             return Text(f"{prices}, spread {bps(book.spread_bps)}, {levels}, {proof or 'no proof'}")
