@@ -56,6 +56,7 @@ def test_a_ticker_and_a_book_are_filed_by_what_was_asked() -> None:
     assert str(asks.book("okx", ROW, depth=25).entity) == "warm.book/okx/BTC-USDT/25"
 
 
+@pytest.mark.proves("REQ-P5")
 async def test_what_has_expired_goes_a_tenth_at_a_time_and_lists_of_instruments_stay(tmp_path: Path) -> None:
     clock = ManualClock()
     kept = opened(tmp_path / "pit", clock)
