@@ -39,6 +39,7 @@ def fates(lineage: lineage_pb2.Lineage) -> dict[str, tuple[bool, str]]:
     return {source.source: (source.used, source.reason) for source in lineage.sources}
 
 
+@pytest.mark.proves("REQ-H4")
 @pytest.mark.proves("REQ-Q6")
 async def test_bars_are_medians_of_the_venues_and_volumes_their_sum(bench: Bench) -> None:
     joint = await klines(bench)
@@ -51,6 +52,8 @@ async def test_bars_are_medians_of_the_venues_and_volumes_their_sum(bench: Bench
     }
     assert joint.lineage.confidence_ratio >= 0.7
     assert (joint.lineage.cache_hits, joint.lineage.cache_misses) == (0, 2)
+    assert joint.lineage.latency_ns >= max(one.latency_ns for one in joint.lineage.sources) > 0
+    assert joint.lineage.ts_made <= joint.served.ts_cached
     parts = [await klines(bench, venue) for venue in ("coinbase", "kraken")]
     assert {part.served.cache_tier for part in parts} == {lineage_pb2.CACHE_TIER_L1}  # asked for once
     opens = [kline.ts_open for kline in joint.klines]

@@ -66,6 +66,7 @@ async def scrape(url: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], floa
 
 
 @pytest.mark.proves("REQ-H5")
+@pytest.mark.proves("REQ-H7")
 @pytest.mark.proves("REQ-H8")
 async def test_the_page_tells_what_health_tells() -> None:
     page = MetricsServer(health, port=0, sources=sources)

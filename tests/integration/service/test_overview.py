@@ -11,8 +11,12 @@ import grpc
 import pytest
 import pytest_asyncio
 
-from datafacade.v1 import cache_pb2, health_pb2, price_pb2, types_pb2, warm_pb2
-from tests.integration.service.bench import Bench, Reader, service
+from datafacade.app import Factory
+from datafacade.errors import InvalidRequest, VenueRateLimited
+from datafacade.sim.settings import SimulatorSettings
+from datafacade.sim.simulator import Simulator
+from datafacade.v1 import cache_pb2, health_pb2, lineage_pb2, price_pb2, types_pb2, warm_pb2
+from tests.integration.service.bench import Bench, Reader, service, simulated
 
 PRODUCTS = ("kraken/spot", "coinbase/advanced", "coinbase/exchange")
 NS_PER_S = 1_000_000_000
@@ -60,6 +64,39 @@ async def test_aggregators_have_rows_with_their_budgets_of_minute_and_month(benc
     (rest,) = gecko.latencies
     assert rest.stage == health_pb2.LATENCY_STAGE_REST
     assert 0 < rest.quantiles.p50_ns <= rest.quantiles.p99_ns
+
+
+@pytest.mark.proves("REQ-W2")
+async def test_a_hit_takes_less_than_half_a_second_and_a_miss_less_than_two(bench: Bench) -> None:
+    request = warm_pb2.WarmKlinesRequest(venue="kraken", symbol="BTC-USD", interval="1h", limit=24)
+    for tier, seconds in ((lineage_pb2.CACHE_TIER_MISS, 2.0), (lineage_pb2.CACHE_TIER_L1, 0.5)):
+        started = time.perf_counter()
+        answer = await bench.stub.WarmKlines(request)
+        assert time.perf_counter() - started < seconds
+        assert answer.served.cache_tier == tier
+        assert 0 < answer.served.latency_ns < seconds * NS_PER_S
+
+
+@pytest.mark.proves("REQ-R2")
+async def test_the_facade_tells_what_a_budget_allows_and_how_long_to_wait(tmp_path: Path) -> None:
+    settings = SimulatorSettings(seed=5, products=("kraken/spot",), bases=("BTC",))
+    async with Simulator(settings) as simulator:
+        facade = Factory(simulated(simulator, tmp_path / "config")).create_data_facade()
+        try:
+            await facade.start(listed_within_s=10)
+            is_allowed, remaining = facade.check_budget("kraken", 1_000)
+            assert not is_allowed
+            assert 0 <= remaining < 1_000
+            assert 0 <= facade.get_backoff("kraken", 1) <= 1.0
+            simulator.arm({"verb": "http_status", "venue": "kraken", "status": 429, "retry_after": 30})
+            with pytest.raises(VenueRateLimited):
+                await facade.warm.ticker("kraken", "BTC-USD")
+            assert not facade.check_budget("kraken")[0]
+            assert 29 < facade.get_backoff("kraken", 1) <= 33.1  # the venue's word, up to a tenth longer
+            with pytest.raises(InvalidRequest):
+                facade.check_budget("mtgox")
+        finally:
+            await facade.shutdown()
 
 
 @pytest.mark.proves("REQ-H1")
@@ -177,3 +214,22 @@ async def test_a_redis_that_does_not_answer_degrades_the_service_and_nothing_els
         assert "SECOND_TIER_AWAY" in answer.warnings
         assert [row.status for row in answer.venues] == [health_pb2.HEALTH_STATUS_HEALTHY]
         assert answer.status == health_pb2.HEALTH_STATUS_DEGRADED
+
+
+async def test_rest_that_stands_in_for_a_socket_is_warned_of_until_the_socket_is_back(bench: Bench) -> None:
+    reader = Reader(bench)
+    await reader.subscribe(["BTC-USD"], [types_pb2.CHANNEL_BOOK_L2], venues=["kraken"])
+    await reader.until(lambda: reader.is_live("kraken"))
+    refusal = bench.simulator.arm({"verb": "refuse_upgrade", "venue": "kraken", "status": 503, "count": 99})
+    bench.simulator.arm({"verb": "close", "venue": "kraken", "code": 1012})
+
+    async def until_told(*, is_fallback: bool) -> health_pb2.HealthResponse:
+        async with asyncio.timeout(15):
+            while ("REST_FALLBACK" in (answer := await ask(bench)).warnings) != is_fallback:  # noqa: ASYNC110  no event for it
+                await asyncio.sleep(0.05)
+        return answer
+
+    answer = await until_told(is_fallback=True)
+    assert [row.venue for row in answer.venues if row.is_rest_fallback] == ["kraken"]
+    bench.simulator.faults.remove(refusal.id)
+    await until_told(is_fallback=False)

@@ -120,6 +120,7 @@ async def test_funding_comes_from_venues_with_perpetuals_only(bench: Bench) -> N
 
 @pytest.mark.proves("REQ-Q4")
 @pytest.mark.proves("REQ-H3")
+@pytest.mark.proves("REQ-X6")
 async def test_a_reconciled_price_names_every_source_with_its_fate(bench: Bench) -> None:
     told = await bench.stub.ReconciledPrice(price_pb2.ReconciledPriceRequest(symbol="BTCUSD"))
     fates = {quote.source: (quote.used, quote.reason) for quote in told.quotes}
