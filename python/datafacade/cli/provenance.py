@@ -30,7 +30,7 @@ def provenance_line(told: Provenance) -> Text:
     parts.append(f"answered in {span(told.latency_ns)}")
     if told.snapshot_id:
         parts.append(f"snapshot {clean(told.snapshot_id, 64)}")
-    stale = ("STALE, nothing newer can be had; ", "bold yellow") if told.is_stale else ""
+    stale = ("STALE, past its lifetime; ", "bold yellow") if told.is_stale else ""
     return Text.assemble(stale, (", ".join(parts), "dim"))
 
 

@@ -238,7 +238,23 @@ def nowhere() -> str:
 
 @pytest.mark.parametrize(
     "verb",
-    [["health", "-t"], ["instruments", "kraken", "-t"], ["book", "kraken", "BTC-USD", "-t"], ["watch"]],
+    [
+        ["health", "-t"],
+        ["instruments", "kraken", "-t"],
+        ["book", "kraken", "BTC-USD", "-t"],
+        ["watch"],
+        ["klines", "kraken", "BTC-USD", "-t"],
+        ["trades", "kraken", "BTC-USD", "-t"],
+        ["ticker", "kraken", "BTC-USD", "-t"],
+        ["funding", "okx", "BTC-USDT", "-t"],
+        ["price", "BTC-USD", "-t"],
+        ["budget", "-t"],
+        ["cache", "-t"],
+        ["sources", "-t"],
+        ["menu", "--once", "-t"],
+        ["populate_cache", "-v", "kraken", "-t"],
+        ["probe", "data", "-v", "kraken", "-p", "BTC-USD", "-t"],
+    ],
 )
 def test_without_a_service_every_question_says_how_to_start_one(
     capsys: pytest.CaptureFixture[str], nowhere: str, verb: list[str]

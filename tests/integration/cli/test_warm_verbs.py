@@ -332,6 +332,16 @@ def test_the_menu_shows_all_panels_on_d_and_ends_on_q(target: str) -> None:
     assert "Traceback" not in terminal.text
 
 
+def test_the_menu_outlives_a_service_that_is_away() -> None:
+    with Terminal("menu", "-t", "127.0.0.1:1") as terminal:
+        terminal.read_until("> ")
+        terminal.press(b"d\n")
+        terminal.read_until("datafacade serve")
+        terminal.press(b"q\n")
+        assert terminal.ended() == 0
+    assert "no service answers at 127.0.0.1:1" in terminal.text
+
+
 @pytest.mark.proves("REQ-M3")
 def test_without_a_terminal_the_menu_shows_the_status_once(
     capsys: pytest.CaptureFixture[str], target: str
