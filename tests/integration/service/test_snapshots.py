@@ -17,6 +17,8 @@ import pytest
 import pytest_asyncio
 from google.protobuf.message import Message
 
+from datafacade.sim.settings import SimulatorSettings
+from datafacade.sim.simulator import Simulator
 from datafacade.store.pit.vault import Vault
 from datafacade.store.pit.verify import verify
 from datafacade.v1 import (
@@ -34,7 +36,7 @@ from datafacade.v1.pit_pb2_grpc import SnapshotServiceStub
 from datafacade.warm import snapshots
 from datafacade.warm.prices import METHODS
 from datafacade.warm.reconcile import Quote, Rate, Rules, reconcile
-from tests.integration.service.bench import Bench, Reader, service
+from tests.integration.service.bench import Bench, Reader, service, simulated, spawn
 
 PRODUCTS = (
     "binance/spot",
@@ -442,3 +444,47 @@ async def test_a_store_outlives_its_service(tmp_path: Path) -> None:
     async with service(tmp_path / "config") as bench:
         asked = warm_pb2.WarmKlinesRequest(snapshot_id=first.served.snapshot_id)
         assert bare(await bench.stub.WarmKlines(asked)) == bare(first)
+
+
+SLOW = """
+import time
+from datafacade.store.pit.vault import Vault
+commit = Vault.commit
+def slow(self, group):
+    print(*(one.values["entity"] for one in group), flush=True)
+    time.sleep(0.5)
+    return commit(self, group)
+Vault.commit = slow
+"""
+
+
+@pytest.mark.proves("ROW-E14")
+async def test_sigterm_in_the_middle_of_a_commit_ends_behind_it(tmp_path: Path) -> None:
+    folder = tmp_path / "config"
+    settings = SimulatorSettings(seed=5, products=("kraken/spot",), bases=("BTC", "ETH"))
+    async with Simulator(settings) as running:
+        simulated(running, folder)
+        process = await spawn(folder, prelude=SLOW)
+        assert process.stdout is not None
+        try:
+            lines = (line.decode() async for line in process.stdout)
+            address = await anext(lines)
+            while not address.startswith("127."):  # lists of instruments may come before
+                address = await anext(lines)
+            async with grpc.aio.insecure_channel(address.strip()) as channel:
+                stub = Bench(simulator=running, address=address, channel=channel).stub
+                asking = asyncio.ensure_future(stub.WarmKlines(KLINES))
+                async with asyncio.timeout(10):
+                    while "warm.klines" not in await anext(lines):
+                        pass
+                process.terminate()
+                answer = await asking
+            assert await asyncio.wait_for(process.wait(), 10) == 0
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await process.communicate()
+    vault = Vault.open(store_of(tmp_path), is_writable=False)
+    assert vault.get(answer.served.snapshot_id).ref.kind == "WarmKlinesResponse"
+    assert not verify(vault.root).damages
+    vault.close()
