@@ -13,20 +13,22 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
+from google.protobuf.json_format import MessageToDict
 from rich import box
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
-from datafacade.cli.ask import Json
+from datafacade.cli.ask import Json, ask
 from datafacade.cli.failure import FAILED, UsageError
 from datafacade.cli.output import err, out, remark, write_json
 from datafacade.cli.text import clean
+from datafacade.client import PitSnapshot
 from datafacade.errors import PitCorrupt
 from datafacade.store.pit import audit as trail
 from datafacade.store.pit import retention
 from datafacade.store.pit.files import opened
-from datafacade.store.pit.names import JSON, utc_text
+from datafacade.store.pit.names import JSON, PARQUET, utc_text
 from datafacade.store.pit.record import PitRef
 from datafacade.store.pit.snapshot import read_part, unpack
 from datafacade.store.pit.vault import Vault
@@ -42,6 +44,10 @@ _TIME: Final = re.compile(r"(.*?)(?:\.([0-9]{1,9}))?(Z|[+-][0-9:]{5,6})?")
 
 Dir = Annotated[
     Path, typer.Option("--dir", "-d", envvar="DATAFACADE_PIT_DIR", help="Where the snapshots are.")
+]
+
+Service = Annotated[
+    str, typer.Option("--target", "-t", help="Ask this running service, host:port, not a directory.")
 ]
 
 
@@ -87,6 +93,7 @@ def get(
     snapshot_id: Annotated[str, typer.Argument(metavar="ID", help="64 hex digits, or the first 16 or more.")],
     raw: Annotated[bool, typer.Option("--raw", help="Write the stored bytes themselves.")] = False,
     directory: Dir = BASE_PATH,
+    target: Service = "",
     as_json: Json = False,
 ) -> None:
     """Print a stored answer, after its files were compared with their hashes.
@@ -94,9 +101,13 @@ def get(
     Examples:
       datafacade pit get 9f86d081884c7d65 --dir DIR
       datafacade pit get 9f86d081884c7d65 --dir DIR --raw > answer.pb
+      datafacade pit get 9f86d081884c7d65 --target 127.0.0.1:50051
 
     Exit codes: 0 printed, 1 no such snapshot, or it is damaged.
     """
+    if target:
+        _print_answer(ask(target, lambda client: client.pit_get(snapshot_id)), raw=raw, as_json=as_json)
+        return
     with store(directory) as vault:
         _print(vault, vault.find(snapshot_id), raw=raw, as_json=as_json)
 
@@ -106,6 +117,7 @@ def at(
     time: Annotated[str, typer.Argument(help="2026-11-21T16:41:29Z, ns since 1970, or now.")] = "now",
     raw: Annotated[bool, typer.Option("--raw", help="Write the stored bytes themselves.")] = False,
     directory: Dir = BASE_PATH,
+    target: Service = "",
     as_json: Json = False,
 ) -> None:
     """Print what was known of an entity at a time.
@@ -115,6 +127,10 @@ def at(
 
     Exit codes: 0 printed, 1 nothing was known, or it is damaged.
     """
+    if target:
+        ts = 0 if time == "now" else instant(time)  # its clock says when that is
+        _print_answer(ask(target, lambda client: client.pit_find(entity, ts)), raw=raw, as_json=as_json)
+        return
     with store(directory) as vault:
         _print(vault, vault.at(entity, instant(time)), raw=raw, as_json=as_json)
 
@@ -287,6 +303,34 @@ def _print(vault: Vault, ref: PitRef, *, raw: bool, as_json: bool) -> None:
         write_json(as_values(ref) | {"readable": readable, "message_base64": encoded})
     elif readable is None:
         remark(f"a Parquet table of {ref.rows} rows: write it to a file with --raw")
+    else:
+        out().print_json(data=readable)
+
+
+def _print_answer(found: PitSnapshot, *, raw: bool, as_json: bool) -> None:
+    """Print what a running service gave, as a store on this disk is printed."""
+    if raw:
+        sys.stdout.buffer.write(found.message)
+        return
+    is_table = found.path.endswith(PARQUET)
+    readable = None if is_table else MessageToDict(found.answer(), preserving_proto_field_name=True)
+    if as_json:
+        told = {
+            "id": found.id,
+            "seq": found.seq,
+            "entity": found.entity,
+            "kind": found.kind,
+            "ts_wall": found.ts_wall,
+            "time": utc_text(found.ts_wall),
+            "path": found.path,
+            "size_bytes": len(found.message),
+            "rows": found.rows,
+            "labels": list(found.labels),
+        }
+        encoded = base64.b64encode(found.message).decode("ascii")
+        write_json(told | {"readable": readable, "message_base64": encoded})
+    elif readable is None:
+        remark(f"a Parquet table of {found.rows} rows: write it to a file with --raw")
     else:
         out().print_json(data=readable)
 

@@ -36,6 +36,7 @@ from datafacade.v1.pit_pb2_grpc import SnapshotServiceStub
 from datafacade.warm import snapshots
 from datafacade.warm.prices import METHODS
 from datafacade.warm.reconcile import Quote, Rate, Rules, reconcile
+from tests.integration.cli.running import run
 from tests.integration.service.bench import Bench, Reader, service, simulated, spawn
 
 PRODUCTS = (
@@ -444,6 +445,20 @@ async def test_a_store_outlives_its_service(tmp_path: Path) -> None:
     async with service(tmp_path / "config") as bench:
         asked = warm_pb2.WarmKlinesRequest(snapshot_id=first.served.snapshot_id)
         assert bare(await bench.stub.WarmKlines(asked)) == bare(first)
+
+
+async def test_the_command_line_shows_the_same_from_a_service_and_from_its_directory(tmp_path: Path) -> None:
+    async with service(tmp_path / "config") as bench:
+        snapshot_id = (await bench.stub.WarmKlines(KLINES)).served.snapshot_id
+        for words in (["get", snapshot_id], ["at", "warm.klines/kraken/BTC-USD/1h:24", "now"]):
+            told = [
+                await asyncio.to_thread(run, "pit", *words, "--json", *place)
+                for place in (["--target", bench.address], ["--dir", str(store_of(tmp_path))])
+            ]
+            assert [json.loads(one.stdout)["id"] for one in told] == [snapshot_id] * 2
+            assert told[0].stdout == told[1].stdout
+        lost = await asyncio.to_thread(run, "pit", "get", "ab" * 32, "--target", bench.address)
+        assert (lost.returncode, "no snapshot" in lost.stderr) == (1, True)
 
 
 SLOW = """
