@@ -323,12 +323,13 @@ class PitWriteFailed(FacadeError):
 
 @dataclass(eq=False)
 class PitUnusable(FacadeError):
-    """A directory of snapshots cannot be opened."""
+    """A directory of snapshots cannot be used now; what is in it may be whole."""
 
-    recovery: ClassVar[str] = "name the directory with --dir, or choose another"
+    recovery: ClassVar[str] = "name the directory with --dir, or let this user and its limits use it"
 
     path: str
     problem: str
+    retry_after_ms: int = 1_000
 
     @property
     def message(self) -> str:

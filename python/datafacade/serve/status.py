@@ -49,6 +49,7 @@ TABLE: Final[Mapping[type[FacadeError], int]] = MappingProxyType(
         errors.PitFull: code_pb2.RESOURCE_EXHAUSTED,
         errors.PitSkipped: code_pb2.UNAVAILABLE,
         errors.PitWriteFailed: code_pb2.UNAVAILABLE,
+        errors.PitUnusable: code_pb2.UNAVAILABLE,
         errors.NotSupported: code_pb2.UNIMPLEMENTED,
         errors.NotAuthenticated: code_pb2.UNAUTHENTICATED,
         errors.NotPermitted: code_pb2.PERMISSION_DENIED,
@@ -162,6 +163,7 @@ def _details(error: FacadeError) -> list[Message]:
         | errors.BookNotReady
         | errors.PitSkipped
         | errors.PitWriteFailed
+        | errors.PitUnusable
         | errors.Draining,
     ):
         delay = duration_pb2.Duration()

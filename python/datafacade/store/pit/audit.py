@@ -8,18 +8,21 @@ takes is known from the manifest.
 from __future__ import annotations
 
 import contextlib
+import errno
 import getpass
 import os
 import re
 from collections.abc import Iterator, Mapping
+from io import BytesIO
 from typing import Any, Final
 
-from datafacade.store.pit.files import File, Folder
-from datafacade.store.pit.manifest import Damage
+from datafacade.store.pit.files import File, Folder, problem_of
+from datafacade.store.pit.manifest import BROKEN_MAX, Damage
 from datafacade.store.pit.record import ZERO, Broken, line_of, values_of
 
 FOLDER: Final = ".audit"
 FILE_BYTES_MAX: Final = 8 * 2**20
+READ_BYTES_MAX: Final = 2 * FILE_BYTES_MAX  # a larger one was never written by us
 _CHANGED_END: Final = re.compile(rb'"hash":"[0-9a-f]{64}"}[^\0]')
 _NAME: Final = re.compile(r"[0-9]{8}\.jsonl")
 
@@ -80,8 +83,11 @@ class Trail:
         self._release()
         self._seq, self._prev, self._torn, self._size = 0, ZERO, 0, 0
         for name in reversed(names):
-            content = self._folder.read(name)
-            self._size = len(content) if name == names[-1] else self._size
+            found = self._folder.facts(name)
+            size = 0 if found is None else found.size
+            start = max(0, size - READ_BYTES_MAX)  # a larger one is not ours; its end is enough to go on
+            content = self._folder.read(name, offset=start, size=size - start)
+            self._size = size if name == names[-1] else self._size
             self._torn += len(content) - content.rfind(b"\n") - 1
             last = _last(content)
             if last is not None:
@@ -107,12 +113,12 @@ def read_trail(folder: Folder) -> tuple[list[dict[str, Any]], list[Damage]]:
     for name in names:
         path = f"{FOLDER}/{name}"
         try:
-            content = folder.read(name)
+            content = _content(folder, name)
         except OSError as error:
-            damages.append(Damage(path, path, (error.strerror or "unreadable").lower()))
+            damages.append(Damage(path, path, problem_of(error)))
             prev = ""
             continue
-        lines = list(_judged(content, path, damages))
+        lines = _judged(content, path, damages)
         for values in lines:
             is_next = values["seq"] == seq + 1 and values["prev"] == prev
             if prev and not is_next:
@@ -120,7 +126,7 @@ def read_trail(folder: Folder) -> tuple[list[dict[str, Any]], list[Damage]]:
             if torn and values.get("torn_bytes") != torn:
                 damages.append(Damage(path, path, f"says nothing of {torn} torn bytes in the file before"))
             prev, seq, torn = values["hash"], values["seq"], 0
-        told += lines
+            told.append(values)
         tail = content[content.rfind(b"\n") + 1 :]
         torn += len(tail)
         if _is_complete(tail):
@@ -138,11 +144,15 @@ def actor() -> str:
 
 
 def _judged(content: bytes, path: str, damages: list[Damage]) -> Iterator[dict[str, Any]]:
-    for at, text in enumerate(content.split(b"\n")[:-1], 1):
+    end = len(damages) + BROKEN_MAX
+    for at, text in enumerate(BytesIO(content), 1):
         try:
-            yield values_of(text)
+            if text.endswith(b"\n"):
+                yield values_of(text[:-1])
         except Broken as broken:
             damages.append(Damage(path, path, f"line {at}: {broken}"))
+            if len(damages) >= end:
+                return
 
 
 def _is_complete(tail: bytes) -> bool:
@@ -151,10 +161,20 @@ def _is_complete(tail: bytes) -> bool:
 
 
 def _last(content: bytes) -> dict[str, Any] | None:
-    for text in reversed(content.split(b"\n")[:-1]):
+    end = content.rfind(b"\n")
+    while end >= 0:
+        start = content.rfind(b"\n", 0, end) + 1
         with contextlib.suppress(Broken):
-            return values_of(text)
+            return values_of(content[start:end])
+        end = start - 1
     return None
+
+
+def _content(folder: Folder, name: str) -> bytes:
+    facts = folder.facts(name)
+    if facts is not None and facts.size > READ_BYTES_MAX:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), name)
+    return folder.read(name)
 
 
 def _files(folder: Folder) -> list[str]:

@@ -11,19 +11,20 @@ from typing import Any, Final
 
 from datafacade.errors import InvalidRequest
 from datafacade.store.pit.names import (
+    ID_DIGITS,
     JSON,
     METADATA,
     PARQUET,
     PROTO,
     Entity,
     day_of,
+    is_id,
     meta_name,
     stem_of,
     utc_text,
 )
-from datafacade.store.pit.record import PUT, Draft, Stored
+from datafacade.store.pit.record import PUT, TS_MAX, Draft, Stored
 
-TS_MAX: Final = 253_402_300_799 * 10**9  # 9999-12-31T23:59:59Z: four digits of a year
 MESSAGE_BYTES_MAX: Final = 64 * 2**20
 LABELS_MAX: Final = 16
 REFERENCES_MAX: Final = 256
@@ -118,6 +119,9 @@ def _check(draft: Draft, ts_wall: int) -> None:
     for name, value, most, unit in bounds:
         if not 0 <= value <= most:
             raise InvalidRequest(name, f"expected 0 to {most} {unit}, received {value}")
+    for name in draft.references:
+        if len(name) != ID_DIGITS or not is_id(name):
+            raise InvalidRequest("references", f"expected ids of {ID_DIGITS} digits, received {name[:64]!r}")
 
 
 def _json(readable: Mapping[str, Any] | bytes) -> bytes:

@@ -19,6 +19,9 @@ from typing import Final, Protocol, Self
 DIRECTORY_MODE: Final = 0o750
 FILE_MODE: Final = 0o440
 GROWING_MODE: Final = 0o640  # of the audit log, which is appended to
+# Errors that say something of a file; every other says that it cannot be looked at now, and proves nothing.
+_NO_FILE: Final = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENXIO, errno.EINVAL)
+DAMAGED: Final = frozenset((*_NO_FILE, errno.EFBIG, errno.EIO))
 FILE_BYTES_MAX: Final = 256 * 2**20  # nothing larger is ever read into memory
 
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -295,6 +298,18 @@ class DiskFolder:
     def close(self) -> None:
         """Let go of it."""
         os.close(self.descriptor)
+
+
+def problem_of(error: OSError) -> str:
+    """Return what is wrong with a file, in words.
+
+    Raises:
+        OSError: Nothing that is known: no descriptor was left, or the directory is forbidden. Who took that
+            for damage would put a good file aside.
+    """
+    if error.errno not in DAMAGED:
+        raise error
+    return (error.strerror or type(error).__name__).lower()
 
 
 def _read_all(descriptor: int, offset: int, size: int) -> bytes:

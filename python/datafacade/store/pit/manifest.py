@@ -6,15 +6,21 @@ folded into one that holds the same lines and is named after its first and last 
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import pairwise
+from io import BytesIO
+from itertools import accumulate, pairwise
 from typing import Any, Final, NamedTuple
 
-from datafacade.store.pit.files import Folder
-from datafacade.store.pit.record import CUT, ZERO, Broken, line_of, values_of
+from datafacade.store.pit.files import Folder, problem_of
+from datafacade.store.pit.record import CUT, ZERO, Broken, is_line, line_of, values_of
 
 FOLDER: Final = ".manifest"
+SEGMENT_BYTES_MAX: Final = 24 * 2**20  # a larger one was never written by us
+FOLDED_BYTES_MAX: Final = 16 * 2**20
+BROKEN_MAX: Final = 100  # lines of one segment that are named; what follows them is not read
 _NAME: Final = re.compile(r"([0-9]{16})(?:-([0-9]{16}))?\.jsonl")
 
 Line = dict[str, Any]  # what one line tells
@@ -99,24 +105,24 @@ class Chain:
 
     def lines(self, segment: Segment, content: bytes) -> Iterator[Line]:
         """Yield every line that is whole, wherever it stands; note what is wrong."""
-        *lines, rest = content.split(b"\n")
-        if rest or not lines:
-            lines.append(rest)
-        wanted = segment.last - segment.first + 1
-        for at, text in enumerate(lines, 1):
+        wanted, at, broken_lines = segment.last - segment.first + 1, 0, 0
+        for at, text in enumerate(BytesIO(content or b"\n"), 1):
             try:
-                line = values_of(text)
+                line = _line_of(text.removesuffix(b"\n"))
             except Broken as broken:
                 self.note(segment.path, f"line {at}: {broken}", max(segment.last, self.seq))
                 self._is_torn = True
+                broken_lines += 1
+                if broken_lines >= BROKEN_MAX:
+                    return
                 continue
             if at == 1:
                 self._starts[line["seq"]] = line["prev"]
                 wanted = line.get("lines", 1) if segment.is_small else wanted
             self._join(segment, line, at)
             yield line
-        if len(lines) != wanted and not self._is_torn:
-            self.note(segment.path, f"{len(lines)} lines, expected {wanted}", max(segment.last, self.seq))
+        if at != wanted and not self._is_torn:
+            self.note(segment.path, f"{at} lines, expected {wanted}", max(segment.last, self.seq))
             self._is_torn = True
 
     def end(self) -> None:
@@ -165,6 +171,7 @@ class Manifest:
         self.chain = Chain()
         self.segments: list[Segment] = []
         self._stamp = -1
+        self._is_behind = True  # something may stand there that we do not know: all must be read anew
 
     @property
     def seq_next(self) -> int:
@@ -176,22 +183,33 @@ class Manifest:
 
     def read(self) -> Iterator[Line]:
         """Yield every whole line from the beginning, and judge the chain anew."""
+        self._is_behind = True
         self.chain, self._stamp = Chain(), self.folder.stamp()
         self.segments, _ = segments_of(self.folder.names())
         yield from self._lines(self.segments)
         self.chain.end()
+        self._is_behind = False
 
     def news(self) -> Iterator[Line] | None:
-        """Return what other processes appended since; None: read it anew, they folded or cut it."""
+        """Return what other processes appended since; None: read it anew, they folded or cut it.
+
+        Raises:
+            OSError: It cannot be looked at now; the next call returns None.
+        """
+        if self._is_behind:
+            return None
         if self.folder.stamp() == self._stamp and self.folder.facts(_name(self.seq_next)) is None:
             return iter(())
+        self._is_behind = True
         self._stamp = self.folder.stamp()
         segments, _ = segments_of(self.folder.names())
         known = len(self.segments)
         if segments[:known] != self.segments:
             return None
         self.segments = segments
-        return self._lines(segments[known:])
+        lines = list(self._lines(segments[known:]))
+        self._is_behind = False
+        return iter(lines)
 
     def append(self, told: Sequence[Mapping[str, Any]], publish: Publish) -> list[Line]:
         """Append records as one segment, durably.
@@ -207,9 +225,11 @@ class Manifest:
             line, prev = line_of({**values, **more}, seq=number, prev=prev)
             text += line
         segment = Segment(seq, seq, _name(seq))
+        self._is_behind = True  # until it is there, or surely not
         publish(self.folder, segment.name, bytes(text))
         self.segments.append(segment)
         self._stamp = self.folder.stamp()
+        self._is_behind = False
         return list(self.chain.lines(segment, bytes(text)))
 
     def fold(self, publish: Publish, *, least: int) -> int:
@@ -222,14 +242,17 @@ class Manifest:
         small = [segment for segment in self.segments if segment.is_small]
         if len(small) <= least or self.chain.damages:
             return 0
-        *small, newest = small  # it stays: other processes look for it by its name
-        text = b"".join(self.folder.read(segment.name) for segment in small)
-        first, last = small[0].first, newest.first - 1
+        texts = [self.folder.read(segment.name) for segment in small[:-1]]  # processes look for the newest
+        count = sum(size <= FOLDED_BYTES_MAX for size in accumulate(map(len, texts)))
+        if count < 2:
+            return 0
+        first, last = small[0].first, small[count].first - 1
         whole = Segment(first, last, f"{first:016d}-{last:016d}.jsonl")
-        publish(self.folder, whole.name, text)
-        self.segments = [*self.segments[: -len(small) - 1], whole, newest]
+        publish(self.folder, whole.name, b"".join(texts[:count]))
+        at = self.segments.index(small[0])
+        self.segments[at : at + count] = [whole]
         self.sweep()
-        return len(small)
+        return count
 
     def cut(self, seq_live: int, publish: Publish, *, ts: int) -> int:
         """Let go of segments of which nothing is live any more; return how many went.
@@ -264,11 +287,21 @@ class Manifest:
         for segment in segments:
             self.chain.expect(segment)
             try:
+                facts = self.folder.facts(segment.name)
+                if facts is not None and facts.size > SEGMENT_BYTES_MAX:
+                    raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
                 content = self.folder.read(segment.name)
             except OSError as error:
-                self.chain.miss(segment, (error.strerror or type(error).__name__).lower())
+                self.chain.miss(segment, problem_of(error))
                 continue
             yield from self.chain.lines(segment, content)
+
+
+def _line_of(text: bytes) -> Line:
+    values = values_of(text)
+    if not is_line(values):
+        raise Broken("it does not tell what it must")
+    return values
 
 
 def _name(seq: int) -> str:

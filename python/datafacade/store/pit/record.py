@@ -7,13 +7,20 @@ hash of the line before: a line that is changed, lost, doubled or moved shows.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import sha256
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
+from datafacade.errors import InvalidRequest
 from datafacade.store.pit.names import JSON, METADATA, PARQUET, PROTO, Entity, day_of, meta_name, stem_of
 
+TS_MAX: Final = 253_402_300_799 * 10**9  # 9999-12-31T23:59:59Z: four digits of a year
+COUNT_MAX: Final = 2**53  # of any number in a line but times
+_ID: Final = re.compile(r"[0-9a-f]{64}")
 ZERO: Final = "0" * 64  # what the first line of a chain follows
 _MEMBERS: Final = frozenset({"seq", "op", "ts", "prev", "hash"})
 _TAIL: Final = b',"hash":"'
@@ -152,11 +159,76 @@ def values_of(line: bytes) -> dict[str, Any]:
         raise Broken("its hash is another")
     try:
         values: dict[str, Any] = json.loads(line.decode("ascii"))
-    except ValueError:
+    except (ValueError, RecursionError):
         raise Broken("it is no JSON") from None
     if not isinstance(values, dict) or not values.keys() >= _MEMBERS:
         raise Broken("it lacks a member")
+    if not isinstance(values["seq"], int) or not 0 < values["seq"] <= COUNT_MAX:
+        raise Broken("its number is none")
     return values
+
+
+def is_line(values: Mapping[str, Any]) -> bool:
+    """Return whether a line of the manifest tells of its operation what everybody relies on.
+
+    Whoever may write here may forge a line that is whole; it must not bring down who reads it.
+    """
+    shape = _SHAPES.get(values["op"]) if isinstance(values["op"], str) else None
+    if shape is None or _count(values["ts"], TS_MAX) < 0 or not isinstance(values["prev"], str):
+        return False
+    if _count(values.get("lines", 1)) < 1:
+        return False
+    return shape(values)
+
+
+def _count(value: object, most: int = COUNT_MAX) -> int:
+    """Return a number that is one; else -1."""
+    return value if type(value) is int and value <= most else -1
+
+
+def _is_id(value: object) -> bool:
+    return isinstance(value, str) and _ID.fullmatch(value) is not None
+
+
+def _is_stored(value: object) -> bool:
+    return isinstance(value, list) and len(value) == 2 and _count(value[0]) >= 0 and _is_id(value[1])
+
+
+def _are_texts(value: object) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(text, str) for text in value)
+
+
+def _is_put(line: Mapping[str, Any]) -> bool:
+    return (
+        _is_id(line.get("id"))
+        and min(_count(line.get("size")), _count(line.get("rows"))) >= 0
+        and isinstance(line.get("kind"), str)
+        and _is_stored(line.get("meta"))
+        and ("json" not in line or _is_stored(line["json"]))
+        and isinstance(line.get("entity"), str)
+        and _is_entity(line["entity"])
+        and _are_texts(line.get("labels", ()))
+        and _are_texts(line.get("refs", ()))
+        and all(map(_is_id, line.get("refs", ())))
+    )
+
+
+@lru_cache(maxsize=4_096)
+def _is_entity(text: str) -> bool:
+    try:
+        return bool(Entity.parse(text).folder)
+    except InvalidRequest:
+        return False
+
+
+_SHAPES: Final[Mapping[str, Callable[[Mapping[str, Any]], bool]]] = MappingProxyType(
+    {
+        PUT: _is_put,
+        DROP: lambda line: _is_id(line.get("id")),
+        LABEL: lambda line: _is_id(line.get("id")) and _are_texts(line.get("labels")),
+        CUT: lambda line: _count(line.get("first")) > 0 and isinstance(line.get("follows"), str),
+    }
+)
 
 
 def record_of(line: bytes) -> Record:

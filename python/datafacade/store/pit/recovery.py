@@ -17,9 +17,10 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Final
 
+from datafacade.errors import FacadeError
 from datafacade.store.pit.audit import Trail
 from datafacade.store.pit.content import VERSION
-from datafacade.store.pit.files import Folder, opened
+from datafacade.store.pit.files import Folder, opened, problem_of
 from datafacade.store.pit.index import Index, key_of
 from datafacade.store.pit.manifest import Manifest
 from datafacade.store.pit.names import (
@@ -35,7 +36,7 @@ from datafacade.store.pit.names import (
     stem_of,
 )
 from datafacade.store.pit.publish import forget
-from datafacade.store.pit.record import PUT, Record, record_from
+from datafacade.store.pit.record import PUT, Record, is_line, record_from
 from datafacade.store.pit.snapshot import read_part
 from datafacade.store.pit.writer import Writer
 
@@ -43,6 +44,7 @@ log = logging.getLogger(__name__)
 
 QUARANTINE: Final = ".quarantine"
 FILE_NAME_MAX: Final = 200
+META_BYTES_MAX: Final = 2**20
 _ANSWERS: Final = (JSON, PROTO, PARQUET)
 _NAMED: Final = re.compile(
     rf"(?:[0-9]{{8}}_[0-9]{{6}}_)?([0-9a-f]{{{NAME_DIGITS}}})\.(?:json\.gz|pb|parquet|meta\.json)"
@@ -114,13 +116,17 @@ def aside(root: Folder, trail: Trail, paths: Iterable[str], *, why: str, ts: int
 
 
 def faults_of(root: Folder, record: Record) -> dict[str, str]:
-    """Return which files of a snapshot are not what was written, and what is wrong with them."""
+    """Return which files of a snapshot are not what was written, and what is wrong with them.
+
+    Raises:
+        OSError: They cannot be looked at now.
+    """
     faults = {}
     for file in record.files:
         try:
-            content = read_part(root, file.name)
+            content = read_part(root, file.name, size=max(file.size, 1))
         except OSError as error:
-            faults[file.name] = (error.strerror or type(error).__name__).lower()
+            faults[file.name] = problem_of(error)
             continue
         if len(content) != file.size:
             faults[file.name] = f"{len(content)} bytes, expected {file.size}"
@@ -134,11 +140,20 @@ def walk(root: Folder) -> Iterator[tuple[str, str, Folder, list[str]]]:
     for entity in root.names():
         if entity.startswith(".") or not _is_folder(root, entity):
             continue
-        with contextlib.suppress(OSError), opened(root, entity) as folder:
+        with _passing_by(), opened(root, entity) as folder:
             for day in folder.names():
                 if _is_folder(folder, day):
-                    with contextlib.suppress(OSError), opened(folder, day) as inner:
+                    with _passing_by(), opened(folder, day) as inner:
                         yield entity, day, inner, inner.names()
+
+
+@contextlib.contextmanager
+def _passing_by() -> Iterator[None]:
+    """Leave out what went away or is no folder; what cannot be looked at now ends the walk."""
+    try:
+        yield
+    except OSError as error:
+        problem_of(error)
 
 
 def clean(root: Folder, index: Index, findings: Findings) -> dict[str, list[str]]:
@@ -194,17 +209,21 @@ def adoptable(root: Folder, paths: list[str]) -> dict[str, Any] | None:
     if len(metas) != 1:
         return None
     try:
-        content = read_part(root, metas[0])
+        content = read_part(root, metas[0], size=META_BYTES_MAX)
         told = json.loads(content)
-        if told["version"] != VERSION:
-            return None
+        if told["version"] != VERSION or {file["path"] for file in told["files"]} != {*paths} - {*metas}:
+            return None  # a path that we did not find ourselves is never opened
         for file in told["files"]:
-            found = read_part(root, file["path"])
+            found = read_part(root, file["path"], size=file["size_bytes"])
             if len(found) != file["size_bytes"] or sha256(found).hexdigest() != file["sha256"]:
                 return None
-        return _values(told, paths, meta=[len(content), sha256(content).hexdigest()])
-    except (OSError, ValueError, KeyError, TypeError):
+        values = _values(told, paths, meta=[len(content), sha256(content).hexdigest()])
+        return values if values is not None and is_line(values | {"seq": 1, "prev": "", "hash": ""}) else None
+    except OSError as error:
+        problem_of(error)
         return None
+    except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError, FacadeError):
+        return None  # whatever somebody may have planted
 
 
 def _values(told: dict[str, Any], paths: list[str], *, meta: list[Any]) -> dict[str, Any] | None:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import zlib
 from dataclasses import dataclass
 from hashlib import sha256
 from io import BytesIO
 from typing import Any, Final
 
-from datafacade.errors import PitCorrupt
-from datafacade.store.pit.files import FILE_BYTES_MAX, Folder, opened
+from datafacade.errors import InvalidRequest, PitCorrupt, PitUnusable, QuotaExceeded
+from datafacade.store.pit.files import DAMAGED, Folder, opened
+from datafacade.store.pit.names import PARQUET
+from datafacade.store.pit.parquet import Unbelievable, cost_of
 from datafacade.store.pit.record import PitRef
 
-READABLE_BYTES_MAX: Final = FILE_BYTES_MAX  # of the unpacked text
+READABLE_BYTES_MAX: Final = 192 * 2**20  # of the unpacked text
+READABLE_RATIO_MAX: Final = 200  # text to packed bytes, beyond the first MiB: what is more is a bomb
+TABLE_BYTES_MAX: Final = 48 * 2**20  # that a table may take once it is decoded, unless the caller allows more
+_CHUNK: Final = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,21 +30,49 @@ class PitSnapshot:
     ref: PitRef
     message: bytes
 
-    def frame(self) -> Any:  # noqa: ANN401  polars is loaded only by those who want tables
-        """Return a stored table as a Polars frame; its bytes are Parquet."""
+    def frame(self, *, bytes_max: int = TABLE_BYTES_MAX) -> Any:  # noqa: ANN401  polars is loaded late
+        """Return a stored table as a Polars frame; its bytes are Parquet.
+
+        Args:
+            bytes_max: What it may take in memory.
+
+        Raises:
+            InvalidRequest: The snapshot is an answer, not a table.
+            PitCorrupt: It says of itself what cannot be.
+            QuotaExceeded: It takes more memory.
+        """
+        if not self.ref.path.endswith(PARQUET):
+            raise InvalidRequest("snapshot_id", f"expected the id of a table, received {self.ref.id}")
+        try:
+            cost = cost_of(self.message)
+        except Unbelievable as error:
+            raise PitCorrupt(self.ref.id) from error
+        if cost > bytes_max:
+            raise QuotaExceeded("pit.table_bytes", bytes_max, cost)
         import polars as pl
 
-        return pl.read_parquet(BytesIO(self.message))
+        try:
+            return pl.read_parquet(BytesIO(self.message))
+        except (Exception, pl.exceptions.PanicException) as error:
+            raise PitCorrupt(self.ref.id) from error
 
 
-def read_part(root: Folder, path: str) -> bytes:
+def read_part(root: Folder, path: str, *, size: int = READABLE_BYTES_MAX) -> bytes:
     """Return a file of the store; no link on the way is followed.
 
+    Args:
+        root: The store.
+        path: In it.
+        size: What it may have, bytes.
+
     Raises:
-        OSError: It is missing, a link, or no regular file.
+        OSError: It is missing, a link, no regular file, or larger.
     """
     *folders, name = path.split("/")
     with opened(root, *folders) as folder:
+        facts = folder.facts(name)
+        if facts is not None and facts.size > size:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), path)
         return folder.read(name)
 
 
@@ -45,12 +80,15 @@ def read_answer(root: Folder, ref: PitRef, path: str) -> PitSnapshot:
     """Return an answer if its bytes are those of its id.
 
     Raises:
-        PitCorrupt: They are not, or cannot be read.
+        PitCorrupt: They are not, or are not there.
+        PitUnusable: They cannot be read now; that says nothing of them.
     """
     try:
-        message = read_part(root, path)
+        message = read_part(root, path, size=ref.size_bytes)
     except OSError as error:
-        raise PitCorrupt(ref.id) from error
+        if error.errno in DAMAGED:
+            raise PitCorrupt(ref.id) from error
+        raise PitUnusable(path, (error.strerror or type(error).__name__).lower()) from error
     if sha256(message).hexdigest() != ref.id:
         raise PitCorrupt(ref.id)
     return PitSnapshot(ref=ref, message=message)
@@ -60,27 +98,40 @@ def unpack(packed: bytes) -> Any:  # noqa: ANN401  JSON of any shape
     """Return the readable form.
 
     Raises:
-        ValueError: It is no gzip file, or no JSON, or larger than 256 MiB.
+        ValueError: It is no gzip file, or no JSON, or a bomb.
 
     Example:
         >>> from datafacade.store.pit.content import squeeze
         >>> unpack(squeeze(b'{"a":1}'))
         {'a': 1}
     """
-    return json.loads(unpack_text(packed))
+    try:
+        return json.loads(unpack_text(packed))
+    except RecursionError:
+        raise ValueError("too many levels") from None
 
 
 def unpack_text(packed: bytes) -> bytes:
     """Return the readable form as text.
 
     Raises:
-        ValueError: It is no gzip file, or larger than 256 MiB.
+        ValueError: It is no gzip file, or a bomb: beyond 192 MiB, or 200 times what is packed.
     """
+    size = _unpacked(packed)
+    return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(packed, size) if size else b""
+
+
+def _unpacked(packed: bytes) -> int:
+    """Return how long the text is; it is unpacked piece by piece and let go of."""
     opener = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    most = min(READABLE_BYTES_MAX, 2**20 + READABLE_RATIO_MAX * len(packed))
+    size, rest = 0, packed
     try:
-        text = opener.decompress(packed, READABLE_BYTES_MAX)
+        while not opener.eof:
+            text = opener.decompress(rest, _CHUNK)
+            size, rest = size + len(text), opener.unconsumed_tail
+            if size > most or (not text and not rest and not opener.eof):
+                raise ValueError("cut short, or too large")
     except zlib.error as error:
         raise ValueError(str(error)) from None
-    if not opener.eof:
-        raise ValueError("cut short, or too large")
-    return text
+    return size

@@ -21,7 +21,7 @@ SPANS: Final = {"hour": HOUR_NS, "day": 24 * HOUR_NS}
 LATE_NS: Final = 60 * 10**9  # a span is finished so long behind its end
 COMPACTED: Final = "keep:compacted"  # tables outlive the answers that they were made of
 LEVEL: Final = 3  # of zstd
-TABLE_BYTES_MAX: Final = 48 * 2**20  # of answers in one table
+TABLE_BYTES_MAX: Final = 12 * 2**20  # of answers in one table: with their readable form they fit into memory
 SCHEMA: Final = {
     "id": pl.String,
     "seq": pl.UInt64,

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from datafacade.store.pit import audit, manifest
 from datafacade.store.pit.audit import read_trail
-from datafacade.store.pit.files import Folder, opened
+from datafacade.store.pit.files import Folder, opened, problem_of
 from datafacade.store.pit.index import Index
 from datafacade.store.pit.manifest import Damage, Manifest
 from datafacade.store.pit.names import TEMP
@@ -47,7 +47,7 @@ def verify(root: Folder, *, tell: Tell | None = None) -> Verdict:
         tell: Called now and then with how far it is.
 
     Raises:
-        OSError: It is no store.
+        OSError: It is no store, or something in it cannot be looked at now.
     """
     verdict, index = Verdict(), Index()
     with opened(root, audit.FOLDER) as folder:
@@ -121,8 +121,10 @@ def _superfluous(book: Manifest) -> Iterator[Damage]:
         try:
             for text in book.folder.read(name).split(b"\n")[:-1]:
                 values_of(text)
-        except (Broken, OSError) as error:
-            yield Damage(path, path, str(error))
+        except Broken as broken:
+            yield Damage(path, path, str(broken))
+        except OSError as error:
+            yield Damage(path, path, problem_of(error))
 
 
 def _unlisted(root: Folder, index: Index) -> Iterator[str]:

@@ -111,7 +111,6 @@ class Writer:
         self._bytes_max = bytes_max
         self._folders = Folders(root)
         self._syncs = ThreadPoolExecutor(SYNCS_MAX, thread_name_prefix="pit-sync") if is_parallel else None
-        self._is_behind = False  # a segment may have come into being without our knowledge
 
     @contextlib.contextmanager
     def turn(self) -> Iterator[None]:
@@ -194,9 +193,7 @@ class Writer:
             kept = {at: one for at, one in group.items() if at not in refused}
             self._sync(attempt.folders.values())
             if kept:
-                self._is_behind = True
                 lines = self.manifest.append([one.values for one in kept.values()], self.publish)
-                self._is_behind = False
         except BaseException:
             attempt.undo()
             raise
@@ -252,12 +249,11 @@ class Writer:
                 list(self._syncs.map(lambda thing: thing.sync(), things))
 
     def _catch_up(self) -> None:
-        news = None if self._is_behind else self.manifest.news()
+        news = self.manifest.news()
         if news is None:
             self.catalog.rebuild(self.manifest.read())
         else:
             self.catalog.apply(news)
-        self._is_behind = False
 
     def _tell(self, outcomes: Sequence[Outcome], ts: int) -> None:
         seqs = [outcome.seq for outcome in outcomes if isinstance(outcome, PitRef)]

@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from datafacade.errors import InvalidRequest
 from datafacade.store.pit import retention
 from datafacade.store.pit.snapshot import unpack
 from datafacade.store.pit.tables import compact, table_draft
@@ -61,5 +62,5 @@ def test_a_late_answer_gives_a_new_table_and_retention_never_a_smaller_one(
 
 def test_an_answer_is_no_table(vault: Vault) -> None:
     (ref,) = keep(vault, draft(1))
-    with pytest.raises(pl.exceptions.ComputeError):
+    with pytest.raises(InvalidRequest):
         vault.get(ref.id).frame()
