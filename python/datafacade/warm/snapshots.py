@@ -12,7 +12,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from google.protobuf.json_format import MessageToJson
 from google.protobuf.message import Message
 
 from datafacade.clock import NS_PER_S, Clock
@@ -33,6 +32,7 @@ from datafacade.store.pit.store import WAITING_MAX, PitStore
 from datafacade.store.pit.vault import Vault
 from datafacade.v1 import lineage_pb2
 from datafacade.warm.answers import Question, Served
+from datafacade.warm.readable import readable
 
 log = logging.getLogger(__name__)
 
@@ -281,7 +281,7 @@ def draft_of(
         entity=str(entity),
         kind=name,
         message=message,
-        readable=MessageToJson(told, preserving_proto_field_name=True, indent=None).encode(),
+        readable=readable(told),
         ts_wall=ts_wall,
         rows=len(getattr(told, ROWS[name])) if name in ROWS else 1,
         sources=tuple(used or [entity.venue]),
