@@ -80,7 +80,20 @@ class VenueRows:
         return self.rows.holes(ts_from=self.ts_from, ts_until=self.ts_until, now=self.now)
 
     def encode(self, venue: str, symbol: str, interval: str) -> bytes:
-        """Return the contract's response without lineage; of a book, also without state and integrity."""
+        """Return the contract's response without lineage; of a book, also without state and integrity.
+
+        Raises:
+            VenueFailed: A number is so large or so fine that the others cannot stand beside it.
+        """
+        try:
+            return self._encode(venue, symbol, interval)
+        except ValueError as error:
+            problem = f"{self.kind} cannot be told: {error}"
+            raise VenueFailed(
+                problem, is_final=True, venue=venue, symbol=symbol, operation=self.kind
+            ) from None
+
+    def _encode(self, venue: str, symbol: str, interval: str) -> bytes:
         match self.kind:
             case "klines":
                 return self.rows.encode_klines(venue, symbol, interval, self.holes())
