@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TypeVar, cast
 
 from google.protobuf.message import Message
 
 from datafacade.errors import InvalidRequest
-from datafacade.serve.answer import Answer, parse, stored, to_answer
+from datafacade.serve.answer import Answer, Past, parse, stored, to_answer
 from datafacade.v1 import price_pb2, warm_pb2
+from datafacade.warm.answers import Served
 from datafacade.warm.cases import WarmCases
 
 METHODS: Final[Mapping[int, str]] = MappingProxyType(
@@ -31,6 +32,7 @@ REQUESTS: Final[Mapping[str, type[Message]]] = MappingProxyType(
 )
 
 Handler = Callable[[bytes, bool], Awaitable[Answer]]
+Asked = TypeVar("Asked", bound=Message)
 
 
 class WarmHandlers:
@@ -38,93 +40,81 @@ class WarmHandlers:
 
     def __init__(self, cases: WarmCases) -> None:
         self._cases = cases
+        use, warm, prices = self._method, warm_pb2, price_pb2
         self.methods: Mapping[str, Handler] = MappingProxyType(
             {
-                "WarmKlines": self._klines,
-                "WarmTrades": self._trades,
-                "WarmTicker": self._ticker,
-                "WarmFunding": self._funding,
-                "ReconciledPrice": self._price,
+                "WarmKlines": use(self._klines, warm.WarmKlinesRequest, warm.WarmKlinesResponse),
+                "WarmTrades": use(self._trades, warm.WarmTradesRequest, warm.WarmTradesResponse),
+                "WarmTicker": use(self._ticker, warm.WarmTickerRequest, warm.WarmTickerResponse),
+                "WarmFunding": use(self._funding, warm.WarmFundingRequest, warm.WarmFundingResponse),
+                "ReconciledPrice": use(
+                    self._price, prices.ReconciledPriceRequest, prices.ReconciledPriceResponse
+                ),
             }
         )
 
-    async def _klines(self, request: bytes, is_refresh: bool) -> Answer:
-        asked = parse(warm_pb2.WarmKlinesRequest, request)
-        held = await stored(self._cases, asked, warm_pb2.WarmKlinesResponse)
-        if held is not None:
-            return held
-        return to_answer(
-            await self._cases.klines(
-                asked.venue,
-                asked.symbol,
-                asked.interval,
-                limit=asked.limit,
-                ts_start=asked.ts_start,
-                ts_end=asked.ts_end,
-                ts_as_of=asked.ts_as_of,
-                is_refresh=is_refresh,
-            )
+    def _method(
+        self,
+        case: Callable[[Asked, bool], Awaitable[Served]],
+        request_kind: type[Asked],
+        carrier: type[Message],
+    ) -> Handler:
+        """Return the handler of a use case: a request that names a snapshot gets that one."""
+
+        async def serve(request: bytes, is_refresh: bool) -> Answer:
+            asked = parse(request_kind, request)
+            held = await stored(self._cases, cast("Past", asked), carrier)
+            return to_answer(await case(asked, is_refresh)) if held is None else held
+
+        return serve
+
+    async def _klines(self, asked: warm_pb2.WarmKlinesRequest, is_refresh: bool) -> Served:
+        return await self._cases.klines(
+            asked.venue,
+            asked.symbol,
+            asked.interval,
+            limit=asked.limit,
+            ts_start=asked.ts_start,
+            ts_end=asked.ts_end,
+            ts_as_of=asked.ts_as_of,
+            is_refresh=is_refresh,
         )
 
-    async def _trades(self, request: bytes, is_refresh: bool) -> Answer:
-        asked = parse(warm_pb2.WarmTradesRequest, request)
-        held = await stored(self._cases, asked, warm_pb2.WarmTradesResponse)
-        if held is not None:
-            return held
-        return to_answer(
-            await self._cases.trades(
-                asked.venue,
-                asked.symbol,
-                limit=asked.limit,
-                ts_start=asked.ts_start,
-                ts_end=asked.ts_end,
-                ts_as_of=asked.ts_as_of,
-                is_refresh=is_refresh,
-            )
+    async def _trades(self, asked: warm_pb2.WarmTradesRequest, is_refresh: bool) -> Served:
+        return await self._cases.trades(
+            asked.venue,
+            asked.symbol,
+            limit=asked.limit,
+            ts_start=asked.ts_start,
+            ts_end=asked.ts_end,
+            ts_as_of=asked.ts_as_of,
+            is_refresh=is_refresh,
         )
 
-    async def _ticker(self, request: bytes, is_refresh: bool) -> Answer:
-        asked = parse(warm_pb2.WarmTickerRequest, request)
-        held = await stored(self._cases, asked, warm_pb2.WarmTickerResponse)
-        if held is not None:
-            return held
-        return to_answer(
-            await self._cases.ticker(
-                asked.venue, asked.symbol, ts_as_of=asked.ts_as_of, is_refresh=is_refresh
-            )
+    async def _ticker(self, asked: warm_pb2.WarmTickerRequest, is_refresh: bool) -> Served:
+        return await self._cases.ticker(
+            asked.venue, asked.symbol, ts_as_of=asked.ts_as_of, is_refresh=is_refresh
         )
 
-    async def _funding(self, request: bytes, is_refresh: bool) -> Answer:
-        asked = parse(warm_pb2.WarmFundingRequest, request)
-        held = await stored(self._cases, asked, warm_pb2.WarmFundingResponse)
-        if held is not None:
-            return held
-        return to_answer(
-            await self._cases.funding(
-                asked.venue,
-                asked.symbol,
-                limit=asked.limit,
-                ts_start=asked.ts_start,
-                ts_end=asked.ts_end,
-                ts_as_of=asked.ts_as_of,
-                is_refresh=is_refresh,
-            )
+    async def _funding(self, asked: warm_pb2.WarmFundingRequest, is_refresh: bool) -> Served:
+        return await self._cases.funding(
+            asked.venue,
+            asked.symbol,
+            limit=asked.limit,
+            ts_start=asked.ts_start,
+            ts_end=asked.ts_end,
+            ts_as_of=asked.ts_as_of,
+            is_refresh=is_refresh,
         )
 
-    async def _price(self, request: bytes, is_refresh: bool) -> Answer:
-        asked = parse(price_pb2.ReconciledPriceRequest, request)
-        held = await stored(self._cases, asked, price_pb2.ReconciledPriceResponse)
-        if held is not None:
-            return held
+    async def _price(self, asked: price_pb2.ReconciledPriceRequest, is_refresh: bool) -> Served:
         if asked.method not in METHODS:
             raise InvalidRequest("method", f"expected a method of the contract, received {asked.method}")
-        return to_answer(
-            await self._cases.price(
-                asked.symbol,
-                sources=asked.sources,
-                method=METHODS[asked.method],
-                is_native_only=asked.exchange_native_only,
-                ts_as_of=asked.ts_as_of,
-                is_refresh=is_refresh,
-            )
+        return await self._cases.price(
+            asked.symbol,
+            sources=asked.sources,
+            method=METHODS[asked.method],
+            is_native_only=asked.exchange_native_only,
+            ts_as_of=asked.ts_as_of,
+            is_refresh=is_refresh,
         )
