@@ -313,13 +313,13 @@ async def test_a_book_that_nobody_follows_is_followed_for_the_answer(bench: Benc
         ({"venue": "kraken", "symbol": "NO-SUCH"}, grpc.StatusCode.NOT_FOUND, "UNKNOWN_SYMBOL"),
         (
             {"venue": "kraken", "symbol": "BTC-USD", "ts_as_of": 1},
-            grpc.StatusCode.UNIMPLEMENTED,
-            "NOT_SUPPORTED",
+            grpc.StatusCode.NOT_FOUND,
+            "PIT_NOT_FOUND",
         ),
         (
             {"venue": "kraken", "symbol": "BTC-USD", "snapshot_id": "x"},
-            grpc.StatusCode.UNIMPLEMENTED,
-            "NOT_SUPPORTED",
+            grpc.StatusCode.NOT_FOUND,
+            "PIT_NOT_FOUND",
         ),
     ],
 )
