@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from datafacade.facade import DataFacade
-from datafacade.serve.handlers import SERVICE
+from datafacade.serve.handlers import SERVICE, SNAPSHOT_SERVICE
 from datafacade.v1 import health_pb2
 
 log = logging.getLogger(__name__)
@@ -95,7 +95,7 @@ class Lifecycle:
     async def _serve(self, ready: Ready | None, addresses: Sequence[str]) -> None:
         """Start the venues, tell health from then on, and fail if a venue's task fails."""
         await self._facade.start(listed_within_s=self._listed_within_s)
-        for name in ("", SERVICE):
+        for name in ("", SERVICE, SNAPSHOT_SERVICE):
             self._server.set_health(name, True)
         log.info("service.ready", extra={"addresses": list(addresses)})
         if ready is not None:

@@ -79,7 +79,8 @@ async def test_reflection_tells_a_developer_the_whole_contract() -> None:
 
     async with running(descriptor=DESCRIPTOR, dev=True) as edge:
         services, methods = await asyncio.to_thread(names, edge.address)
-        assert {"datafacade.v1.DataFacadeService", "grpc.health.v1.Health"} <= set(services)
+        ours = {"datafacade.v1.DataFacadeService", "datafacade.v1.SnapshotService"}
+        assert {*ours, "grpc.health.v1.Health"} <= set(services)
         assert {"HotSubscribe", "L2Book", "Health", "ListInstruments"} <= set(methods)
 
 

@@ -304,6 +304,10 @@ async def test_a_method_that_a_service_does_not_have_is_unimplemented(bench: Ben
     assert (await refused(call(b""))).code() is Code.UNIMPLEMENTED
 
 
+async def test_health_knows_the_service_of_snapshots(bench: Bench) -> None:
+    assert await bench.health("datafacade.v1.SnapshotService") == 1
+
+
 async def test_methods_without_a_past_say_so(bench: Bench) -> None:
     for call, request in (
         (bench.stub.Health, health_pb2.HealthRequest(ts_as_of=1)),
