@@ -17,18 +17,22 @@ __all__ = ["redis_server"]
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(120)]
 
-ASKED: Final = 2_000
-SLACK_S: Final = 0.002  # of a p99 on a machine that others use too
+ASKED: Final = 500
+ROUNDS: Final = 5
 
 
 def p99_s(bed: WarmBed) -> float:
-    """Return the 99th percentile of answers that are held."""
-    took = []
-    for _ in range(ASKED):
-        begun = time.monotonic()
-        bed.klines("kraken", "BTC-USD", "1d")
-        took.append(time.monotonic() - begun)
-    return sorted(took)[ASKED * 99 // 100]
+    """Return the 99th percentile of held answers, the best of some rounds: others use the machine too."""
+
+    def one() -> float:
+        took = []
+        for _ in range(ASKED):
+            begun = time.monotonic()
+            bed.klines("kraken", "BTC-USD", "1d")
+            took.append(time.monotonic() - begun)
+        return sorted(took)[ASKED * 99 // 100]
+
+    return min(one() for _ in range(ROUNDS))
 
 
 @pytest.mark.proves("ROW-G01")
@@ -46,7 +50,7 @@ def test_redis_may_die_and_come_again_and_warm_answers_do_not_notice(
         redis_server.kill()
         until(lambda: not second.is_connected(), within_s=10, what="noticed")
         assert bed.health().status == health_pb2.HEALTH_STATUS_DEGRADED
-        assert p99_s(bed) <= 1.5 * control_s + SLACK_S
+        assert p99_s(bed) <= 1.5 * control_s
         redis_server.start()
         begun = time.monotonic()
         until(lambda: second.is_connected(), within_s=5, what="connected again")

@@ -15,8 +15,8 @@ from tests.integration.cli.test_demo import finished, nothing_listens, started
 async def test_a_short_warm_load_stays_within_the_limits_and_answers_the_truth(tmp_path: Path) -> None:
     process = await started(tmp_path, "--warm", "6", "--seed", "1", "--json")
     results, remarks = await finished(process, within_s=150)
-    report = json.loads(results.decode().splitlines()[-1])
     assert process.returncode == 0, remarks.decode()
+    report = json.loads(results.decode().splitlines()[-1])
     assert list(report) == ["cold", "zipf", "http_429", "http_418", "budget_error_ratio", "wrong_answers"]
     assert report["cold"] == {"distinct_keys": 200, "upstream_calls": 200}
     assert list(report["zipf"]) == ["requests", "refused", "hit_rate", "p50_us", "p99_us"]
