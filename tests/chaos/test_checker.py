@@ -582,7 +582,17 @@ def cut_off_before_the_first_record_of_a_new_epoch(run: Forgery) -> None:
     run.trade("binance")
 
 
-TRUTHS = [cut_off_before_the_first_record_of_a_new_epoch]
+def begun_anew_while_there_is_no_data(run: Forgery) -> None:
+    """Tell a reader that begins anew what holds: the state record that it was told before."""
+    run.accepted("kraken", BOOK)
+    run.state("kraken", BOOK, types_pb2.STATE_REJECTED)
+    told = run.updates[-1]
+    run.begun.append(len(run.updates))
+    run.accepted("kraken", BOOK)
+    run.updates.append(told)
+
+
+TRUTHS = [cut_off_before_the_first_record_of_a_new_epoch, begun_anew_while_there_is_no_data]
 TRUTHS += [held_up_by_the_machine, kline_without_a_trade_that_came_late, killed_while_a_change_was_under_way]
 TRUTHS += [live_of_a_new_epoch_before_its_cut, cut_off_behind_what_was_left_out]
 TRUTHS += [

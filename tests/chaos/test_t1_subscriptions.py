@@ -65,8 +65,12 @@ def test_item_without_answer_or_data_is_given_up_alone(
                 row.measure("given up", limit_ms, since, given_up.t_mono_ns)
                 tries = bed.simulator.proof(faults[topic])["applied"]
                 assert tries == (1 if verb == "reject" and topic.venue != "binance" else tries)
-                assert verb == "reject" or tries == 3, f"{topic}: {tries} tries"
+                assert verb == "reject" or 3 <= tries <= 5, f"{topic}: {tries} tries"  # then now and then
             probe.wait_live(beside, within_s=10)
+            if verb != "reject":  # what the venue did not refuse comes back once it answers
+                for fault in faults.values():
+                    bed.simulator.end(fault)
+                probe.wait_live(hit, within_s=10)
             row.compare(probe, beside)
         finally:
             probe.close()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from datafacade.check.counter import Counter
-from datafacade.check.holes import holes
+from datafacade.check.holes import holes, starts_over
 from datafacade.check.names import TRADES, Topic
-from datafacade.check.story import Story, Told
+from datafacade.check.story import Story, Told, is_state
 from datafacade.check.verdict import Verdict
 from datafacade.v1 import hot_pb2, types_pb2
 
@@ -30,12 +30,16 @@ def duplicates(story: Story) -> Verdict:
 def _doubled_numbers(verdict: Verdict, topic: Topic, told: Sequence[Told]) -> None:
     seen: set[tuple[int, int]] = set()
     last = (0, 0)
+    is_new = False
     for one in told:
         if not one.is_topic_record:
+            is_new = is_new or starts_over(one)
             continue
         number = (one.update.epoch, one.update.seq)
         is_part = one.kind == "book_snapshot" and number == last  # of the same snapshot
-        if number in seen and not is_part:
+        is_present = is_new and is_state(one)  # what holds when a reader begins anew, told before or not
+        is_new = is_present
+        if number in seen and not (is_part or is_present):
             verdict.add(str(topic), one.t_mono_ns, f"record {number[1]} of epoch {number[0]} came twice")
         seen.add(number)
         last = number

@@ -75,6 +75,7 @@ class Surroundings:
         self, connection: Connection, symbol: str | None, channel: str, topic: Topic
     ) -> SubscriptionFault | None:
         """Return the verb that an armed fault plays on this subscription; count it, arrange the silence."""
+        connection.silenced.discard((symbol, topic))  # of an earlier subscription
         for fault in self.faults.matching(
             "subscription", connection.product, connection=connection.id, symbol=symbol
         ):

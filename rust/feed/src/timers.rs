@@ -178,7 +178,7 @@ impl Feed {
         }
     }
 
-    /// Items that were not answered in time are asked for again, then given up.
+    /// Items that were not answered in time are asked for again, then given up but for a try now and then.
     fn items_due(&mut self) {
         let now = self.publisher.now;
         let mut late = Vec::new();
@@ -196,7 +196,7 @@ impl Feed {
             let Some(item) = self.subscriptions.find(stream, channel) else { continue };
             let is_leaving = matches!(item.state, ItemState::Leaving { .. });
             if !is_leaving && item.tries >= self.config.ack_tries {
-                item.state = ItemState::Refused;
+                item.state = ItemState::Leaving { request_id: 0, deadline: now + self.config.resync_slow_ns };
                 self.refused(stream, channel, StateReason::AckTimeout, "no answer to the subscription");
             } else {
                 item.state = ItemState::Wanted;
@@ -229,15 +229,13 @@ impl Feed {
         }
     }
 
-    /// The venue acknowledged a book and sends no snapshot: ask again, then give the item up.
+    /// The venue acknowledged a book and sends no snapshot: ask again; then say so, and ask now and then for ever.
     fn snapshot_late(&mut self, stream: usize) {
         let Some(entry) = self.streams.get_mut(stream) else { return };
         entry.resync.snapshot_deadline = 0;
         let was_live = entry.machine.as_ref().is_some_and(|machine| machine.phase() == StreamPhase::Resync);
         if !was_live && entry.resync.attempt + 1 >= self.config.ack_tries {
-            if let Some(item) = self.subscriptions.find(stream, Channel::BookL2) {
-                item.state = ItemState::Refused;
-            }
+            entry.resync.due = self.publisher.now + self.config.resync_slow_ns;
             self.refused(stream, Channel::BookL2, StateReason::NoData, "acknowledged, but no snapshot came");
             return;
         }
