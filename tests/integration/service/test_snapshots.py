@@ -9,16 +9,20 @@ import time
 from collections.abc import AsyncIterator, Callable
 from decimal import Decimal
 from hashlib import sha256
+from io import BytesIO
 from pathlib import Path
 from typing import Any, cast
 
 import grpc
+import polars as pl
 import pytest
 import pytest_asyncio
 from google.protobuf.message import Message
 
 from datafacade.sim.settings import SimulatorSettings
 from datafacade.sim.simulator import Simulator
+from datafacade.store.pit.store import PitStore
+from datafacade.store.pit.tables import table_draft
 from datafacade.store.pit.vault import Vault
 from datafacade.store.pit.verify import verify
 from datafacade.v1 import (
@@ -463,6 +467,29 @@ async def test_the_command_line_shows_the_same_from_a_service_and_from_its_direc
             assert told[0].stdout == told[1].stdout
         lost = await asyncio.to_thread(run, "pit", "get", "ab" * 32, "--target", bench.address)
         assert (lost.returncode, "no snapshot" in lost.stderr) == (1, True)
+
+
+async def test_tables_come_as_arrow_and_what_is_too_large_for_a_message_is_refused(tmp_path: Path) -> None:
+    frame = pl.DataFrame({"close": [1.5, 2.5]})
+    path = store_of(tmp_path)
+    await asyncio.to_thread(path.parent.mkdir, parents=True)
+    store = PitStore.open(path)
+    table = await asyncio.wrap_future(store.submit(table_draft("study/okx/BTC-USDT", frame)))
+    large = await store.put("study/okx/ETH-USDT", "Large", bytes(3 * 2**20 + 1), readable={})
+    store.close()
+    async with service(tmp_path / "config") as bench:
+        _, content = await fetched(bench, table.id, pit_pb2.PIT_ENCODING_ARROW)
+        assert pl.read_ipc_stream(BytesIO(content)).equals(frame)
+        _, content = await fetched(bench, table.id)
+        assert pl.read_parquet(BytesIO(content)).equals(frame)
+        for snapshot_id, encoding, code in (
+            (table.id, pit_pb2.PIT_ENCODING_JSON, Code.INVALID_ARGUMENT),
+            (large.id, pit_pb2.PIT_ENCODING_ARROW, Code.INVALID_ARGUMENT),
+            (large.id, pit_pb2.PIT_ENCODING_PROTOBUF, Code.RESOURCE_EXHAUSTED),
+        ):
+            request = pit_pb2.PitGetRequest(snapshot_id=snapshot_id, encoding=encoding)
+            assert (await refused(anext(aiter(stub_of(bench).PitGet(request))))).code() is code
+        assert (await fetched(bench, large.id, pit_pb2.PIT_ENCODING_JSON))[1] == b"{}"
 
 
 SLOW = """
