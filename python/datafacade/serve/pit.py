@@ -9,7 +9,7 @@ from io import BytesIO
 from types import MappingProxyType
 from typing import Final
 
-from datafacade.clock import Clock
+from datafacade.clock import NS_PER_S, Clock
 from datafacade.errors import InvalidRequest, NotSupported, PitCorrupt, QuotaExceeded
 from datafacade.serve.answer import Answer, parse
 from datafacade.store.pit.manifest import Damage
@@ -28,6 +28,7 @@ ANSWER_BYTES_MAX: Final = 3 * 2**20  # below the 4 MiB that gRPC clients take un
 REFS_MAX: Final = 10_000
 REFS_DEFAULT: Final = 1_000
 LISTED_MAX: Final = 1_000  # damages, and files without a record, that one answer names
+WALK_S: Final = 10.0  # that a walk over all snapshots may take
 LIVE: Final = lineage_pb2.CACHE_TIER_LIVE
 
 
@@ -85,7 +86,7 @@ class PitHandlers:
             return _sized(pit_pb2.PitListResponse(entities=store.entities()))
         until = min(asked.ts_until or 2**63 - 1, (asked.ts_as_of or self._clock.wall_ns()) + 1)
         limit = asked.limit or REFS_DEFAULT
-        refs = store.list(asked.entity, asked.ts_from, until)
+        refs = store.list(asked.entity, asked.ts_from, until, limit=limit + 1)
         named = [to_ref(ref) for ref in refs[:limit]]
         return _sized(pit_pb2.PitListResponse(refs=named, is_cut=len(refs) > limit))
 
@@ -145,10 +146,21 @@ class PitHandlers:
     def _verdict(self, wanted: PitRef | None) -> Verdict:
         with _reader(self._snapshots) as vault:
             if wanted is None:
-                return walk(vault.root)
+                return walk(vault.root, tell=_within(WALK_S, self._clock))
             bad = vault.bad_files(wanted.id)
             damages = [Damage(wanted.id, file, "it is not what was written") for file in bad]
             return Verdict(snapshots=1, ok=int(not bad), damages=damages)
+
+
+def _within(seconds: float, clock: Clock) -> Callable[[int, int], None]:
+    """Return what ends a walk that takes longer: ``datafacade pit verify`` takes all the time it needs."""
+    end = clock.monotonic_ns() + int(seconds * NS_PER_S)
+
+    def tell(done: int, count: int) -> None:
+        if clock.monotonic_ns() > end:
+            raise QuotaExceeded(f"VerifyPit, snapshots in {seconds:g} s,", done, count)
+
+    return tell
 
 
 def to_ref(ref: PitRef) -> pit_pb2.PitRef:

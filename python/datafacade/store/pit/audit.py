@@ -106,8 +106,12 @@ class Trail:
 
 def read_trail(folder: Folder) -> tuple[list[dict[str, Any]], list[Damage]]:
     """Return all lines that are whole, and what is wrong with the others."""
-    told: list[dict[str, Any]] = []
     damages: list[Damage] = []
+    return list(follow(folder, damages)), damages
+
+
+def follow(folder: Folder, damages: list[Damage]) -> Iterator[dict[str, Any]]:
+    """Yield all lines that are whole, and note what is wrong with the others."""
     torn, prev, seq = 0, ZERO, 0
     names = _files(folder)
     for name in names:
@@ -126,12 +130,11 @@ def read_trail(folder: Folder) -> tuple[list[dict[str, Any]], list[Damage]]:
             if torn and values.get("torn_bytes") != torn:
                 damages.append(Damage(path, path, f"says nothing of {torn} torn bytes in the file before"))
             prev, seq, torn = values["hash"], values["seq"], 0
-            told.append(values)
+            yield values
         tail = content[content.rfind(b"\n") + 1 :]
         torn += len(tail)
         if _is_complete(tail):
             damages.append(Damage(path, path, "its last line has no end"))
-    return told, damages
 
 
 def actor() -> str:

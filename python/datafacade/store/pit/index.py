@@ -131,15 +131,15 @@ class Index:
         at = bisect_right(line.ts, ts) if line else 0
         return self._ref(line.slots[at - 1]) if line and at else None
 
-    def between(self, entity: str, ts_from: int, ts_to: int) -> list[PitRef]:
-        """Return an entity's snapshots of a half-open interval, oldest first."""
+    def between(self, entity: str, ts_from: int, ts_to: int, limit: int | None = None) -> list[PitRef]:
+        """Return an entity's snapshots of a half-open interval, oldest first; no more than ``limit``."""
         line = self._timeline(entity)
         if line is None:
             return []
-        return [
-            self._ref(slot)
-            for slot in line.slots[bisect_left(line.ts, ts_from) : bisect_left(line.ts, ts_to)]
-        ]
+        first, end = bisect_left(line.ts, ts_from), bisect_left(line.ts, ts_to)
+        if limit is not None:
+            end = min(end, first + limit)
+        return [self._ref(slot) for slot in line.slots[first:end]]
 
     def refs(self) -> Iterator[PitRef]:
         """Yield all live snapshots in their logical order."""

@@ -174,11 +174,18 @@ class Vault:
             raise PitNotFound(f"{entity} as of {ts}")
         return ref
 
-    def list(self, entity: str, ts_from: int, ts_to: int) -> Sequence[PitRef]:
-        """Return an entity's snapshots from a time up to before another, oldest first, ns UTC."""
+    def list(self, entity: str, ts_from: int, ts_to: int, *, limit: int | None = None) -> Sequence[PitRef]:
+        """Return an entity's snapshots from a time up to before another, oldest first, ns UTC.
+
+        Args:
+            entity: Whose.
+            ts_from: First instant.
+            ts_to: First instant behind.
+            limit: The oldest so many; None: all of them, some 500 bytes of memory each.
+        """
         self._refresh()
         with self.catalog.lock:
-            return self.catalog.index.between(entity, ts_from, ts_to)
+            return self.catalog.index.between(entity, ts_from, ts_to, limit)
 
     def entities(self) -> Sequence[str]:
         """Return all entities that have a snapshot, sorted."""

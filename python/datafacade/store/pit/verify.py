@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from datafacade.store.pit import audit, manifest
-from datafacade.store.pit.audit import read_trail
+from datafacade.store.pit.audit import follow
 from datafacade.store.pit.files import Folder, opened, problem_of
 from datafacade.store.pit.index import Index
 from datafacade.store.pit.manifest import Damage, Manifest
@@ -51,8 +51,9 @@ def verify(root: Folder, *, tell: Tell | None = None) -> Verdict:
     """
     verdict, index = Verdict(), Index()
     with opened(root, audit.FOLDER) as folder:
-        trail, damages = read_trail(folder)
-    verdict.damages += damages
+        trail = _Trail()
+        for line in follow(folder, verdict.damages):
+            trail.take(line)
     with opened(root, manifest.FOLDER) as folder:
         book = Manifest(folder)
         for line in book.read():
@@ -69,6 +70,7 @@ def verify(root: Folder, *, tell: Tell | None = None) -> Verdict:
 
 def _judge(root: Folder, book: Manifest, index: Index, verdict: Verdict, *, tell: Tell | None) -> None:
     verdict.snapshots, done, judged = len(index), 0, set()
+    damages: dict[str, dict[str, str]] = {}
     for line in Manifest(book.folder).read():
         if line["op"] != PUT or line["id"] not in index or line["id"] in judged:
             continue
@@ -76,39 +78,60 @@ def _judge(root: Folder, book: Manifest, index: Index, verdict: Verdict, *, tell
             continue
         judged.add(line["id"])
         faults = faults_of(root, record_from(line))
-        if faults and _was_dropped(book, line["id"]):
-            verdict.snapshots -= 1
-            continue
-        verdict.damages += [Damage(line["id"], file, problem) for file, problem in faults.items()]
+        if faults:
+            damages[line["id"]] = faults
         verdict.ok += not faults
         done += 1
         if tell is not None and (done % TELL_EACH == 0 or done == len(index)):
             tell(done, len(index))
+    for snapshot_id in _dropped_since(book) & damages.keys() if damages else ():
+        del damages[snapshot_id]  # retention took it while we walked
+        verdict.snapshots -= 1
+    verdict.damages += [
+        Damage(snapshot_id, file, problem)
+        for snapshot_id, faults in damages.items()
+        for file, problem in faults.items()
+    ]
 
 
-def _against_trail(book: Manifest, trail: list[dict[str, Any]]) -> Iterator[Damage]:
+@dataclass(slots=True)
+class _Trail:
+    """What the audit log knows of the manifest."""
+
+    heads: dict[int, str] = field(default_factory=dict)  # hashes of the last records of commits
+    last: int = 0
+    is_empty: bool = True
+
+    def take(self, line: dict[str, Any]) -> None:
+        """Look at one line; one that was forged may hold anything."""
+        self.is_empty = False
+        last, head = line.get("last"), line.get("head")
+        if isinstance(last, int):
+            self.last = max(self.last, last)
+            if isinstance(head, str):
+                self.heads[last] = head
+
+
+def _against_trail(book: Manifest, trail: _Trail) -> Iterator[Damage]:
     """Yield what the audit log knows better: records that are missing, or not those that were committed."""
-    if not trail:
+    if trail.is_empty:
         if book.chain.seq:
             path = f"{audit.FOLDER}/00000001.jsonl"
             yield Damage(path, path, "missing")
         return
-    last = max((line["last"] for line in trail if "last" in line), default=0)
-    if last > book.chain.seq and not book.chain.damages:
+    if trail.last > book.chain.seq and not book.chain.damages:
         path = f"{manifest.FOLDER}/{book.chain.seq + 1:016d}.jsonl"
-        yield Damage(path, path, f"missing up to record {last}")
-    heads = {line["last"]: line["head"] for line in trail if "head" in line}
+        yield Damage(path, path, f"missing up to record {trail.last}")
     for line in Manifest(book.folder).read():
-        if heads.get(line["seq"], line["hash"]) != line["hash"]:
+        if trail.heads.get(line["seq"], line["hash"]) != line["hash"]:
             path = f"{manifest.FOLDER}/{line['seq']:016d}.jsonl"
             yield Damage(path, path, f"record {line['seq']} is not the one that was committed")
 
 
-def _was_dropped(book: Manifest, snapshot_id: str) -> bool:
+def _dropped_since(book: Manifest) -> set[str]:
+    """Return the ids that were dropped after a manifest was read."""
     lines = Manifest(book.folder).read()
-    return any(
-        line["op"] == DROP and line["id"] == snapshot_id and line["seq"] > book.chain.seq for line in lines
-    )
+    return {line["id"] for line in lines if line["op"] == DROP and line["seq"] > book.chain.seq}
 
 
 def _superfluous(book: Manifest) -> Iterator[Damage]:
