@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from datafacade.errors import FacadeError, PitNotFound
+from datafacade.errors import FacadeError, PitExists, PitNotFound
 from datafacade.store.pit import retention
-from datafacade.store.pit.content import prepare
+from datafacade.store.pit.content import Part, prepare
+from datafacade.store.pit.files import Folder
 from datafacade.store.pit.names import TEMP
 from datafacade.store.pit.record import Draft, PitRef
 from datafacade.store.pit.recovery import walk
@@ -56,7 +57,13 @@ def live(disk: Disk, story: Story, draw: random.Random) -> None:
         drafts = [story.draft(draw, clock) for _ in range(draw.randint(1, 4))]
         group = [prepare(draft, ts_wall=clock.wall, ts_mono=1) for draft in drafts]
         story.asked |= {one.id: draft.message for one, draft in zip(group, drafts, strict=True)}
+        refused = draw.choice(group) if draw.random() < 0.2 else None
+        if refused is not None:
+            plant(disk.folder(), draw.choice(refused.parts))
         for one, outcome in zip(group, vault.commit(group), strict=True):
+            if one is refused:
+                assert isinstance(outcome, PitExists), outcome
+                continue
             assert isinstance(outcome, PitRef), outcome
             story.acknowledged[one.id] = story.asked[one.id]
         clock.wall += HOUR
@@ -70,6 +77,16 @@ def live(disk: Disk, story: Story, draw: random.Random) -> None:
             retention.sweep(vault, is_confirmed=draw.random() < 0.5)
             clock.wall = before
     vault.close()
+
+
+def plant(root: Folder, part: Part) -> None:
+    """Put a file of somebody else where a part is to be: its snapshot is refused, the others are not."""
+    for name in part.folder:
+        root.make(name)
+        root = root.open(name)
+    file = root.create(part.name)
+    file.write(b"not ours")
+    file.close()
 
 
 def start(disk: Disk, clock: ManualClock, draw: random.Random) -> Vault:

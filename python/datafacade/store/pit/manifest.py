@@ -53,6 +53,13 @@ class Segment(NamedTuple):
         return "-" not in self.name
 
 
+class Plan(NamedTuple):
+    """A segment that is to be appended; it holds as long as nobody else appends."""
+
+    segment: Segment
+    text: bytes
+
+
 def segments_of(names: Iterable[str]) -> tuple[list[Segment], list[Segment]]:
     """Return the segments that hold the chain, in order, and those that a folded one has made superfluous.
 
@@ -211,12 +218,11 @@ class Manifest:
         self._is_behind = False
         return iter(lines)
 
-    def append(self, told: Sequence[Mapping[str, Any]], publish: Publish) -> list[Line]:
-        """Append records as one segment, durably.
+    def plan(self, told: Sequence[Mapping[str, Any]]) -> Plan:
+        """Return the next segment with these records in it; nothing is written.
 
         Args:
             told: What each record tells, without its number.
-            publish: Writes a file by the protocol; raises ``FileExistsError`` if the name is taken.
         """
         seq, prev = self.seq_next, self.chain.head
         text = bytearray()
@@ -224,13 +230,22 @@ class Manifest:
             more = {"lines": len(told)} if number == seq and len(told) > 1 else {}
             line, prev = line_of({**values, **more}, seq=number, prev=prev)
             text += line
-        segment = Segment(seq, seq, _name(seq))
+        return Plan(Segment(seq, seq, _name(seq)), bytes(text))
+
+    def append(self, plan: Plan, publish: Publish) -> list[Line]:
+        """Append a segment as planned, durably.
+
+        Args:
+            plan: What to append.
+            publish: Writes a file by the protocol; raises ``FileExistsError`` if the name is taken.
+        """
+        segment, text = plan
         self._is_behind = True  # until it is there, or surely not
-        publish(self.folder, segment.name, bytes(text))
+        publish(self.folder, segment.name, text)
         self.segments.append(segment)
         self._stamp = self.folder.stamp()
         self._is_behind = False
-        return list(self.chain.lines(segment, bytes(text)))
+        return list(self.chain.lines(segment, text))
 
     def fold(self, publish: Publish, *, least: int) -> int:
         """Write small segments as one, then remove them; return how many went.
@@ -269,7 +284,7 @@ class Manifest:
         first = self.segments[len(dead)]
         follows = values_of(self.folder.read(first.name).partition(b"\n")[0])["prev"]
         told = {"op": CUT, "id": "", "ts": ts, "first": first.first, "follows": follows}
-        self.append([told], publish)
+        self.append(self.plan([told]), publish)
         self.segments = self.segments[len(dead) :]
         self.sweep()
         return len(dead)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import count
 from typing import Final
 
@@ -49,44 +49,58 @@ def write(folder: Folder, temp: str, content: bytes) -> File:
     return file
 
 
-def publisher(temps: Temps) -> Callable[[Folder, str, bytes], None]:
-    """Return what writes one file by the whole protocol.
+class Publisher:
+    """Writes one file by the whole protocol.
 
     It raises ``FileExistsError`` if the name is taken, ``SyncFailed`` if the disk refused it twice.
     """
 
-    def publish(folder: Folder, name: str, content: bytes) -> None:
-        for turn in range(1, TRIES + 1):
+    def __init__(self, temps: Temps) -> None:
+        self._temps = temps
+
+    def __call__(self, folder: Folder, name: str, content: bytes) -> None:
+        """Write it, and if a sync fails anew, once."""
+        try:
+            self._once(folder, name, content)
+        except SyncFailed:
+            self._once(folder, name, content)
+
+    def name(self, temp: str, folder: Folder, name: str, content: bytes) -> None:
+        """Do the second half for a temp whose content is on the disk; if a sync fails, all of it, once."""
+        try:
+            _name(folder, temp, name)
+        except SyncFailed:
+            self._once(folder, name, content)
+
+    def _once(self, folder: Folder, name: str, content: bytes) -> None:
+        temp = self._temps.name()
+        try:
+            file = write(folder, temp, content)
             try:
-                _publish(folder, temps.name(), name, content)
-            except SyncFailed:
-                if turn == TRIES:
-                    raise
-            else:
-                return
+                with syncing():
+                    file.sync()
+            finally:
+                file.close()
+        except OSError:
+            forget(folder, temp)
+            raise
+        _name(folder, temp, name)
 
-    return publish
 
-
-def _publish(folder: Folder, temp: str, name: str, content: bytes) -> None:
+def _name(folder: Folder, temp: str, name: str) -> None:
+    """Turn a temp that is on the disk into a file that everybody knows; an error leaves neither."""
     linked = False
     try:
-        file = write(folder, temp, content)
-        try:
-            with syncing():
-                file.sync()
-        finally:
-            file.close()
         folder.link(temp, name)
         linked = True
         folder.unlink(temp)
         with syncing():
             folder.sync()
-    except OSError as error:
+    except OSError:
         forget(folder, temp)
         if linked:
             forget(folder, name)
-        raise error
+        raise
 
 
 def forget(folder: Folder, name: str) -> None:

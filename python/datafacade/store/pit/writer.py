@@ -2,15 +2,18 @@
 
 The files of a group are written one after the other and synced side by side, so that the disk's journal is
 written once for many; each folder that got new names is synced once; one segment of the manifest holds all.
+It is synced beside them under a name that nobody knows, and gets its own when all of theirs are on the disk:
+a group waits three times, for contents, for names, for the record.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from datafacade.errors import FacadeError, PitExists, PitFull, PitWriteFailed
@@ -18,13 +21,13 @@ from datafacade.store.pit.audit import Trail
 from datafacade.store.pit.content import Prepared
 from datafacade.store.pit.files import File, Folder, Lock
 from datafacade.store.pit.index import Catalog, key_of
-from datafacade.store.pit.manifest import Line, Manifest
-from datafacade.store.pit.publish import TRIES, SyncFailed, Temps, forget, publisher, syncing, write
+from datafacade.store.pit.manifest import Line, Manifest, Plan
+from datafacade.store.pit.publish import TRIES, Publisher, SyncFailed, Temps, forget, syncing, write
 from datafacade.store.pit.record import PitRef
 
 FOLDERS_MAX: Final = 64  # held open
 FOLD_SEGMENTS: Final = 512
-SYNCS_MAX: Final = 4  # side by side
+SYNCS_MAX: Final = 8  # side by side
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
 Outcome = PitRef | FacadeError
@@ -34,7 +37,7 @@ Outcome = PitRef | FacadeError
 class _Attempt:
     """What one attempt has put on the disk, so that it can be taken back."""
 
-    files: list[tuple[Folder, str, str, File]] = field(default_factory=list)  # folder, temp, name, open file
+    files: list[File] = field(default_factory=list)  # that are open
     temps: list[tuple[Folder, str]] = field(default_factory=list)
     names: list[tuple[Folder, str]] = field(default_factory=list)
     folders: dict[int, Folder] = field(default_factory=dict)  # that got new names
@@ -45,7 +48,7 @@ class _Attempt:
 
     def undo(self) -> None:
         """Take everything back, as far as the disk lets us."""
-        for *_, file in self.files:
+        for file in self.files:
             with contextlib.suppress(OSError):
                 file.close()
         for folder, name in (*self.temps, *self.names):
@@ -107,7 +110,7 @@ class Writer:
         self.catalog = catalog
         self._lock = lock
         self._temps = Temps(token)
-        self.publish = publisher(self._temps)
+        self.publish = Publisher(self._temps)
         self._bytes_max = bytes_max
         self._folders = Folders(root)
         self._syncs = ThreadPoolExecutor(SYNCS_MAX, thread_name_prefix="pit-sync") if is_parallel else None
@@ -144,7 +147,7 @@ class Writer:
         Raises:
             OSError: The disk refuses.
         """
-        lines = self.manifest.append(told, self.publish)
+        lines = self.manifest.append(self.manifest.plan(told), self.publish)
         self.catalog.apply(lines)
         return lines
 
@@ -169,6 +172,8 @@ class Writer:
             taken.add(key_of(one.id))
         for turn in range(1, TRIES + 1):
             left = {at: one for at, one in enumerate(group) if at not in outcomes}
+            if not left:
+                break
             try:
                 outcomes |= self._attempt(left)
                 break
@@ -188,40 +193,40 @@ class Writer:
     def _attempt(self, group: dict[int, Prepared]) -> dict[int, Outcome]:
         attempt = _Attempt()
         try:
-            self._write(attempt, group)
+            plan = self.manifest.plan([one.values for one in group.values()])
+            self._write(attempt, group, plan)
             refused = self._name(attempt, group)
             kept = {at: one for at, one in group.items() if at not in refused}
-            self._sync(attempt.folders.values())
-            if kept:
-                lines = self.manifest.append([one.values for one in kept.values()], self.publish)
+            self._sync([*attempt.folders.values()])
+            lines = self._record(attempt, plan, kept, is_as_planned=not refused)
         except BaseException:
             attempt.undo()
             raise
-        outcomes: dict[int, Outcome] = {**refused}
-        if kept:
-            self.catalog.apply(lines)
-            outcomes |= {at: self.catalog.index.known(one.id) for at, one in kept.items()}
-        return outcomes
+        self.catalog.apply(lines)
+        return {**refused, **{at: self.catalog.index.known(one.id) for at, one in kept.items()}}
 
-    def _write(self, attempt: _Attempt, group: dict[int, Prepared]) -> None:
+    def _write(self, attempt: _Attempt, group: dict[int, Prepared], plan: Plan) -> None:
         """Write all files under names that nobody knows, and wait until they are on the disk."""
         for one in group.values():
             for part in one.parts:
-                folder = self._folders.get(part.folder, attempt.touch)
-                temp = self._temps.name()
-                attempt.temps.append((folder, temp))
-                attempt.files.append((folder, temp, part.name, write(folder, temp, part.content)))
-        files = [file for *_, file in attempt.files]
-        for file in files:
+                self._stage(attempt, self._folders.get(part.folder, attempt.touch), part.content)
+        self._stage(attempt, self.manifest.folder, plan.text)
+        for file in attempt.files:
             file.start()
-        self._sync(files)
+        self._sync(attempt.files)
         while attempt.files:
-            attempt.files.pop()[3].close()
+            attempt.files.pop().close()
+
+    def _stage(self, attempt: _Attempt, folder: Folder, content: bytes) -> None:
+        temp = self._temps.name()
+        attempt.temps.append((folder, temp))
+        attempt.files.append(write(folder, temp, content))
 
     def _name(self, attempt: _Attempt, group: dict[int, Prepared]) -> dict[int, Outcome]:
-        """Give all files their names; a snapshot of which one is taken is refused as a whole."""
+        """Give the files of snapshots their names; of which one is taken, that is refused as a whole."""
         refused: dict[int, Outcome] = {}
-        temps = iter(list(attempt.temps))
+        *staged, record = attempt.temps  # in the order in which they were written
+        temps = iter(staged)
         for at, one in group.items():
             pairs = [(*next(temps), part.name) for part in one.parts]
             before = len(attempt.names)
@@ -236,17 +241,33 @@ class Writer:
             for folder, temp, _ in pairs:
                 folder.unlink(temp)
                 attempt.touch(folder)
-        attempt.temps.clear()
+        attempt.temps[:] = [record]
         return refused
 
-    def _sync(self, things: Iterable[File | Folder]) -> None:
+    def _record(
+        self, attempt: _Attempt, plan: Plan, kept: dict[int, Prepared], *, is_as_planned: bool
+    ) -> list[Line]:
+        """Publish the record of all that have their names, now that these are on the disk."""
+        ((folder, temp),) = attempt.temps
+        if is_as_planned:
+            return self.manifest.append(plan, partial(self.publish.name, temp))
+        forget(folder, temp)
+        if not kept:
+            return []
+        fewer = self.manifest.plan([one.values for one in kept.values()])
+        return self.manifest.append(fewer, self.publish)
+
+    def _sync(self, things: Sequence[File | Folder]) -> None:
         """Wait for all; side by side they share what the disk does."""
         with syncing():
             if self._syncs is None:
-                for thing in things:
-                    thing.sync()
-            else:
-                list(self._syncs.map(lambda thing: thing.sync(), things))
+                _sync_each(things)
+                return
+            parts = [things[at::SYNCS_MAX] for at in range(min(SYNCS_MAX, len(things)))]
+            syncs = [self._syncs.submit(_sync_each, part) for part in parts]
+            wait(syncs)  # all of them: whoever closes a file must know that nobody syncs it any more
+            for sync in syncs:
+                sync.result()
 
     def _catch_up(self) -> None:
         news = self.manifest.news()
@@ -265,6 +286,11 @@ class Writer:
     def _fold(self) -> None:
         with contextlib.suppress(OSError):
             self.manifest.fold(self.publish, least=FOLD_SEGMENTS)
+
+
+def _sync_each(things: Sequence[File | Folder]) -> None:
+    for thing in things:
+        thing.sync()
 
 
 def _failure(error: OSError) -> FacadeError:

@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 
 from datafacade.errors import InvalidRequest, PitCorrupt, PitExists, PitFull, PitNotFound, PitUnusable
 from datafacade.store.pit.content import prepare
-from datafacade.store.pit.record import Draft
+from datafacade.store.pit.names import TEMP
+from datafacade.store.pit.record import Draft, PitRef
 from datafacade.store.pit.vault import Vault
+from datafacade.store.pit.verify import verify
 from tests.unit.store.pit.fakes import ENTITY, HOUR, START, ManualClock, commit, draft, keep
 
 STEM = "20261121_164129_"
@@ -48,6 +50,31 @@ def test_an_answer_lies_in_the_demanded_tree_readable_and_byte_for_byte(vault: V
     for told in meta["files"]:
         content = (root / told["path"]).read_bytes()
         assert (len(content), sha256(content).hexdigest()) == (told["size_bytes"], told["sha256"])
+
+
+def test_one_that_is_refused_leaves_nothing_and_hinders_no_other_of_its_group(
+    vault: Vault, tmp_path: Path
+) -> None:
+    keep(vault, draft(1))
+    refused = prepare(draft(3), ts_wall=START, ts_mono=1)
+    planted = tmp_path.joinpath("pit", *refused.parts[1].folder, refused.parts[1].name)
+    planted.write_bytes(b"not ours")
+    first, second, third = commit(vault, [draft(2), draft(3), draft(4)])
+    assert isinstance(second, PitExists)
+    assert isinstance(first, PitRef)
+    assert isinstance(third, PitRef)
+    assert third.seq == first.seq + 1
+    verdict = verify(vault.root)
+    assert (verdict.ok, verdict.damages) == (3, [])
+    assert verdict.unlisted == ["/".join((*refused.parts[1].folder, refused.parts[1].name))]
+    assert not [path for path in tmp_path.rglob("*") if path.name.startswith(TEMP)]
+
+
+def test_a_group_of_which_nothing_is_new_writes_nothing(vault: Vault, tmp_path: Path) -> None:
+    keep(vault, draft(1))
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    assert [type(outcome) for outcome in commit(vault, [draft(1), draft(1)])] == [PitExists, PitExists]
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
 
 
 def test_directories_are_0750_and_files_0440(vault: Vault, tmp_path: Path) -> None:
