@@ -133,6 +133,8 @@ async def run_service(
         if data is not None:
             opened.callback(data.close)
         facade = Factory(config).create_data_facade(data=data)
+        if facade.snapshots is not None:  # its thread would outlive a start that fails
+            opened.callback(facade.snapshots.close)
         if metrics_port is None and address[1] == server.port != 0:
             metrics_port = server.metrics_port
         async with _metrics(facade, metrics_port):

@@ -534,3 +534,9 @@ async def test_sigterm_in_the_middle_of_a_commit_ends_behind_it(tmp_path: Path) 
     assert vault.get(answer.served.snapshot_id).ref.kind == "WarmKlinesResponse"
     assert not verify(vault.root).damages
     vault.close()
+
+
+def test_a_start_that_fails_ends_although_a_store_is_open(tmp_path: Path) -> None:
+    failed = run("serve", "--host", "0.0.0.0", "--port", "0", "--data-dir", str(tmp_path))  # noqa: S104  refused
+    assert (failed.returncode, "not a loopback address" in failed.stderr) == (2, True)
+    assert (tmp_path / "artifacts" / "pit").is_dir()
