@@ -176,7 +176,7 @@ def is_line(values: Mapping[str, Any]) -> bool:
     shape = _SHAPES.get(values["op"]) if isinstance(values["op"], str) else None
     if shape is None or _count(values["ts"], TS_MAX) < 0 or not isinstance(values["prev"], str):
         return False
-    if _count(values.get("lines", 1)) < 1:
+    if "lines" in values and _count(values["lines"]) < 1:
         return False
     return shape(values)
 
@@ -191,7 +191,7 @@ def _is_id(value: object) -> bool:
 
 
 def _is_stored(value: object) -> bool:
-    return isinstance(value, list) and len(value) == 2 and _count(value[0]) >= 0 and _is_id(value[1])
+    return type(value) is list and len(value) == 2 and _count(value[0]) >= 0 and type(value[1]) is str
 
 
 def _are_texts(value: object) -> bool:
@@ -199,17 +199,19 @@ def _are_texts(value: object) -> bool:
 
 
 def _is_put(line: Mapping[str, Any]) -> bool:
+    """Judge a put; every line is judged at every start, so what is not there costs nothing."""
+    entity = line.get("entity")
     return (
         _is_id(line.get("id"))
-        and min(_count(line.get("size")), _count(line.get("rows"))) >= 0
-        and isinstance(line.get("kind"), str)
+        and _count(line.get("size")) >= 0
+        and _count(line.get("rows")) >= 0
+        and type(line.get("kind")) is str
         and _is_stored(line.get("meta"))
         and ("json" not in line or _is_stored(line["json"]))
-        and isinstance(line.get("entity"), str)
-        and _is_entity(line["entity"])
-        and _are_texts(line.get("labels", ()))
-        and _are_texts(line.get("refs", ()))
-        and all(map(_is_id, line.get("refs", ())))
+        and type(entity) is str
+        and _is_entity(entity)
+        and ("labels" not in line or _are_texts(line["labels"]))
+        and ("refs" not in line or (_are_texts(line["refs"]) and all(map(_is_id, line["refs"]))))
     )
 
 
