@@ -54,7 +54,12 @@ class WarmBed:
         dump(config / "aggregators.yaml", aggregators)
         if redis_url:
             _edit(config, "cache.yaml", lambda tree: tree["redis"].update(url=redis_url))
-        self.service = ServiceProcess(config).wait_ready()
+        self.service = ServiceProcess(config)
+        try:
+            self.service.wait_ready()
+        except AssertionError:  # nobody could close a bed that was never made
+            self.close()
+            raise
         self.stub = service_pb2_grpc.DataFacadeServiceStub(self.service.channel)
 
     def close(self) -> None:
