@@ -19,6 +19,7 @@ SHARE_MAX: Final = 0.1  # of all snapshots that one run may delete, ratio
 HOUR_NS: Final = 3_600 * 10**9
 DAY_NS: Final = 24 * HOUR_NS
 TELL_EACH: Final = 256
+RECORDS_MAX: Final = 10_000  # of one segment: a reader refuses segments that are far too large
 
 Tell = Callable[[int, int], None]  # deleted, of so many
 
@@ -74,7 +75,9 @@ def sweep(vault: Vault, *, hours: int = HOURS, is_confirmed: bool = False, tell:
         chosen = plan(vault.catalog.index, now=now, hours=hours, is_confirmed=is_confirmed)
         if chosen.going:
             why = f"older than {hours} h"
-            writer.record([{"op": DROP, "id": ref.id, "ts": now, "why": why} for ref in chosen.going])
+            for at in range(0, len(chosen.going), RECORDS_MAX):
+                part = chosen.going[at : at + RECORDS_MAX]
+                writer.record([{"op": DROP, "id": ref.id, "ts": now, "why": why} for ref in part])
             for done, ref in enumerate(chosen.going, 1):
                 _remove(vault.root, ref)
                 if tell is not None and (done % TELL_EACH == 0 or done == len(chosen.going)):

@@ -140,3 +140,24 @@ def test_days_that_are_empty_go_and_the_manifest_is_cut(
     reader = Vault.open(tmp_path / "pit", is_writable=False)
     assert verify(reader.root).damaged == [f".manifest/{names[0]}"]
     reader.close()
+
+
+def test_a_sweep_of_many_is_recorded_in_pieces_that_a_reader_accepts(
+    vault: Vault, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "RECORDS_MAX", 7)
+    refs = keep(vault, *(draft(number, ts_wall=START + number) for number in range(20)))
+    sizes: list[int] = []
+    record = vault.writer.record
+
+    def counted(rows: list[dict[str, object]]) -> None:
+        sizes.append(len(rows))
+        record(rows)
+
+    monkeypatch.setattr(vault.writer, "record", counted)
+    clock.wall = START + MONTH
+    plan = retention.sweep(vault, is_confirmed=True)
+    assert [ref.id for ref in plan.going] == [ref.id for ref in refs]
+    assert sizes == [7, 7, 6]
+    assert ids(vault) == set()
+    assert not verify(vault.root).damaged
