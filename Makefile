@@ -41,7 +41,7 @@ test-python: $(STAMPS)/core
 rows: $(STAMPS)/venv ## which rows of the requirements and of the fault matrix have a test
 	$(BIN)/python -m tests.rows
 
-bench: $(STAMPS)/core ## SUITE=cache, core, edge, klines or service; JSON=1 prints one JSON line
+bench: $(STAMPS)/core ## SUITE=core, edge, klines, service, cache, warm or pit; JSON=1 prints one JSON line
 	$(BIN)/python -m benches.python.run --suite $(or $(SUITE),core) $(if $(JSON),--json)
 
 soak: $(STAMPS)/core ## the fault rows with full figures: 20 injections each, real timers

@@ -64,12 +64,16 @@ def latency(work: Streamed) -> dict[str, Any]:
     }
 
 
-def unary() -> list[dict[str, Any]]:
-    """Measure ``ListInstruments`` of one symbol through the handler."""
-    ours, peers = (measure(edge, ["unary", str(UNARY_CALLS)], 0, 0) for edge in EDGES)
+def unary(*, is_cached: bool = False) -> list[dict[str, Any]]:
+    """Measure ``ListInstruments`` of one symbol through the handler, or cached klines."""
+    kind, name = ("cached", "unary_cached") if is_cached else ("unary", "unary_handler")
+    ours, peers = (measure(edge, [kind, str(UNARY_CALLS)], 0, 0) for edge in EDGES)
     rates = ours["calls_per_s"], peers["calls_per_s"]
-    in_flight = row("unary_handler", "calls/s", rates, rates[0] / rates[1], ours, peers)
-    return [in_flight, timed("unary_latency", ours, peers, "latency_us")]
+    in_flight = row(name, "calls/s", rates, rates[0] / rates[1], ours, peers)
+    return [
+        in_flight,
+        timed("unary_cached_latency" if is_cached else "unary_latency", ours, peers, "latency_us"),
+    ]
 
 
 def timed(work: str, ours: dict[str, Any], peers: dict[str, Any], key: str) -> dict[str, Any]:

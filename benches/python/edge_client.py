@@ -1,7 +1,7 @@
 """Measure a served edge from a process of its own; print one JSON line.
 
 ``python -m benches.python.edge_client ADDRESS stream SUBSCRIBERS COUNT`` prints ``subscribed`` before it;
-``... ADDRESS unary CALLS`` measures calls in flight and one by one.
+``... ADDRESS unary CALLS`` measures calls in flight and one by one, ``... cached CALLS`` those of the cache.
 """
 
 import json
@@ -15,8 +15,16 @@ import grpc
 from grpc import experimental
 
 from benches.python.edge_http2 import Calls
-from benches.python.edge_played import CORE_CLIENT, TOPICS, TRADE_MARK, pin, symbols
-from datafacade.v1 import hot_pb2, reference_pb2, stream_pb2, types_pb2
+from benches.python.edge_played import (
+    CACHED_INTERVAL,
+    CACHED_ROWS,
+    CORE_CLIENT,
+    TOPICS,
+    TRADE_MARK,
+    pin,
+    symbols,
+)
+from datafacade.v1 import hot_pb2, reference_pb2, stream_pb2, types_pb2, warm_pb2
 
 SERVICE: Final = "/datafacade.v1.DataFacadeService/"
 WARM_UP_RATIO: Final = 0.1  # of the updates or calls, not measured
@@ -137,15 +145,23 @@ def quantiles(values_ns: list[int]) -> dict[str, float]:
     }
 
 
-def unary(channel: grpc.Channel, address: str, calls: int) -> dict[str, Any]:
-    """Ask for one instrument: in flight through a bare HTTP/2 client, one by one through grpcio."""
-    request = reference_pb2.ListInstrumentsRequest(venues=["binance"], symbols=symbols()[:1])
-    method: Method = channel.unary_unary(f"{SERVICE}ListInstruments")
+def unary(channel: grpc.Channel, address: str, calls: int, *, is_cached: bool) -> dict[str, Any]:
+    """Ask for one instrument, or cached klines: in flight by a bare HTTP/2 client, one by one by grpcio."""
+    name = "WarmKlines" if is_cached else "ListInstruments"
+    request: Any = reference_pb2.ListInstrumentsRequest(venues=["binance"], symbols=symbols()[:1])
+    answer: Any = reference_pb2.ListInstrumentsResponse
+    if is_cached:
+        request = warm_pb2.WarmKlinesRequest(
+            venue="binance", symbol=symbols()[0], interval=CACHED_INTERVAL, limit=CACHED_ROWS
+        )
+        answer = warm_pb2.WarmKlinesResponse
+    method: Method = channel.unary_unary(f"{SERVICE}{name}")
     encoded = request.SerializeToString()
-    first = reference_pb2.ListInstrumentsResponse.FromString(method(encoded))
+    first = answer.FromString(method(encoded))
     first.ClearField("served")
     wanted = first.SerializeToString()
-    in_flight = Calls(address, f"{SERVICE}ListInstruments", encoded, wanted)
+    is_whole = len(first.klines) == CACHED_ROWS if is_cached else len(first.instruments) == 1
+    in_flight = Calls(address, f"{SERVICE}{name}", encoded, wanted)
     in_flight.run(int(calls * WARM_UP_RATIO), IN_FLIGHT)
     cpu, start = time.process_time(), time.perf_counter()
     right = in_flight.run(calls, IN_FLIGHT)
@@ -153,14 +169,14 @@ def unary(channel: grpc.Channel, address: str, calls: int) -> dict[str, Any]:
     latencies = []
     for _ in range(ONE_BY_ONE):
         begin = time.perf_counter_ns()
-        answer = method(encoded)
+        message = method(encoded)
         latencies.append(time.perf_counter_ns() - begin)
-        right -= not answer.startswith(wanted)
+        right -= not message.startswith(wanted)
     return {
         "calls_per_s": calls / took,
         "latency_us": quantiles(latencies[ONE_BY_ONE // 10 :]),
         "client_busy_ratio": round(cpu / took, 2),
-        "digest_ok": right == calls and len(first.instruments) == 1,
+        "digest_ok": right == calls and is_whole,
     }
 
 
@@ -173,7 +189,7 @@ def main() -> None:
         if kind == "stream":
             result = stream(channel, int(numbers[0]), int(numbers[1]))
         else:
-            result = unary(channel, address, int(numbers[0]))
+            result = unary(channel, address, int(numbers[0]), is_cached=kind == "cached")
     print(json.dumps(result), flush=True)
 
 

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from typing import Final
 
 TOPICS: Final = 16
+CACHED_INTERVAL: Final = "1h"
+CACHED_ROWS: Final = 24  # of the klines that stand in the cache
 CORE_SERVER: Final = 0
 CORE_CLIENT: Final = 1
 TRADE_MARK: Final = bytes.fromhex(

@@ -15,7 +15,16 @@ from typing import Final
 
 import uvloop
 
-from benches.python.edge_played import CORE_SERVER, Timer, frames, listing, pin
+from benches.python.edge_played import (
+    CACHED_INTERVAL,
+    CACHED_ROWS,
+    CORE_SERVER,
+    Timer,
+    frames,
+    listing,
+    pin,
+    symbols,
+)
 from datafacade._core import Clock, Feed, Hub
 from datafacade.app.rests import RestMaker
 from datafacade.app.run import _grpcio_edge, _rust_edge, _subscriptions
@@ -34,6 +43,8 @@ from datafacade.hot.tier import HotTier, VenueLine
 from datafacade.serve.handlers import Handlers
 from datafacade.serve.lifecycle import Lifecycle
 from datafacade.types import Closed, FeedKey, Priority
+from datafacade.v1.market_pb2 import Kline
+from datafacade.v1.warm_pb2 import WarmKlinesResponse
 from datafacade.venues.binance import SPOT
 from datafacade.venues.dial import tls_context
 from datafacade.venues.rest import RestAnswer
@@ -183,7 +194,35 @@ def make(count: int, rate: int) -> tuple[DataFacade, PlayedSocket]:
         clock=clock,
         epoch=epoch,
     )
+    hold_klines(facade)
     return facade, socket
+
+
+def hold_klines(facade: DataFacade) -> None:
+    """Put klines into the cache, as a venue's REST would have."""
+    hour = 3_600 * NS_PER_S
+    rows = [
+        Kline(
+            ts_open=at * hour,
+            ts_close=(at + 1) * hour,
+            open=100 + at,
+            high=200,
+            low=50,
+            close=120,
+            volume="1.5",
+        )
+        for at in range(CACHED_ROWS)
+    ]
+    venue, symbol, interval = "binance", symbols()[0], CACHED_INTERVAL
+    answer = WarmKlinesResponse(venue=venue, symbol=symbol, interval=interval, klines=rows)
+    facade.warm.cache.put(
+        f"klines:{venue}:{symbol}:{interval}:{CACHED_ROWS}",
+        answer.SerializeToString(),
+        cache_class="prices_warm",
+        ts_cached=facade.clock.wall_ns(),
+        ttl_ms=3_600_000,
+        stale_ms=0,
+    )
 
 
 async def serve(edge: str, count: int, rate: int) -> None:

@@ -14,6 +14,7 @@ from typing import Any, Final
 import polars as pl
 
 from benches.python.core import PEERS_VENV, make_peers
+from benches.python.edge import unary
 from benches.python.works import ROOT, SEED
 from datafacade.warm.reconcile import Rules
 from datafacade.warm.reconcile_table import reconcile_many
@@ -28,7 +29,7 @@ TARGET_S: Final = 0.000_15
 def run() -> list[dict[str, Any]]:
     """Run the suite and return its rows."""
     make_peers()
-    return reconcile()
+    return [*unary(is_cached=True), *unary(), *reconcile()]
 
 
 def reconcile() -> list[dict[str, Any]]:
