@@ -25,7 +25,7 @@ from datafacade.store.pit.manifest import Line, Manifest, Plan
 from datafacade.store.pit.publish import TRIES, Publisher, SyncFailed, Temps, forget, syncing, write
 from datafacade.store.pit.record import PitRef
 
-FOLDERS_MAX: Final = 64  # held open
+DURABLE_MAX: Final = 65_536  # directories of which it is remembered that they are on the disk
 FOLD_SEGMENTS: Final = 512
 SYNCS_MAX: Final = 8  # side by side
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
@@ -56,11 +56,12 @@ class _Attempt:
 
 
 class Folders:
-    """Directories of entities and days, held open: the newest ones."""
+    """Directories of entities and days: open during a group, known to be on the disk from then on."""
 
     def __init__(self, root: Folder) -> None:
         self._root = root
         self._held: dict[tuple[str, ...], Folder] = {}
+        self._durable: set[tuple[str, ...]] = set()
 
     def get(self, path: tuple[str, ...], touch: Callable[[Folder], None]) -> Folder:
         """Return a directory, made if it is not there.
@@ -70,19 +71,26 @@ class Folders:
             touch: Told of every directory whose names may not be on the disk yet. One that exists may have
                 been made by a process that died before it synced, so its first use counts as making it.
         """
-        held = self._held.pop(path, None)
+        held = self._held.get(path)
         if held is None:
             parent = self._root if len(path) == 1 else self.get(path[:-1], touch)
-            parent.make(path[-1])
-            touch(parent)
-            held = parent.open(path[-1])
-        self._held[path] = held
+            if path not in self._durable:
+                parent.make(path[-1])
+                touch(parent)
+            held = self._held[path] = parent.open(path[-1])
         return held
 
-    def trim(self) -> None:
-        """Close the oldest; only between two groups."""
-        while len(self._held) > FOLDERS_MAX:
-            self._held.pop(next(iter(self._held))).close()
+    def end_group(self) -> None:
+        """Close all behind a group that is durable: a store that rests holds no descriptor of them."""
+        self._durable |= self._held.keys()
+        while len(self._durable) > DURABLE_MAX:
+            self._durable.pop()
+        self.close()
+
+    def forget(self) -> None:
+        """Close all, and take none for durable any more."""
+        self._durable.clear()
+        self.close()
 
     def close(self) -> None:
         """Close all."""
@@ -181,13 +189,14 @@ class Writer:
                 SyncFailed,
                 FileNotFoundError,
             ) as error:  # a sync failed, or a folder was removed under us
-                self._folders.close()
+                self._folders.forget()
                 if turn == TRIES:
                     outcomes |= {at: _failure(error) for at in left}
             except OSError as error:
+                self._folders.forget()
                 outcomes |= {at: _failure(error) for at in left}
                 break
-        self._folders.trim()
+        self._folders.end_group()
         return [outcomes[at] for at in range(len(group))]
 
     def _attempt(self, group: dict[int, Prepared]) -> dict[int, Outcome]:
