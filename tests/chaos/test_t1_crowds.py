@@ -31,7 +31,7 @@ from tests.chaos.harness.environment import ROOT, environment
 from tests.chaos.harness.figures import Figures
 from tests.chaos.harness.probe import DATA, ProbeProcess, subscription
 from tests.chaos.harness.proxy import ProxyProcess
-from tests.chaos.harness.resources import Resources
+from tests.chaos.harness.resources import Resources, connections
 from tests.chaos.harness.tier import INJECTIONS, IS_FULL
 from tests.chaos.harness.wait import until
 
@@ -117,11 +117,16 @@ def clients(bed: Bed, name: str, count: int, address: str = "") -> Iterator[list
             one.close()
 
 
-def wait_gone(bed: Bed, fds: int, count: int, since_ns: int, figures: Figures) -> None:
+def held_clients(bed: Bed) -> int:
+    """Return how many clients are connected to the service; its own connections to venues come and go."""
+    return connections(int(bed.service.address.rpartition(":")[2]))
+
+
+def wait_gone(bed: Bed, held: int, count: int, since_ns: int, figures: Figures) -> None:
     """Wait until the service has let go of so many clients, one after the other; measure each."""
     for number in range(1, count + 1):
         until(
-            lambda: bed.service.resources().fds <= fds - number,  # noqa: B023  called here
+            lambda: held_clients(bed) <= held - number,  # noqa: B023  called here
             within_s=GONE_MS / 200,
             what=f"{number} of {count} clients are let go",
         )
@@ -132,7 +137,7 @@ def wait_gone(bed: Bed, fds: int, count: int, since_ns: int, figures: Figures) -
 def test_frozen_clients_are_torn_down_when_they_answer_no_ping(bed: Bed) -> None:
     figures = Figures("E03", "torn down", GONE_MS)
     with bed.row("E03", BTC), clients(bed, "awake", 1) as awake, clients(bed, "frozen", INJECTIONS) as frozen:
-        held = bed.service.resources().fds
+        held = held_clients(bed)
         for one in frozen:
             one.process.send_signal(signal.SIGSTOP)
         onset = time.monotonic_ns()
@@ -152,10 +157,10 @@ def test_black_holed_bots_and_the_service_let_go_of_each_other(bed: Bed) -> None
     client = Figures("E05", "the bot lets go", HOLED_MS)
     with bed.row("E05", BTC), clients(bed, "beside", 1) as beside, ExitStack() as stack:
         proxy = stack.enter_context(ProxyProcess(bed.folder, bed.service.address, routes=INJECTIONS))
-        before = bed.service.resources().fds
+        before = held_clients(bed)
         bots = stack.enter_context(BotProcess(proxy.addresses, bed.folder / "bots.jsonl"))
         bots.wait_each("Book", since_ns=0, within_s=20)
-        held = bed.service.resources().fds
+        held = held_clients(bed)
         assert held >= before + INJECTIONS
         fault = proxy.arm("black_hole")
         onset = time.monotonic_ns()

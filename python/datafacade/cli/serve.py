@@ -75,11 +75,11 @@ def serve(
     Exit codes: 0 stopped in order, 1 the port or the data directory cannot be had, 2 the configuration is
     wrong (file, line, key).
     """
+    # Until the service listens to signals the system ends the process: an import may swallow an interrupt.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     from datafacade.config import load_config
 
     settings = load_config(config)  # first: a bad file is told before the service is even loaded (row H10)
-    # Until the service listens to signals the system ends the process: an import may swallow an interrupt.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
     from datafacade.app import serve as run  # late: the other verbs start without it
 
     def ready(addresses: Sequence[str]) -> None:
