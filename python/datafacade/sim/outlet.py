@@ -228,10 +228,11 @@ def _corrupted(frame: Frame, within: int) -> Sequence[Change] | None:
     """Return the rows with one digit of the best placed quantity changed; None if none is near enough."""
     if frame.rows is None or frame.book is None:
         return None
+    last = {(side, price): at for at, (side, price, _) in enumerate(frame.rows)}  # what stands in the end
     ranked = [
         (rank_of(frame.book, side, price), at)
         for at, (side, price, quantity) in enumerate(frame.rows)
-        if quantity
+        if quantity and last[side, price] == at
     ]
     if not ranked or min(ranked)[0] >= within:
         return None
