@@ -240,11 +240,11 @@ async def test_a_line_on_which_data_come_but_no_pong_is_left() -> None:
 
     loop = asyncio.get_running_loop()
     async with raw_venue(peer) as port:
+        started = loop.time()  # before the socket begins to count
         socket = await open_socket(port, BRISK)
-        started = loop.time()
         messages = await read_all(socket)
         assert await socket.wait_closed() == Closed(code=1006, reason=CloseReason.NO_PONG)
-        assert 0.39 <= loop.time() - started <= 0.8
+        assert 0.4 <= loop.time() - started <= 0.8
         assert len(messages) > 5
         assert heard[0][:2] == bytes([0x89, 0x81])  # one ping
 
