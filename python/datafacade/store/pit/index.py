@@ -131,12 +131,26 @@ class Index:
         at = bisect_right(line.ts, ts) if line else 0
         return self._ref(line.slots[at - 1]) if line and at else None
 
-    def between(self, entity: str, ts_from: int, ts_to: int, limit: int | None = None) -> list[PitRef]:
-        """Return an entity's snapshots of a half-open interval, oldest first; no more than ``limit``."""
+    def between(
+        self,
+        entity: str,
+        ts_from: int,
+        ts_to: int,
+        *,
+        limit: int | None = None,
+        after: tuple[int, int] | None = None,
+    ) -> list[PitRef]:
+        """Return an entity's snapshots of a half-open interval, oldest first; no more than ``limit``.
+
+        Those of one time come as they were committed; ``after``, a wall time and a number, leaves out all up
+        to there.
+        """
         line = self._timeline(entity)
         if line is None:
             return []
         first, end = bisect_left(line.ts, ts_from), bisect_left(line.ts, ts_to)
+        if after is not None:
+            first = max(first, bisect_right(line.slots, after, key=self._place))
         if limit is not None:
             end = min(end, first + limit)
         return [self._ref(slot) for slot in line.slots[first:end]]
@@ -211,6 +225,9 @@ class Index:
             self._labels[key] = labels
         else:
             self._labels.pop(key, None)
+
+    def _place(self, slot: int) -> tuple[int, int]:
+        return self._ts[slot], self._seq[slot]
 
     def _timeline(self, entity: str) -> Timeline | None:
         number = self._entities.find(entity)

@@ -185,16 +185,17 @@ class PitStore:
         """
         return self._vault.at(entity, ts)
 
-    def list(self, entity: str, ts_from: int, ts_to: int, *, limit: int | None = None) -> Sequence[PitRef]:
-        """Return an entity's snapshots from a time up to before another, oldest first, ns UTC.
-
-        Args:
-            entity: Whose.
-            ts_from: First instant.
-            ts_to: First instant behind.
-            limit: The oldest so many; None: all of them, some 500 bytes of memory each.
-        """
-        return self._vault.list(entity, ts_from, ts_to, limit=limit)
+    def list(
+        self,
+        entity: str,
+        ts_from: int,
+        ts_to: int,
+        *,
+        limit: int | None = None,
+        after: tuple[int, int] | None = None,
+    ) -> Sequence[PitRef]:
+        """Return an entity's snapshots, oldest first, as ``Vault.list`` does."""
+        return self._vault.list(entity, ts_from, ts_to, limit=limit, after=after)
 
     def find(self, snapshot_id: str) -> PitRef:
         """Return where a snapshot stands.

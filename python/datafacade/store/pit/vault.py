@@ -174,18 +174,29 @@ class Vault:
             raise PitNotFound(f"{entity} as of {ts}")
         return ref
 
-    def list(self, entity: str, ts_from: int, ts_to: int, *, limit: int | None = None) -> Sequence[PitRef]:
+    def list(
+        self,
+        entity: str,
+        ts_from: int,
+        ts_to: int,
+        *,
+        limit: int | None = None,
+        after: tuple[int, int] | None = None,
+    ) -> Sequence[PitRef]:
         """Return an entity's snapshots from a time up to before another, oldest first, ns UTC.
+
+        Those of one time come as they were committed.
 
         Args:
             entity: Whose.
             ts_from: First instant.
             ts_to: First instant behind.
             limit: The oldest so many; None: all of them, some 500 bytes of memory each.
+            after: Go on behind the snapshot of this ``ts_wall`` and ``seq``, be it still there or not.
         """
         self._refresh()
         with self.catalog.lock:
-            return self.catalog.index.between(entity, ts_from, ts_to, limit)
+            return self.catalog.index.between(entity, ts_from, ts_to, limit=limit, after=after)
 
     def entities(self) -> Sequence[str]:
         """Return all entities that have a snapshot, sorted."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from datafacade.errors import InvalidRequest, PitCorrupt, PitExists, PitFull, PitNotFound, PitUnusable
 from datafacade.store.pit.content import prepare
 from datafacade.store.pit.names import TEMP
-from datafacade.store.pit.record import Draft, PitRef
+from datafacade.store.pit.record import DROP, Draft, PitRef
 from datafacade.store.pit.vault import Vault
 from datafacade.store.pit.verify import verify
 from tests.unit.store.pit.fakes import ENTITY, HOUR, START, ManualClock, commit, draft, keep
@@ -189,6 +190,27 @@ def test_as_of_is_what_a_naive_reader_of_all_snapshots_finds(
             reader.close()
         finally:
             vault.close()
+
+
+def test_pages_of_snapshots_of_one_time_hold_each_exactly_once_whatever_goes_meanwhile(vault: Vault) -> None:
+    times = [START, START + 5, START + 5, START + 5, START + 5, START + 9, START + 5, START]
+    refs = [keep(vault, draft(number, ts_wall=ts))[0] for number, ts in enumerate(times)]
+    expected = [ref.id for ref in sorted(refs, key=lambda ref: (ref.ts_wall, ref.seq))]
+    for size in range(1, len(times) + 1):
+        seen: list[PitRef] = []
+        while page := vault.list(ENTITY, 0, START * 2, limit=size, after=_place(seen)):
+            assert len(page) <= size
+            seen += page
+        assert [ref.id for ref in seen] == expected
+    first = vault.list(ENTITY, 0, START * 2, limit=3)
+    vault.writer.record([{"op": DROP, "id": first[-1].id, "ts": START, "why": "test"}])
+    rest = vault.list(ENTITY, 0, START * 2, after=_place(first))
+    assert [ref.id for ref in (*first, *rest)] == expected
+    assert vault.list(ENTITY, START + 6, START * 2, after=(0, 0))[0].ts_wall == START + 9
+
+
+def _place(page: Sequence[PitRef]) -> tuple[int, int] | None:
+    return (page[-1].ts_wall, page[-1].seq) if page else None
 
 
 def test_everything_is_there_after_the_next_start(vault: Vault, tmp_path: Path, clock: ManualClock) -> None:
