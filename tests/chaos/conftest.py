@@ -1,15 +1,20 @@
-"""The bed that the rows of a file share. Each row isolates by symbol or venue and heals what it broke.
+"""The bed that the rows of a file share, and the store that each row of a store begins with.
 
-One bed a file: after each row all that was told since the bed began is judged, which is quadratic in rows.
+Each row isolates by symbol or venue and heals what it broke. One bed a file: after each row all that was told
+since the bed began is judged, which is quadratic in rows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from datafacade.store.pit.vault import Vault
 from tests.chaos.harness.bed import Bed, Plan
+from tests.chaos.harness.vaults import opened
+from tests.unit.store.pit.fakes import draft, keep
 
 # Followed by the probe of the bed from the start, and those that single rows ask for.
 FOLLOWED = ("BTC", "ETH")
@@ -31,3 +36,12 @@ def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
         assert made.simulator.violations() == {}, "rules of venues were broken"
     finally:
         made.close()
+
+
+@pytest.fixture
+def vault(tmp_path: Path) -> Iterator[Vault]:
+    """Return a store with one snapshot."""
+    made = opened(tmp_path / "pit")
+    keep(made, draft(1))
+    yield made
+    made.close()

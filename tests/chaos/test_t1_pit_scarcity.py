@@ -19,13 +19,12 @@ from datafacade.store.pit import PitStore
 from datafacade.store.pit.files import DiskFile, DiskFolder
 from datafacade.store.pit.record import PitRef
 from datafacade.store.pit.vault import Vault
-from datafacade.store.pit.verify import verify
 from tests.chaos.harness import bounded
+from tests.chaos.harness.vaults import OTHER, assert_whole
 from tests.unit.store.pit.fakes import ENTITY, draft, keep
 
 pytestmark = pytest.mark.chaos
 
-OTHER = "warm.klines/okx/ETH-USDT/1m"
 AT_ONCE_S = 1.0
 UNAVAILABLE = 14
 is_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
@@ -243,16 +242,6 @@ def test_a_start_without_descriptors_puts_nothing_aside_wherever_they_run_out(
     assert met >= 5, "the fault was hardly ever met"
     assert not list((tmp_path / ".quarantine").iterdir())
     assert_whole(tmp_path, 6)
-
-
-def assert_whole(path: Path, count: int) -> None:
-    """Assert that a store holds so many snapshots, all whole."""
-    reader = Vault.open(path, is_writable=False)
-    try:
-        verdict = verify(reader.root)
-        assert (verdict.snapshots, verdict.ok, verdict.damages) == (count, count, [])
-    finally:
-        reader.close()
 
 
 @pytest.mark.proves("ROW-F12")

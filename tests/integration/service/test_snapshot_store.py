@@ -1,0 +1,229 @@
+"""The store under a service: damaged, full, hanging, absent, ended in the middle of a commit."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+import pytest_asyncio
+
+from datafacade.errors import PitFull
+from datafacade.sim.settings import SimulatorSettings
+from datafacade.sim.simulator import Simulator
+from datafacade.store.pit.vault import Vault
+from datafacade.store.pit.verify import verify
+from datafacade.v1 import health_pb2, pit_pb2, warm_pb2
+from datafacade.warm import snapshots
+from tests.integration.cli.running import run
+from tests.integration.service.bench import Bench, service, simulated, spawn
+from tests.integration.service.kept import (
+    KLINES,
+    PRODUCTS,
+    TICKER,
+    Code,
+    bare,
+    fetched,
+    refused,
+    store_of,
+    stub_of,
+)
+
+
+@pytest_asyncio.fixture(params=["rust", "grpcio"])
+async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bench]:
+    async with service(tmp_path / "config", edge=request.param, products=PRODUCTS) as running:
+        yield running
+
+
+async def test_a_damaged_snapshot_is_never_served(bench: Bench, tmp_path: Path) -> None:
+    answer = await bench.stub.WarmKlines(KLINES)
+    snapshot_id = answer.served.snapshot_id
+    (path,) = store_of(tmp_path).rglob(f"*{snapshot_id[:32]}.pb")
+    path.chmod(0o640)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 4
+    path.write_bytes(content)
+    asked = warm_pb2.WarmKlinesRequest(snapshot_id=snapshot_id)
+    assert (await refused(bench.stub.WarmKlines(asked))).code() is Code.DATA_LOSS
+    verdict = await stub_of(bench).VerifyPit(pit_pb2.VerifyPitRequest())
+    assert {damage.what for damage in verdict.damages} == {snapshot_id}
+
+
+async def test_a_disk_that_refuses_costs_no_answer_and_is_announced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from datafacade.store.pit.vault import Vault as Vault
+
+    async with service(tmp_path / "config") as bench:
+        healthy: Callable[..., Any] = Vault.commit
+
+        def full(_: Vault, group: Any) -> Any:  # noqa: ANN401
+            return [PitFull("no space left on device") for _ in group]
+
+        monkeypatch.setattr(Vault, "commit", full)
+        answer = await bench.stub.WarmKlines(KLINES)
+        assert len(answer.klines) == 24
+        health = await bench.stub.Health(health_pb2.HealthRequest())
+        assert "PIT_SKIPPED" in health.warnings
+        assert health.status == health_pb2.HEALTH_STATUS_DEGRADED
+        stats = await stub_of(bench).PitStats(pit_pb2.PitStatsRequest())
+        assert stats.skipped == stats.failed >= 1  # lists of instruments come beside it
+        assert "no space" in stats.failure
+        asked = warm_pb2.WarmKlinesRequest(snapshot_id=answer.served.snapshot_id)
+        assert (await refused(bench.stub.WarmKlines(asked))).code() is Code.NOT_FOUND
+        monkeypatch.setattr(Vault, "commit", healthy)
+        other = await bench.stub.WarmKlines(
+            warm_pb2.WarmKlinesRequest(venue="kraken", symbol="ETH-USD", interval="1h")
+        )
+        assert (await fetched(bench, other.served.snapshot_id))[0].rows == 500
+
+
+async def test_a_service_without_a_store_says_so_and_serves(
+    tmp_path: Path,
+) -> None:
+    off = {"cache.yaml": {"pit_snapshots": {"enabled": False}}}
+    async with service(tmp_path / "off", files=off) as bench:
+        assert len((await bench.stub.WarmKlines(KLINES)).klines) == 24
+        assert (
+            await refused(stub_of(bench).PitStats(pit_pb2.PitStatsRequest()))
+        ).code() is Code.UNIMPLEMENTED
+        assert "PIT_SKIPPED" not in (await bench.stub.Health(health_pb2.HealthRequest())).warnings
+
+
+@pytest.mark.proves("ROW-F11")
+async def test_a_store_that_cannot_be_used_is_used_as_soon_as_it_can_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshots, "TURN_S", 0.1)
+    monkeypatch.setattr(snapshots, "TOLD_NS", 0)
+    blocked = tmp_path / "blocked"
+    blocked.write_text("a file where the store should be")
+    async with service(tmp_path / "on", files={"pit.yaml": {"base_path": str(blocked)}}) as bench:
+        assert len((await bench.stub.WarmKlines(KLINES)).klines) == 24
+        health = await bench.stub.Health(health_pb2.HealthRequest())
+        assert "PIT_SKIPPED" in health.warnings
+        assert health.status == health_pb2.HEALTH_STATUS_DEGRADED
+        assert (
+            await refused(stub_of(bench).PitStats(pit_pb2.PitStatsRequest()))
+        ).code() is Code.UNIMPLEMENTED
+        blocked.unlink()
+        async with asyncio.timeout(10):
+            while "PIT_SKIPPED" in (await bench.stub.Health(health_pb2.HealthRequest())).warnings:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        answer = await bench.stub.WarmTicker(TICKER)
+        assert (await fetched(bench, answer.served.snapshot_id))[0].kind == "WarmTickerResponse"
+
+
+@pytest.mark.proves("ROW-F10")
+async def test_a_disk_that_hangs_delays_answers_for_a_moment_and_those_in_excess_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshots, "PATIENCE_S", 0.5)
+    healthy, gate = Vault.commit, threading.Event()
+
+    def hanging(self: Vault, group: Any) -> Any:  # noqa: ANN401
+        gate.wait(30)
+        return healthy(self, group)
+
+    async with service(tmp_path / "config", products=("binance/spot",)) as bench:
+        await bench.stub.WarmKlines(
+            warm_pb2.WarmKlinesRequest(venue="binance", symbol="BTC-USDT", interval="1h")
+        )
+        monkeypatch.setattr(Vault, "commit", hanging)
+        asked = [
+            warm_pb2.WarmKlinesRequest(venue="binance", symbol="BTC-USDT", interval="1h", limit=limit)
+            for limit in range(1, 101)
+        ]
+        answers = await asyncio.gather(*(bench.stub.WarmKlines(request) for request in asked))
+        assert [len(answer.klines) for answer in answers] == list(range(1, 101))
+        stats = await stub_of(bench).PitStats(pit_pb2.PitStatsRequest())
+        assert stats.skipped == 100
+        assert stats.waiting <= 64
+        assert "PIT_SKIPPED" in (await bench.stub.Health(health_pb2.HealthRequest())).warnings
+        gate.set()
+        later = await bench.stub.WarmKlines(
+            warm_pb2.WarmKlinesRequest(venue="binance", symbol="ETH-USDT", interval="1h")
+        )
+        assert (await fetched(bench, later.served.snapshot_id))[0].rows == 500
+
+
+async def test_a_store_outlives_its_service(tmp_path: Path) -> None:
+    async with service(tmp_path / "config") as bench:
+        first = await bench.stub.WarmKlines(KLINES)
+    path = store_of(tmp_path)
+    vault = Vault.open(path, is_writable=False)
+    assert not verify(vault.root).damages
+    vault.close()
+    async with service(tmp_path / "config") as bench:
+        asked = warm_pb2.WarmKlinesRequest(snapshot_id=first.served.snapshot_id)
+        assert bare(await bench.stub.WarmKlines(asked)) == bare(first)
+
+
+async def test_the_command_line_shows_the_same_from_a_service_and_from_its_directory(tmp_path: Path) -> None:
+    async with service(tmp_path / "config") as bench:
+        snapshot_id = (await bench.stub.WarmKlines(KLINES)).served.snapshot_id
+        for words in (["get", snapshot_id], ["at", "warm.klines/kraken/BTC-USD/1h:24", "now"]):
+            told = [
+                await asyncio.to_thread(run, "pit", *words, "--json", *place)
+                for place in (["--target", bench.address], ["--dir", str(store_of(tmp_path))])
+            ]
+            assert [json.loads(one.stdout)["id"] for one in told] == [snapshot_id] * 2
+            assert told[0].stdout == told[1].stdout
+        lost = await asyncio.to_thread(run, "pit", "get", "ab" * 32, "--target", bench.address)
+        assert (lost.returncode, "no snapshot" in lost.stderr) == (1, True)
+
+
+SLOW = """
+import time
+from datafacade.store.pit.vault import Vault
+commit = Vault.commit
+def slow(self, group):
+    print(*(one.values["entity"] for one in group), flush=True)
+    time.sleep(0.5)
+    return commit(self, group)
+Vault.commit = slow
+"""
+
+
+@pytest.mark.proves("ROW-E14")
+async def test_sigterm_in_the_middle_of_a_commit_ends_behind_it(tmp_path: Path) -> None:
+    folder = tmp_path / "config"
+    settings = SimulatorSettings(seed=5, products=("kraken/spot",), bases=("BTC", "ETH"))
+    async with Simulator(settings) as running:
+        simulated(running, folder)
+        process = await spawn(folder, prelude=SLOW)
+        assert process.stdout is not None
+        try:
+            lines = (line.decode() async for line in process.stdout)
+            address = await anext(lines)
+            while not address.startswith("127."):  # lists of instruments may come before
+                address = await anext(lines)
+            async with grpc.aio.insecure_channel(address.strip()) as channel:
+                stub = Bench(simulator=running, address=address, channel=channel).stub
+                asking = asyncio.ensure_future(stub.WarmKlines(KLINES))
+                async with asyncio.timeout(10):
+                    while "warm.klines" not in await anext(lines):
+                        pass
+                process.terminate()
+                answer = await asking
+            assert await asyncio.wait_for(process.wait(), 10) == 0
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await process.communicate()
+    vault = Vault.open(store_of(tmp_path), is_writable=False)
+    assert vault.get(answer.served.snapshot_id).ref.kind == "WarmKlinesResponse"
+    assert not verify(vault.root).damages
+    vault.close()
+
+
+def test_a_start_that_fails_ends_although_a_store_is_open(tmp_path: Path) -> None:
+    failed = run("serve", "--host", "0.0.0.0", "--port", "0", "--data-dir", str(tmp_path))  # noqa: S104  refused
+    assert (failed.returncode, "not a loopback address" in failed.stderr) == (2, True)
+    assert (tmp_path / "artifacts" / "pit").is_dir()
