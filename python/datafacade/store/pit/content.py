@@ -59,6 +59,14 @@ class Prepared:
         """Bytes of all its files."""
         return sum(len(part.content) for part in self.parts)
 
+    @property
+    def readable(self) -> tuple[int, int]:
+        """Bytes of the readable form before and after it was packed; none: it is a table."""
+        packed = self.parts[0].content
+        if not self.parts[0].name.endswith(JSON):
+            return 0, 0
+        return int.from_bytes(packed[-4:], "little"), len(packed)  # gzip ends with the length of the text
+
 
 def prepare(draft: Draft, *, ts_wall: int, ts_mono: int) -> Prepared:
     """Return the files of a draft.

@@ -7,12 +7,14 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any, Final
 
 from datafacade.store.pit.names import ID_DIGITS, JSON, NAME_DIGITS, PARQUET, Entity, day_of, stem_of
 from datafacade.store.pit.record import CUT, DROP, LABEL, PUT, PitRef
 
 NEWEST: Final = 64  # snapshots whose files are read at every start
+GONE_MAX: Final = 65_536  # of the newest that went, as many are named to those who follow
 KEEP: Final = "keep"
 _ID_BYTES: Final = ID_DIGITS // 2
 _KEY_BYTES: Final = NAME_DIGITS // 2  # what names on disk carry is what must be unique
@@ -79,6 +81,8 @@ class Index:
         self._labels: dict[bytes, tuple[str, ...]] = {}
         self._references: dict[bytes, tuple[bytes, ...]] = {}
         self._referenced: Counter[bytes] = Counter()
+        self.gone = 0  # that went, ever
+        self._gone: deque[int] = deque(maxlen=GONE_MAX)  # slots of the newest of them
 
     def __len__(self) -> int:
         """Return how many are live."""
@@ -160,6 +164,23 @@ class Index:
         for slot in sorted(self._slots.values()):
             yield self._ref(slot)
 
+    def since(self, seq: int, limit: int) -> list[PitRef]:
+        """Return live snapshots whose number is greater, in their logical order; no more than ``limit``."""
+        slots = range(bisect_right(self._seq, seq), len(self._seq))
+        return [self._ref(slot) for slot in islice(filter(self._is_live, slots), limit)]
+
+    def gone_since(self, gone: int, limit: int) -> list[PitRef] | None:
+        """Return snapshots that went after so many, in the order in which they went; None: not all are known.
+
+        Args:
+            gone: How many had gone before.
+            limit: The first so many.
+        """
+        first = len(self._gone) - (self.gone - gone)
+        if first < 0:
+            return None
+        return [self._ref(slot) for slot in islice(self._gone, first, first + limit)]
+
     def folders(self) -> dict[str, int]:
         """Return the folder of each entity and what ``holds`` calls it."""
         return {Entity.parse(text).folder: number for number, text in enumerate(self._entities.texts)}
@@ -212,6 +233,8 @@ class Index:
         self._timelines[self._entity[slot]].remove(self._ts[slot], slot)
         self.bytes_live -= self._size[slot]
         self.dropped.add(key)
+        self.gone += 1
+        self._gone.append(slot)
         self._labels.pop(key, None)
         self._referenced.subtract(self._references.pop(key, ()))
 
@@ -228,6 +251,10 @@ class Index:
 
     def _place(self, slot: int) -> tuple[int, int]:
         return self._ts[slot], self._seq[slot]
+
+    def _is_live(self, slot: int) -> bool:
+        start = slot * _ID_BYTES
+        return self._slots.get(bytes(self._ids[start : start + _KEY_BYTES])) == slot
 
     def _timeline(self, entity: str) -> Timeline | None:
         number = self._entities.find(entity)

@@ -18,6 +18,7 @@ from typing import Any, Final, NamedTuple, Self, TypeVar
 from datafacade.clock import Clock, SystemClock
 from datafacade.errors import FacadeError, PitCorrupt, PitExists, PitSkipped
 from datafacade.store.pit.content import Prepared, prepare
+from datafacade.store.pit.index import Catalog
 from datafacade.store.pit.record import Draft, PitRef
 from datafacade.store.pit.recovery import Findings
 from datafacade.store.pit.snapshot import PitSnapshot
@@ -40,6 +41,9 @@ class Counts:
     existing: int = 0  # refused, since they are there already
     skipped: int = 0  # told PIT_SKIPPED: too many waited
     failed: int = 0
+    bytes_written: int = 0  # of all files
+    text_bytes: int = 0  # of readable forms
+    packed_bytes: int = 0  # of the same, as they lie on the disk
 
 
 class PitStats(NamedTuple):
@@ -209,6 +213,11 @@ class PitStore:
         """Return all entities that have a snapshot, sorted."""
         return self._vault.entities()
 
+    @property
+    def catalog(self) -> Catalog:
+        """What is live, for those who follow it."""
+        return self._vault.catalog
+
     def stats(self) -> PitStats:
         """Return how the store stands."""
         with self._vault.catalog.lock:
@@ -265,8 +274,8 @@ class PitStore:
                 item.done.set_exception(error)
             return
         self._counts.groups += 1
-        for (item, _), outcome in zip(ready, outcomes, strict=True):
-            self._settle(item, outcome)
+        for (item, one), outcome in zip(ready, outcomes, strict=True):
+            self._settle(item, one, outcome)
 
     def _prepared(self, item: _Put) -> Prepared | None:
         if not item.done.set_running_or_notify_cancel():
@@ -277,9 +286,13 @@ class PitStore:
             item.done.set_exception(error)
             return None
 
-    def _settle(self, item: _Put, outcome: PitRef | FacadeError) -> None:
+    def _settle(self, item: _Put, one: Prepared, outcome: PitRef | FacadeError) -> None:
         if isinstance(outcome, PitRef):
-            self._counts.committed += 1
+            text, packed = one.readable
+            counts = self._counts
+            counts.committed += 1
+            counts.bytes_written += one.size
+            counts.text_bytes, counts.packed_bytes = counts.text_bytes + text, counts.packed_bytes + packed
             self._failure = ""
             item.done.set_result(outcome)
             return

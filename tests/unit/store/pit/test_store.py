@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -59,6 +60,20 @@ async def test_an_answer_is_on_the_disk_when_put_returns(tmp_path: Path) -> None
     reader.close()
     store.close()
     store.close()
+
+
+async def test_what_is_written_is_counted_before_and_after_packing(tmp_path: Path) -> None:
+    store = PitStore.open(tmp_path / "pit", clock=ManualClock())
+    for number in range(3):
+        await store.put(ENTITY, "K", b"answer %d" % number, readable={"a": "x" * 100 * number})
+    await store.put(ENTITY, "table", b"PAR1", readable=None)
+    counts = store.stats().counts
+    store.close()
+    files = [path for path in (tmp_path / "pit").glob("btc*/**/*") if path.is_file()]
+    packed = [path for path in files if path.name.endswith(".json.gz")]
+    assert counts.bytes_written == sum(path.stat().st_size for path in files)
+    assert counts.packed_bytes == sum(path.stat().st_size for path in packed)
+    assert counts.text_bytes == sum(len(gzip.decompress(path.read_bytes())) for path in packed)
 
 
 def test_what_waits_is_bounded_and_what_is_left_out_is_told(slow: tuple[PitStore, SlowVault]) -> None:
