@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from typing import Final
 
 from datafacade.serve.answer import Answer
 from datafacade.v1 import lineage_pb2
+from datafacade.warm.freshness import penalty_ratio
 
 _TAG: Final = b"\x7a"  # field 15, length-delimited; ``served`` is shorter than 128 bytes
-_FRESH_NS: Final = 60_000_000_000
-_EXPIRED_NS: Final = 300_000_000_000
-_PENALTY_MAX: Final = 0.95
 
 
 def served(answer: Answer, latency_ns: int) -> bytes:
@@ -28,16 +25,3 @@ def served(answer: Answer, latency_ns: int) -> bytes:
         freshness_penalty_ratio=penalty_ratio(answer.age_ns),
     ).SerializeToString()
     return _TAG + bytes([len(encoded)]) + encoded
-
-
-def penalty_ratio(age_ns: int) -> float:
-    """Return the freshness penalty of data of this age (REQUIREMENTS D2).
-
-    Example:
-        >>> [penalty_ratio(minutes * 60_000_000_000) for minutes in (1, 5)]
-        [0.0, 0.95]
-    """
-    if age_ns <= _FRESH_NS:
-        return 0.0
-    share = min(1.0, (age_ns - _FRESH_NS) / (_EXPIRED_NS - _FRESH_NS))
-    return min(_PENALTY_MAX, 0.1 * math.exp(3 * share))

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from datafacade._core import AnswerCache, Call, Clock
 from datafacade.v1 import lineage_pb2, warm_pb2
+from datafacade.warm.freshness import EXPIRED_NS_MIN, FRESH_NS_MAX, penalty_ratio
 from tests.integration.edge.running import SERVICE, running, until
 
 TICKER = SERVICE + "WarmTicker"
@@ -68,3 +71,24 @@ async def test_a_stale_answer_is_refreshed_by_a_call_that_nobody_waits_for() -> 
         await until(lambda: edge.edge.stats()["calls_open"] == 0, "its end")
         served = warm_pb2.WarmTickerResponse.FromString(await ask(REQUEST)).served
         assert (served.is_stale, served.age_ns) == (False, 0)
+
+
+async def test_the_edge_and_the_handlers_know_one_penalty_of_age() -> None:
+    ages = [
+        0,
+        FRESH_NS_MAX,
+        FRESH_NS_MAX + 1,
+        *range(10**9, 2 * EXPIRED_NS_MIN, 7_654_321_987),
+        EXPIRED_NS_MIN,
+    ]
+    left = iter(ages)
+
+    async def handler(call: Call) -> None:
+        call.reply(ANSWER, cache_tier=1, age_ns=next(left))
+
+    async with running(handler, served_methods=[TICKER]) as edge:
+        ask = edge.unary("WarmTicker")
+        for age_ns in ages:
+            served = warm_pb2.WarmTickerResponse.FromString(await ask(REQUEST)).served
+            assert served.age_ns == age_ns
+            assert served.freshness_penalty_ratio == pytest.approx(penalty_ratio(age_ns), abs=1e-12)
