@@ -12,7 +12,7 @@ from datafacade.errors import InvalidRequest
 from datafacade.serve.answer import Answer, Past, parse, stored, to_answer
 from datafacade.v1 import price_pb2, warm_pb2
 from datafacade.warm.answers import Served
-from datafacade.warm.cases import WarmCases
+from datafacade.warm.cases import Wanted, WarmCases, When
 
 METHODS: Final[Mapping[int, str]] = MappingProxyType(
     {
@@ -31,6 +31,7 @@ REQUESTS: Final[Mapping[str, type[Message]]] = MappingProxyType(
     }
 )
 
+SeriesRequest = warm_pb2.WarmKlinesRequest | warm_pb2.WarmTradesRequest | warm_pb2.WarmFundingRequest
 Handler = Callable[[bytes, bool], Awaitable[Answer]]
 Asked = TypeVar("Asked", bound=Message)
 
@@ -69,43 +70,18 @@ class WarmHandlers:
         return serve
 
     async def _klines(self, asked: warm_pb2.WarmKlinesRequest, is_refresh: bool) -> Served:
-        return await self._cases.klines(
-            asked.venue,
-            asked.symbol,
-            asked.interval,
-            limit=asked.limit,
-            ts_start=asked.ts_start,
-            ts_end=asked.ts_end,
-            ts_as_of=asked.ts_as_of,
-            is_refresh=is_refresh,
-        )
+        wanted = _wanted(asked, is_refresh)
+        return await self._cases.klines(asked.venue, asked.symbol, asked.interval, **wanted)
 
     async def _trades(self, asked: warm_pb2.WarmTradesRequest, is_refresh: bool) -> Served:
-        return await self._cases.trades(
-            asked.venue,
-            asked.symbol,
-            limit=asked.limit,
-            ts_start=asked.ts_start,
-            ts_end=asked.ts_end,
-            ts_as_of=asked.ts_as_of,
-            is_refresh=is_refresh,
-        )
-
-    async def _ticker(self, asked: warm_pb2.WarmTickerRequest, is_refresh: bool) -> Served:
-        return await self._cases.ticker(
-            asked.venue, asked.symbol, ts_as_of=asked.ts_as_of, is_refresh=is_refresh
-        )
+        return await self._cases.trades(asked.venue, asked.symbol, **_wanted(asked, is_refresh))
 
     async def _funding(self, asked: warm_pb2.WarmFundingRequest, is_refresh: bool) -> Served:
-        return await self._cases.funding(
-            asked.venue,
-            asked.symbol,
-            limit=asked.limit,
-            ts_start=asked.ts_start,
-            ts_end=asked.ts_end,
-            ts_as_of=asked.ts_as_of,
-            is_refresh=is_refresh,
-        )
+        return await self._cases.funding(asked.venue, asked.symbol, **_wanted(asked, is_refresh))
+
+    async def _ticker(self, asked: warm_pb2.WarmTickerRequest, is_refresh: bool) -> Served:
+        when = When(ts_as_of=asked.ts_as_of, is_refresh=is_refresh)
+        return await self._cases.ticker(asked.venue, asked.symbol, **when)
 
     async def _price(self, asked: price_pb2.ReconciledPriceRequest, is_refresh: bool) -> Served:
         if asked.method not in METHODS:
@@ -118,3 +94,13 @@ class WarmHandlers:
             ts_as_of=asked.ts_as_of,
             is_refresh=is_refresh,
         )
+
+
+def _wanted(asked: SeriesRequest, is_refresh: bool) -> Wanted:
+    return Wanted(
+        limit=asked.limit,
+        ts_start=asked.ts_start,
+        ts_end=asked.ts_end,
+        ts_as_of=asked.ts_as_of,
+        is_refresh=is_refresh,
+    )

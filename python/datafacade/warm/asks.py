@@ -9,79 +9,49 @@ from datafacade._core import parse_variant
 from datafacade.clock import NS_PER_S
 from datafacade.errors import InvalidRequest
 from datafacade.types import Channel, InstrumentRow
-from datafacade.warm.native import USUAL_ROWS, Ask
+from datafacade.warm.native import SHAPES, Ask, Kind, Shape
 
-KLINES_MAX: Final = 5_000
-KLINES_DEFAULT: Final = USUAL_ROWS["klines"]
-TRADES_MAX: Final = 1_000
-TRADES_DEFAULT: Final = USUAL_ROWS["trades"]
-FUNDING_MAX: Final = 1_000
-FUNDING_DEFAULT: Final = USUAL_ROWS["funding"]
 MONTH: Final = "1M"
 _SECONDS: Final = MappingProxyType({"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800})
 
 
-def klines(
-    venue: str, row: InstrumentRow, interval: str, *, limit: int, ts_start: int, ts_end: int, now_ns: int
+def series(
+    kind: Kind,
+    venue: str,
+    row: InstrumentRow,
+    *,
+    interval: str = "",
+    limit: int = 0,
+    ts_start: int = 0,
+    ts_end: int = 0,
+    now_ns: int,
 ) -> Ask:
-    """Return the question for klines.
+    """Return the question for klines, trades or funding rates.
 
-    A span begins and ends where bars do, so that all who ask for the same bars share one answer.
+    A span of klines begins and ends where bars do, so that all who ask for the same bars share one answer.
 
     Raises:
         InvalidRequest: An interval that is none, or rows or times outside what is allowed.
 
     Example:
         >>> row = {"symbol": "BTC-USD"}
-        >>> klines("kraken", row, "60m", limit=0, ts_start=0, ts_end=0, now_ns=1).key
+        >>> series("klines", "kraken", row, interval="60m", now_ns=1).key
         'klines:kraken:BTC-USD:1h:500'
     """
-    interval, length_ns = interval_of(interval)
+    length_ns, step_ns = 0, 1
+    if kind == "klines":
+        interval, length_ns = interval_of(interval)
+        step_ns = length_ns or NS_PER_S
     _check_span(ts_start, ts_end, now_ns)
-    step = length_ns or NS_PER_S
     return Ask(
-        kind="klines",
+        kind=kind,
         venue=venue,
         row=row,
         interval=interval,
         interval_ns=length_ns,
-        limit=_rows(limit, default=KLINES_DEFAULT, most=KLINES_MAX),
-        ts_from=-(-ts_start // step) * step,
-        ts_until=0 if ts_end > now_ns else -(-ts_end // step) * step,
-    )
-
-
-def trades(venue: str, row: InstrumentRow, *, limit: int, ts_start: int, ts_end: int, now_ns: int) -> Ask:
-    """Return the question for trades.
-
-    Raises:
-        InvalidRequest: Rows or times outside what is allowed.
-    """
-    _check_span(ts_start, ts_end, now_ns)
-    return Ask(
-        kind="trades",
-        venue=venue,
-        row=row,
-        limit=_rows(limit, default=TRADES_DEFAULT, most=TRADES_MAX),
-        ts_from=ts_start,
-        ts_until=0 if ts_end > now_ns else ts_end,
-    )
-
-
-def funding(venue: str, row: InstrumentRow, *, limit: int, ts_start: int, ts_end: int, now_ns: int) -> Ask:
-    """Return the question for funding rates.
-
-    Raises:
-        InvalidRequest: Rows or times outside what is allowed.
-    """
-    _check_span(ts_start, ts_end, now_ns)
-    return Ask(
-        kind="funding",
-        venue=venue,
-        row=row,
-        limit=_rows(limit, default=FUNDING_DEFAULT, most=FUNDING_MAX),
-        ts_from=ts_start,
-        ts_until=0 if ts_end > now_ns else ts_end,
+        limit=_rows(limit, SHAPES[kind]),
+        ts_from=-(-ts_start // step_ns) * step_ns,
+        ts_until=0 if ts_end > now_ns else -(-ts_end // step_ns) * step_ns,
     )
 
 
@@ -117,10 +87,10 @@ def interval_of(text: str) -> tuple[str, int]:
     return canonical, int(canonical[:-1]) * _SECONDS[canonical[-1]] * NS_PER_S
 
 
-def _rows(limit: int, *, default: int, most: int) -> int:
-    if limit > most:
-        raise InvalidRequest("limit", f"expected 1 to {most}, received {limit}")
-    return limit or default
+def _rows(limit: int, shape: Shape) -> int:
+    if limit > shape.rows_max:
+        raise InvalidRequest("limit", f"expected 1 to {shape.rows_max}, received {limit}")
+    return limit or shape.rows_usual
 
 
 def _check_span(ts_start: int, ts_end: int, now_ns: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from datafacade._core import AnswerCache
 from datafacade.clock import Clock
@@ -16,7 +16,7 @@ from datafacade.warm import asks
 from datafacade.warm.answers import Answers, Question, Served
 from datafacade.warm.attribution import RECONCILED
 from datafacade.warm.klines import JointKlines
-from datafacade.warm.native import CARRIERS, Ask, Kind
+from datafacade.warm.native import Ask, Kind
 from datafacade.warm.prices import CACHE_CLASS, Prices
 from datafacade.warm.snapshots import Snapshots
 from datafacade.warm.tier import WarmTier
@@ -26,6 +26,21 @@ if TYPE_CHECKING:
 
 Resolve = Callable[[str, str], InstrumentRow]  # venue and any spelling; raises what the resolver raises
 ResolveSpot = Callable[[str], str]  # any spelling to the canonical symbol that spot markets have for it
+
+
+class When(TypedDict, total=False):
+    """As known when an answer is wanted."""
+
+    ts_as_of: int  # ns UTC; 0: now
+    is_refresh: bool  # nobody waits: make it anew
+
+
+class Wanted(When, total=False):
+    """Which rows of a series are wanted."""
+
+    limit: int  # at most, the newest ones; 0: as many as is usual
+    ts_start: int  # first instant wanted, ns UTC; 0: as early as ``limit`` allows
+    ts_end: int  # first instant no longer wanted, ns UTC; 0: until now
 
 
 class WarmCases:
@@ -60,29 +75,14 @@ class WarmCases:
         self._clock = clock
         self._is_native_only = is_native_only
 
-    async def klines(
-        self,
-        venue: str,
-        symbol: str,
-        interval: str,
-        *,
-        limit: int = 0,
-        ts_start: int = 0,
-        ts_end: int = 0,
-        ts_as_of: int = 0,
-        is_refresh: bool = False,
-    ) -> Served:
-        """Return klines, oldest first (``WarmKlinesResponse``).
+    async def klines(self, venue: str, symbol: str, interval: str, **wanted: Unpack[Wanted]) -> Served:
+        """Return klines, oldest first (``WarmKlinesResponse``); at most 5,000, by default 500.
 
         Args:
             venue: As ``kraken``; empty: reconciled over all venues that trade the symbol in its own currency.
             symbol: Any known spelling.
             interval: As ``1m``, ``1h``, ``1d``.
-            limit: Rows at most, the newest ones, to 5,000; 0: 500.
-            ts_start: First instant wanted, ns UTC; 0: as early as ``limit`` allows.
-            ts_end: First instant no longer wanted, ns UTC; 0: until now.
-            ts_as_of: Answer with what was known then, ns UTC; 0: now.
-            is_refresh: Nobody waits: make it anew.
+            **wanted: Which rows; each may be left out.
 
         Raises:
             AggregatorBanned, InvalidRequest, UnknownSymbol, NotSupported: What is asked cannot be had.
@@ -96,62 +96,31 @@ class WarmCases:
             row = self._joint_klines.row(self._resolve_spot(symbol))
         else:
             raise InvalidRequest("symbol", "expected a name, received nothing")
-        now = self._clock.wall_ns()
-        ask = asks.klines(
-            venue or RECONCILED, row, interval, limit=limit, ts_start=ts_start, ts_end=ts_end, now_ns=now
-        )
-        return await self._ask(ask, ts_as_of=ts_as_of, is_refresh=is_refresh)
+        return await self._series("klines", venue or RECONCILED, row, interval=interval, **wanted)
 
-    async def trades(
-        self,
-        venue: str,
-        symbol: str,
-        *,
-        limit: int = 0,
-        ts_start: int = 0,
-        ts_end: int = 0,
-        ts_as_of: int = 0,
-        is_refresh: bool = False,
-    ) -> Served:
+    async def trades(self, venue: str, symbol: str, **wanted: Unpack[Wanted]) -> Served:
         """Return a venue's trades, oldest first (``WarmTradesResponse``); at most 1,000, by default 100.
 
         Raises:
             As ``klines``.
         """
-        row = self._native("trades", venue, symbol)
-        now = self._clock.wall_ns()
-        ask = asks.trades(venue, row, limit=limit, ts_start=ts_start, ts_end=ts_end, now_ns=now)
-        return await self._ask(ask, ts_as_of=ts_as_of, is_refresh=is_refresh)
+        return await self._series("trades", venue, self._native("trades", venue, symbol), **wanted)
 
-    async def ticker(self, venue: str, symbol: str, *, ts_as_of: int = 0, is_refresh: bool = False) -> Served:
+    async def funding(self, venue: str, symbol: str, **wanted: Unpack[Wanted]) -> Served:
+        """Return a perpetual's funding rates, oldest first (``WarmFundingResponse``); as many as trades.
+
+        Raises:
+            As ``klines``.
+        """
+        return await self._series("funding", venue, self._native("funding", venue, symbol), **wanted)
+
+    async def ticker(self, venue: str, symbol: str, **when: Unpack[When]) -> Served:
         """Return a venue's statistics of 24 hours and its best prices (``WarmTickerResponse``).
 
         Raises:
             As ``klines``.
         """
-        row = self._native("ticker", venue, symbol)
-        return await self._ask(asks.ticker(venue, row), ts_as_of=ts_as_of, is_refresh=is_refresh)
-
-    async def funding(
-        self,
-        venue: str,
-        symbol: str,
-        *,
-        limit: int = 0,
-        ts_start: int = 0,
-        ts_end: int = 0,
-        ts_as_of: int = 0,
-        is_refresh: bool = False,
-    ) -> Served:
-        """Return a perpetual's funding rates, oldest first (``WarmFundingResponse``).
-
-        Raises:
-            As ``klines``.
-        """
-        row = self._native("funding", venue, symbol)
-        now = self._clock.wall_ns()
-        ask = asks.funding(venue, row, limit=limit, ts_start=ts_start, ts_end=ts_end, now_ns=now)
-        return await self._ask(ask, ts_as_of=ts_as_of, is_refresh=is_refresh)
+        return await self._ask(asks.ticker(venue, self._native("ticker", venue, symbol)), **when)
 
     async def book(self, venue: str, symbol: str, *, depth: int) -> Served:
         """Return a book from the venue's REST (``L2BookResponse``), flagged: nothing proves it.
@@ -251,9 +220,33 @@ class WarmCases:
         if self.second is not None:
             await self.second.close()
 
-    async def _ask(self, ask: Ask, *, ts_as_of: int, is_refresh: bool) -> Served:
+    async def _series(
+        self,
+        kind: Kind,
+        venue: str,
+        row: InstrumentRow,
+        *,
+        interval: str = "",
+        limit: int = 0,
+        ts_start: int = 0,
+        ts_end: int = 0,
+        **when: Unpack[When],
+    ) -> Served:
+        ask = asks.series(
+            kind,
+            venue,
+            row,
+            interval=interval,
+            limit=limit,
+            ts_start=ts_start,
+            ts_end=ts_end,
+            now_ns=self._clock.wall_ns(),
+        )
+        return await self._ask(ask, **when)
+
+    async def _ask(self, ask: Ask, *, ts_as_of: int = 0, is_refresh: bool = False) -> Served:
         if ts_as_of:
-            return await self.snapshots.at(ask.entity, CARRIERS[ask.kind], ts_as_of)
+            return await self.snapshots.at(ask.entity, ask.shape.carrier, ts_as_of)
         if ask.venue != RECONCILED:
             return await self.tier.ask(ask, is_refresh=is_refresh)
         return await self._answers.ask(

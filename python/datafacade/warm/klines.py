@@ -176,7 +176,7 @@ class JointKlines:
                 RECONCILED,
                 venue,
                 latency_ns=known[venue].latency_ns,
-                data_class="" if is_past else ask.cache_class,
+                data_class="" if is_past else ask.shape.cache_class,
                 ts_newest=max((one.ts_source for one in sources), default=0),
             )
 

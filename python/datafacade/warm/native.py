@@ -15,15 +15,47 @@ from datafacade.types import InstrumentRow, Priority
 from datafacade.v1 import book_pb2, lineage_pb2, types_pb2, warm_pb2
 from datafacade.warm.answers import Made
 from datafacade.warm.attribution import Attribution
+from datafacade.warm.authority import DataKind
 
 Kind = Literal["klines", "trades", "ticker", "funding", "book"]
-CLASSES: Final[Mapping[Kind, str]] = MappingProxyType(
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """What all answers of one kind share."""
+
+    data: DataKind  # whose authority counts
+    cache_class: str
+    carrier: type[Message]
+    rows_usual: int = 0  # where the client names no number; 0: these are no rows of a series
+    rows_max: int = 0
+
+
+SHAPES: Final[Mapping[Kind, Shape]] = MappingProxyType(
     {
-        "klines": "prices_warm",
-        "trades": "prices_hot",
-        "ticker": "prices_hot",
-        "funding": "funding",
-        "book": "depth_spread",
+        "klines": Shape(
+            data=DataKind.KLINES,
+            cache_class="prices_warm",
+            carrier=warm_pb2.WarmKlinesResponse,
+            rows_usual=500,
+            rows_max=5_000,
+        ),
+        "trades": Shape(
+            data=DataKind.TRADES,
+            cache_class="prices_hot",
+            carrier=warm_pb2.WarmTradesResponse,
+            rows_usual=100,
+            rows_max=1_000,
+        ),
+        "funding": Shape(
+            data=DataKind.FUNDING,
+            cache_class="funding",
+            carrier=warm_pb2.WarmFundingResponse,
+            rows_usual=100,
+            rows_max=1_000,
+        ),
+        "ticker": Shape(data=DataKind.TICKER, cache_class="prices_hot", carrier=warm_pb2.WarmTickerResponse),
+        "book": Shape(data=DataKind.BOOK, cache_class="depth_spread", carrier=book_pb2.L2BookResponse),
     }
 )
 
@@ -82,9 +114,9 @@ class Ask:
     ts_until: int = 0  # ns UTC, excluded; 0: now
 
     @property
-    def cache_class(self) -> str:
-        """The class of the cache that holds such answers."""
-        return CLASSES[self.kind]
+    def shape(self) -> Shape:
+        """What it shares with all answers of its kind."""
+        return SHAPES[self.kind]
 
     def is_past(self, now_ns: int) -> bool:
         """Whether all that is asked for lies in the past: age says nothing of such data."""
@@ -107,23 +139,11 @@ class Ask:
         """The question as snapshots of its answers are filed; what is usual is left out of its name."""
         has_span = bool(self.ts_from or self.ts_until)
         parts = [self.interval] if self.interval else []
-        if has_span or self.limit != USUAL_ROWS.get(self.kind, 0):
+        if has_span or self.limit != self.shape.rows_usual:
             parts.append(str(self.limit))
         if has_span:
             parts += [str(self.ts_from), str(self.ts_until)]
         return Entity(f"warm.{self.kind}", self.venue, self.row["symbol"], ":".join(parts))
-
-
-USUAL_ROWS: Final[Mapping[Kind, int]] = MappingProxyType({"klines": 500, "trades": 100, "funding": 100})
-CARRIERS: Final[Mapping[Kind, type[Message]]] = MappingProxyType(
-    {
-        "klines": warm_pb2.WarmKlinesResponse,
-        "trades": warm_pb2.WarmTradesResponse,
-        "ticker": warm_pb2.WarmTickerResponse,
-        "funding": warm_pb2.WarmFundingResponse,
-        "book": book_pb2.L2BookResponse,
-    }
-)
 
 
 async def make_native(
@@ -164,19 +184,19 @@ async def make_native(
         ask.venue,
         ask.venue,
         latency_ns=latency_ns,
-        data_class="" if ask.is_past(now) else ask.cache_class,
+        data_class="" if ask.is_past(now) else ask.shape.cache_class,
         ts_newest=ts_source,
     )
     if ts_source:
         quote.ts_source, quote.age_ns = ts_source, max(0, now - ts_source)
     lineage = lineage_pb2.Lineage(sources=[quote], cache_misses=1, latency_ns=latency_ns, ts_made=now)
-    message = rows.encode(ask.venue, ask.row["symbol"], ask.interval) + _rest_of(ask.kind, lineage)
+    message = rows.encode(ask.venue, ask.row["symbol"], ask.interval) + _rest_of(ask.shape.carrier, lineage)
     return Made(message=message, ttl_ms=_until_close_ms(ask, now))
 
 
-def _rest_of(kind: Kind, lineage: lineage_pb2.Lineage) -> bytes:
+def _rest_of(carrier: type[Message], lineage: lineage_pb2.Lineage) -> bytes:
     """Return what stands behind the rows: messages that are concatenated merge."""
-    rest: Message = CARRIERS[kind](lineage=lineage)
+    rest = carrier(lineage=lineage)
     if isinstance(rest, book_pb2.L2BookResponse):  # the venue's own word at one moment: no chain proves it
         rest.state = types_pb2.STATE_EMPTY
         rest.integrity = types_pb2.INTEGRITY_UNVERIFIABLE

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Final
 
 from datafacade.clock import NS_PER_S, Clock
@@ -12,18 +11,9 @@ from datafacade.config.sources import Ttls
 from datafacade.errors import InvalidRequest
 from datafacade.warm.answers import Answers, Question, Served
 from datafacade.warm.attribution import Attribution
-from datafacade.warm.authority import Authority, DataKind
-from datafacade.warm.native import CARRIERS, Ask, Kind, VenueSource, make_native
+from datafacade.warm.authority import Authority
+from datafacade.warm.native import SHAPES, Ask, Kind, VenueSource, make_native
 
-KINDS: Final[Mapping[Kind, DataKind]] = MappingProxyType(
-    {
-        "klines": DataKind.KLINES,
-        "trades": DataKind.TRADES,
-        "ticker": DataKind.TICKER,
-        "funding": DataKind.FUNDING,
-        "book": DataKind.BOOK,
-    }
-)
 MS_PER_S: Final = 1_000
 
 
@@ -74,7 +64,7 @@ class WarmTier:
         Raises:
             AggregatorBanned: An aggregator, or a venue that has no say in this kind of data.
         """
-        self._authority.require(KINDS[kind], venue)
+        self._authority.require(SHAPES[kind].data, venue)
 
     def source(self, venue: str) -> VenueSource:
         """Return a venue's REST.
@@ -114,16 +104,16 @@ class WarmTier:
         """Return under which names an answer is held and kept, and how long it is fresh."""
         return Question(
             key=ask.key,
-            cache_class=ask.cache_class,
+            cache_class=ask.shape.cache_class,
             ttl_ms=self._ttl_ms(ask),
             source=ask.venue,
             entity=ask.entity,
-            carrier=CARRIERS[ask.kind],
+            carrier=ask.shape.carrier,
         )
 
     def _ttl_ms(self, ask: Ask) -> int:
         """Return how long an answer is fresh: bars that are closed stay what they are for longer."""
-        usual_ms = self.ttl_ms(ask.cache_class)
+        usual_ms = self.ttl_ms(ask.shape.cache_class)
         if ask.kind != "klines":
             return usual_ms
         own_ms = int(self._klines_ttls.of(ask.interval) * MS_PER_S)

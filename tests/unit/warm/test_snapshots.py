@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import pytest
 
@@ -45,9 +45,9 @@ def ticker(number: int) -> bytes:
     ],
 )
 def test_equal_questions_are_one_entity_and_others_are_others(asked: dict[str, int], entity: str) -> None:
-    words: dict[str, Any] = {"limit": 0, "ts_start": 0, "ts_end": 0} | asked
     for spelling in ("1h", "60m"):
-        assert str(asks.klines("okx", ROW, spelling, now_ns=NOW, **words).entity) == entity
+        found = asks.series("klines", "okx", ROW, interval=spelling, now_ns=NOW, **asked)
+        assert str(found.entity) == entity
 
 
 def test_a_ticker_and_a_book_are_filed_by_what_was_asked() -> None:
