@@ -178,8 +178,8 @@ def _rest_limit(stage: Stage, fault: Fault) -> None:
     for product, rest in stage.rests.items():
         if fault.fits_place(product, None):
             if fault.integer("limit"):
-                rest.side.limit_rest(float(fault.text("limit")))
-            rest.side.spend_rest(fault.integer("spent"))
+                rest.side.limit(float(fault.text("limit")))
+            rest.side.weights.spend(fault.integer("spent"))
             stage.faults.use(fault, {"product": product})
 
 

@@ -17,16 +17,15 @@ from datafacade.sim.binance_control import PROPERTIES, Refused, Request, parse, 
 from datafacade.sim.binance_depth import Batch, DepthState
 from datafacade.sim.binance_futures import ODD_KIND, odd_price
 from datafacade.sim.binance_rest import BinanceRest
-from datafacade.sim.binance_settings import Session, Settings, belongs, session_of, topic_of
+from datafacade.sim.binance_settings import Session, Settings, belongs, topic_of
 from datafacade.sim.binance_texts import Writer
 from datafacade.sim.books import Book, Change
 from datafacade.sim.connection import Connection
 from datafacade.sim.frames import Frame, trade_facts
-from datafacade.sim.limits import Budget
 from datafacade.sim.listings import ProductKey
 from datafacade.sim.market import Market
 from datafacade.sim.tape import Trade
-from datafacade.sim.venue import Answer, NotModelled, Query, RestHandler, Surroundings
+from datafacade.sim.venue import NotModelled, Surroundings
 
 Item = TypeVar("Item")
 FAST_NS: Final = 100_000_000
@@ -51,7 +50,7 @@ class Binance:
         self._listeners: dict[str, dict[Connection, None]] = {}
         self._subscribes = 0
         self._fast_due = self._slow_due = time.monotonic_ns()
-        self._rest = BinanceRest(
+        self.rest = BinanceRest(
             settings.flavour, settings.rest_root, settings.weight_limit, self.depths, around
         )
 
@@ -75,7 +74,7 @@ class Binance:
 
     def opened(self, connection: Connection) -> None:
         """Subscribe the streams of the URL."""
-        session = session_of(connection)
+        session = connection.session_as(Session)
         parts = urlsplit(connection.path)
         if session.is_combined:
             wanted = parse_qs(parts.query).get("streams", [""])[0].split("/")
@@ -87,18 +86,18 @@ class Binance:
 
     def closed(self, connection: Connection) -> None:
         """Forget all its streams."""
-        for stream in list(session_of(connection).streams):
+        for stream in list(connection.session_as(Session).streams):
             self._unsubscribe(connection, stream)
 
     def _subscribe(self, connection: Connection, stream: str) -> None:
-        session = session_of(connection)
+        session = connection.session_as(Session)
         session.streams[stream] = None
         connection.has_subscribed = True
         if belongs(session.route, stream):
             self._listeners.setdefault(stream, {})[connection] = None
 
     def _unsubscribe(self, connection: Connection, stream: str) -> None:
-        session_of(connection).streams.pop(stream, None)
+        connection.session_as(Session).streams.pop(stream, None)
         listeners = self._listeners.get(stream, {})
         listeners.pop(connection, None)
         if not listeners:
@@ -119,7 +118,7 @@ class Binance:
 
     def _on_subscribe(self, connection: Connection, request: Request) -> str | None:
         streams = [str(stream) for stream in request.params]
-        if len(session_of(connection).streams) + len(streams) > STREAMS_MAX:
+        if len(connection.session_as(Session).streams) + len(streams) > STREAMS_MAX:
             self._around.stats.violation(self.product, "streams")
             raise Refused(2, "Invalid request: too many parameters", request.id, has_id=True)
         for stream in streams:
@@ -145,7 +144,7 @@ class Binance:
         return result(None, request.id)
 
     def _on_query(self, connection: Connection, request: Request) -> str:
-        session = session_of(connection)
+        session = connection.session_as(Session)
         if request.method == "LIST_SUBSCRIPTIONS":
             return result(list(session.streams), request.id)
         name = request.params[0] if request.params else None
@@ -301,7 +300,7 @@ class Binance:
         now = time.time_ns()
         frames: dict[tuple[bool, bool], Frame] = {}
         for connection in list(listeners):
-            session = session_of(connection)
+            session = connection.session_as(Session)
             variant = (session.is_combined, session.is_micro)
             if variant not in frames:
                 stamp = now // (1_000 if session.is_micro else 1_000_000)
@@ -324,51 +323,12 @@ class Binance:
                 )
             self._around.outlet.send(connection, frames[variant])
 
-    # REST and verbs
-
-    def routes(self) -> Mapping[str, RestHandler]:
-        """Return the REST handlers."""
-        return self._rest.routes()
-
-    def admit(self, path: str, query: Query) -> Answer | None:
-        """Charge the request weight."""
-        return self._rest.admit(path, query)
-
-    def weight_of(self, path: str, query: Query) -> int:
-        """Return the request weight."""
-        return self._rest.weight_of(path, query)
-
-    def limit_rest(self, limit: float) -> None:
-        """Set the weight that a minute may use."""
-        self._rest.ledger.limit = int(limit)
-
-    def spend_rest(self, weight: int) -> None:
-        """Charge what others behind the same address spent."""
-        if weight:
-            self._rest.ledger.charge(weight, time.time())
-
-    def rest_headers(self) -> Mapping[str, str]:
-        """Return the used weight, which every answer tells."""
-        return self._rest.headers()
-
-    def not_found(self, path: str) -> Answer:
-        """Answer an unknown path as the venue's web server does."""
-        return Answer(
-            body=f"<html><body>404 Not Found: {len(path)}</body></html>", status=404, content_type="text/html"
-        )
-
-    def budgets(self) -> Mapping[str, Budget]:
-        """Return what was spent of each limit."""
-        return self._rest.budgets()
-
-    def weight_used(self) -> int:
-        """Return the weight used in the present minute."""
-        return self._rest.ledger.used
+    # Verbs
 
     def announce_shutdown(self, connection: Connection) -> None:
         """Send ``serverShutdown``."""
         event = f'{{"e":"serverShutdown","E":{time.time_ns() // 1_000_000}}}'
-        is_combined = session_of(connection).is_combined
+        is_combined = connection.session_as(Session).is_combined
         self._around.say(connection, _wrap("!serverShutdown", event) if is_combined else event)
 
     def reset_sequence(self, symbol: str | None, connection: Connection | None) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from datafacade.sim.binance_depth import DepthState
@@ -19,7 +20,7 @@ from datafacade.sim.books import Book
 from datafacade.sim.frames import Frame
 from datafacade.sim.limits import Budget, SlidingWindow, WeightLedger
 from datafacade.sim.listings import ProductKey
-from datafacade.sim.venue import Answer, Query, RestHandler, Surroundings
+from datafacade.sim.venue import Answer, Query, RestHandler, Surroundings, Weights
 
 FUNDING_SHARED: Final = ("fundingRate", "fundingInfo")  # they share one limit
 FUNDING_REQUESTS: Final = 500
@@ -42,14 +43,17 @@ class BinanceRest:
         self._depths = depths
         self._around = around
         self._writer = Writer(flavour)
-        self._product: ProductKey = (
+        self.product: ProductKey = (
             "binance/spot" if flavour == "spot" else "binance/usdm" if flavour == "usdm" else "binance/coinm"
         )
         self._history = BinanceHistory(flavour, depths)
         markets = {symbol: state.market for symbol, state in depths.items()}
-        self._funding = None if flavour == "spot" else BinanceFunding(self._product, markets)
+        self._funding = None if flavour == "spot" else BinanceFunding(self.product, markets)
         self._shared = SlidingWindow(FUNDING_REQUESTS, FUNDING_SPAN_S)
-        self.ledger = WeightLedger(weight_limit)
+        self._ledger = WeightLedger(weight_limit)
+        self.weights = Weights(
+            of=self._weight_of, used=lambda: self._ledger.used, spend=self._spend, headers=self._headers
+        )
 
     def routes(self) -> Mapping[str, RestHandler]:
         """Return the handlers by path."""
@@ -62,8 +66,7 @@ class BinanceRest:
             **(self._funding.routes(self._root) if self._funding is not None else {}),
         }
 
-    def weight_of(self, path: str, query: Query) -> int:
-        """Return what a request costs."""
+    def _weight_of(self, path: str, query: Query) -> int:
         return weight_of(self._flavour, path.removeprefix(self._root).strip("/"), query)
 
     def admit(self, path: str, query: Query) -> Answer | None:
@@ -71,31 +74,41 @@ class BinanceRest:
         now = time.time()
         is_shared = path.rpartition("/")[2] in FUNDING_SHARED
         if is_shared and not self._shared.admit(time.monotonic()):
-            self._around.stats.violation(self._product, "funding_requests")
-            return error(-1003, "Too many requests; current limit is 500 requests per 5 MINUTE.", 429)
-        status = self.ledger.charge(self.weight_of(path, query), now)
+            refusal = error(-1003, "Too many requests; current limit is 500 requests per 5 MINUTE.", 429)
+            return replace(refusal, breaks="funding_requests")
+        status = self._ledger.charge(self._weight_of(path, query), now)
         if status == 200:
             return None
-        self._around.stats.violation(self._product, "request_weight")
-        wait = {"Retry-After": str(self.ledger.retry_after_s(now))}
+        wait = {"Retry-After": str(self._ledger.retry_after_s(now))}
         if status == 418:
-            until = int(self.ledger.banned_until * 1000)
+            until = int(self._ledger.banned_until * 1000)
             message = f"Way too much request weight used; IP banned until {until}."
         else:
-            message = f"Too much request weight used; current limit is {self.ledger.limit} per 1 MINUTE."
-        answer = error(-1003, message, status)
-        return Answer(body=answer.body, status=status, headers=wait)
+            message = f"Too much request weight used; current limit is {self._ledger.limit} per 1 MINUTE."
+        return replace(error(-1003, message, status), headers=wait, breaks="request_weight")
+
+    def not_found(self, path: str) -> Answer:
+        """Answer an unknown path as the venue's web server does."""
+        body = f"<html><body>404 Not Found: {len(path)}</body></html>"
+        return Answer(body=body, status=404, content_type="text/html")
+
+    def limit(self, limit: float) -> None:
+        """Set the weight that a minute may use."""
+        self._ledger.limit = int(limit)
 
     def budgets(self) -> Mapping[str, Budget]:
         """Return the weight of this minute, and what funding has of its own."""
-        weights = {"REQUEST_WEIGHT": self.ledger.budget(time.time())}
+        weights = {"REQUEST_WEIGHT": self._ledger.budget(time.time())}
         if self._funding is None:
             return weights
         return {**weights, "FUNDING_REQUESTS": self._shared.budget(time.monotonic())}
 
-    def headers(self) -> Mapping[str, str]:
-        """Return the headers of every answer."""
-        return {"X-MBX-USED-WEIGHT-1M": str(self.ledger.used), "X-MBX-USED-WEIGHT": str(self.ledger.used)}
+    def _spend(self, weight: int) -> None:
+        if weight:
+            self._ledger.charge(weight, time.time())
+
+    def _headers(self) -> Mapping[str, str]:
+        return {"X-MBX-USED-WEIGHT-1M": str(self._ledger.used), "X-MBX-USED-WEIGHT": str(self._ledger.used)}
 
     def _exchange_info(self, query: Query) -> Answer:
         wanted: list[str] = []
@@ -109,7 +122,7 @@ class BinanceRest:
         if any(symbol not in self._depths for symbol in wanted):
             return error(-1121, "Invalid symbol.")
         chosen = [self._depths[symbol].market for symbol in wanted or self._depths]
-        return Answer(body=exchange_info(self._flavour, chosen, _now_ms(), self.ledger.limit))
+        return Answer(body=exchange_info(self._flavour, chosen, _now_ms(), self._ledger.limit))
 
     def _state(self, query: Query) -> DepthState | Answer:
         symbol = query.get("symbol")
@@ -145,11 +158,11 @@ class BinanceRest:
     def _stale(self, state: DepthState) -> tuple[int, Book] | None:
         """Return the frozen state while a stale_snapshot fault wants it."""
         symbol = state.market.instrument.venue_symbol
-        for fault in self._around.faults.matching("rest", self._product, symbol=symbol):
+        for fault in self._around.faults.matching("rest", self.product, symbol=symbol):
             if fault.verb.name == "stale_snapshot":
                 frozen = state.freeze()
                 self._around.faults.use(
-                    fault, {"product": self._product, "symbol": symbol, "sequence": frozen[0]}
+                    fault, {"product": self.product, "symbol": symbol, "sequence": frozen[0]}
                 )
                 return frozen
         return None

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from datafacade.sim.binance_texts import Flavour
-from datafacade.sim.connection import Connection
 from datafacade.sim.frames import Topic
 from datafacade.sim.limits import ConnectionRules
 from datafacade.sim.listings import ProductKey
@@ -71,11 +70,3 @@ def belongs(route: str, stream: str) -> bool:
     kind = stream.partition("@")[2]
     is_public = kind.startswith("depth") or kind in ("bookTicker", "trade")
     return is_public == (route == "/public")
-
-
-def session_of(connection: Connection) -> Session:
-    """Return the Binance session of ``connection``."""
-    session = connection.session
-    if not isinstance(session, Session):
-        raise TypeError(f"expected a Binance session, received {type(session).__name__}")
-    return session

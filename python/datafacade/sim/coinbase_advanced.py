@@ -19,11 +19,11 @@ from datafacade.sim.coinbase_advanced_rest import AdvancedRest
 from datafacade.sim.coinbase_times import go_time, rfc3339
 from datafacade.sim.connection import Connection
 from datafacade.sim.frames import Frame, Topic, trade_facts
-from datafacade.sim.limits import Budget, ConnectionRules
+from datafacade.sim.limits import ConnectionRules
 from datafacade.sim.listings import ProductKey
 from datafacade.sim.market import Market
 from datafacade.sim.tape import Trade
-from datafacade.sim.venue import Answer, NotModelled, Query, RestHandler, Surroundings
+from datafacade.sim.venue import NotModelled, Surroundings
 
 CHANNELS: Final[dict[str, Topic]] = {
     "heartbeats": "heartbeat",
@@ -67,7 +67,7 @@ class CoinbaseAdvanced:
         self._snapshots = 0
         now = time.monotonic_ns()
         self._trades_due = self._beat_due = self._ticker_due = now
-        self._rest = AdvancedRest(markets)
+        self.rest = AdvancedRest(markets)
 
     def accepts(self, path: str) -> bool:
         """Grant the root path."""
@@ -80,7 +80,7 @@ class CoinbaseAdvanced:
 
     def opened(self, connection: Connection) -> None:
         """Wait for a subscription."""
-        self._sessions[connection] = _session(connection)
+        self._sessions[connection] = connection.session_as(Session)
 
     def closed(self, connection: Connection) -> None:
         """Forget all its subscriptions."""
@@ -130,7 +130,7 @@ class CoinbaseAdvanced:
                 case "reject":
                     self._error(connection, "failure to subscribe", f"{symbol} is not a valid product")
                     return
-        held = _session(connection).channels.setdefault(channel, {})
+        held = connection.session_as(Session).channels.setdefault(channel, {})
         held.update(dict.fromkeys(wanted or [channel]))
         self._snapshots += 1
         is_late = self._around.has_oddities and self._snapshots % 2 == 0  # data may come before the ack
@@ -144,17 +144,18 @@ class CoinbaseAdvanced:
             self._ack(connection)
 
     def _unsubscribe(self, connection: Connection, channel: str, wanted: Sequence[str]) -> None:
-        held = _session(connection).channels.get(channel, {})
+        held = connection.session_as(Session).channels.get(channel, {})
         for symbol in list(wanted or held):
             held.pop(symbol, None)
             self._listeners.get((channel, self._resolve(symbol) or ""), {}).pop(connection, None)
         if not held:
-            _session(connection).channels.pop(channel, None)
+            connection.session_as(Session).channels.pop(channel, None)
         self._ack(connection)
 
     def _ack(self, connection: Connection) -> None:
         """Tell the complete set of subscriptions; the message counts like any other."""
-        held = {channel: list(symbols) for channel, symbols in sorted(_session(connection).channels.items())}
+        channels = connection.session_as(Session).channels
+        held = {channel: list(symbols) for channel, symbols in sorted(channels.items())}
         text = texts.envelope("subscriptions", texts.dump({"subscriptions": held}), time.time_ns())
         self._around.say(connection, text, channel="subscriptions", is_numbered=True)
 
@@ -259,7 +260,7 @@ class CoinbaseAdvanced:
     def _tell(self, listeners: Mapping[Connection, None], frame: Frame) -> None:
         now = time.monotonic_ns()
         for connection in list(listeners):
-            _session(connection).data_ns = now
+            connection.session_as(Session).data_ns = now
             self._around.outlet.send(connection, frame)
 
     def tick(self, now_ns: int) -> None:
@@ -299,46 +300,7 @@ class CoinbaseAdvanced:
             if session.channels and now_ns - session.data_ns > QUIET_NS:
                 connection.close(1001, "no updates", "venue")
 
-    # REST and verbs
-
-    def routes(self) -> Mapping[str, RestHandler]:
-        """Return the REST handlers."""
-        return self._rest.routes()
-
-    def admit(self, path: str, query: Query) -> Answer | None:
-        """Count the request."""
-        refusal = self._rest.admit(path, query)
-        if refusal is not None:
-            self._around.stats.violation(self.product, "rest_rate")
-        return refusal
-
-    def weight_of(self, path: str, query: Query) -> int:
-        """Return 1: every request costs the same."""
-        del path, query
-        return 1
-
-    def limit_rest(self, limit: float) -> None:
-        """Set how many requests are admitted."""
-        self._rest.limit(limit)
-
-    def spend_rest(self, weight: int) -> None:
-        """Charge nothing: there are no weights."""
-
-    def rest_headers(self) -> Mapping[str, str]:
-        """Return nothing."""
-        return {}
-
-    def not_found(self, path: str) -> Answer:
-        """Answer an unknown path."""
-        return self._rest.error("NOT_FOUND", f"unknown path of {len(path)} signs", 404)
-
-    def budgets(self) -> Mapping[str, Budget]:
-        """Return what was spent of each limit."""
-        return self._rest.budgets()
-
-    def weight_used(self) -> int:
-        """Return 0: there are no weights."""
-        return 0
+    # Verbs
 
     def announce_shutdown(self, connection: Connection) -> None:
         """Refuse: no such notice is known."""
@@ -365,10 +327,3 @@ def _unknown_delete(market: Market) -> list[Change]:
     ladder = market.book.bids
     price = ladder.price_at(len(ladder) // 2) - 1
     return [] if price in ladder.quantities else [("b", price, 0)]
-
-
-def _session(connection: Connection) -> Session:
-    session = connection.session
-    if not isinstance(session, Session):
-        raise TypeError(f"expected a Coinbase Advanced session, received {type(session).__name__}")
-    return session

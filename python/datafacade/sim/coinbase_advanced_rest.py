@@ -18,7 +18,7 @@ from datafacade.sim.history import Page
 from datafacade.sim.intervals import SECOND_NS, minutes
 from datafacade.sim.limits import Budget, SlidingWindow
 from datafacade.sim.market import Market
-from datafacade.sim.venue import Answer, Query, RestHandler, page_answer
+from datafacade.sim.venue import Answer, Query, RestHandler, Weights, page_answer
 
 ROOT: Final = "/api/v3/brokerage"
 REQUESTS_PER_S: Final = 10
@@ -41,10 +41,13 @@ GRANULARITIES: Final = {
 class AdvancedRest:
     """The REST side of Coinbase Advanced Trade."""
 
+    product: Final = "coinbase/advanced"
+
     def __init__(self, markets: Mapping[str, Market]) -> None:
         self._markets = markets
         self._window = SlidingWindow(REQUESTS_PER_S, 1.0)
         self._cache: dict[str, tuple[float, Answer]] = {}
+        self.weights = Weights()
 
     def routes(self) -> Mapping[str, RestHandler]:
         """Return the handlers by path; order books come from a cache of 1 s, as at the venue's edge."""
@@ -63,7 +66,11 @@ class AdvancedRest:
         if self._window.admit(time.monotonic()):
             return None
         body = texts.dump({"errors": [{"id": "rate_limit_exceeded", "message": "Too many requests"}]})
-        return Answer(body=body, status=429)
+        return Answer(body=body, status=429, breaks="rest_rate")
+
+    def not_found(self, path: str) -> Answer:
+        """Answer an unknown path."""
+        return self._error("NOT_FOUND", f"unknown path of {len(path)} signs", 404)
 
     def budgets(self) -> Mapping[str, Budget]:
         """Return the requests of the last second."""
@@ -73,7 +80,7 @@ class AdvancedRest:
         """Admit ``limit`` requests in any second."""
         self._window = SlidingWindow(int(limit), 1.0)
 
-    def error(self, name: str, details: str, status: int) -> Answer:
+    def _error(self, name: str, details: str, status: int) -> Answer:
         """Return an error in the venue's shape."""
         return Answer(
             body=texts.dump({"error": name, "error_details": details, "message": details}), status=status
@@ -94,7 +101,7 @@ class AdvancedRest:
         )
 
     def _missing(self) -> Answer:
-        return self.error("NOT_FOUND", "valid product_id is required", 404)
+        return self._error("NOT_FOUND", "valid product_id is required", 404)
 
     def _time(self, query: Query) -> Answer:
         del query
@@ -109,7 +116,7 @@ class AdvancedRest:
         ]
         offset, limit = query.get("offset", "0"), query.get("limit", "1000")
         if not offset.isdigit() or not limit.isdigit():
-            return self.error("INVALID_ARGUMENT", "limit and offset must be integers", 400)
+            return self._error("INVALID_ARGUMENT", "limit and offset must be integers", 400)
         chosen = rows[int(offset) :][: int(limit)]
         return Answer(body=texts.dump({"products": chosen, "num_products": len(chosen)}))
 
@@ -178,9 +185,9 @@ class AdvancedRest:
         start, end = query.get("start", ""), query.get("end", "")
         interval = GRANULARITIES.get(query.get("granularity", ""))
         if interval is None or not start.isdigit() or not end.isdigit():
-            return self.error("INVALID_ARGUMENT", "start, end and granularity are required", 400)
+            return self._error("INVALID_ARGUMENT", "start, end and granularity are required", 400)
         if (int(end) - int(start)) * SECOND_NS > CANDLES_MAX * interval.ns:
-            return self.error("INVALID_ARGUMENT", "number of candles requested should be less than 350", 400)
+            return self._error("INVALID_ARGUMENT", "number of candles requested should be less than 350", 400)
         limit, now = query.get("limit", ""), time.time_ns()
         page = Page(
             interval=interval,

@@ -20,11 +20,11 @@ from datafacade.sim.coinbase_exchange_rest import ExchangeRest
 from datafacade.sim.coinbase_times import rfc3339
 from datafacade.sim.connection import Connection
 from datafacade.sim.frames import Frame, Kind, Topic, trade_facts
-from datafacade.sim.limits import Budget, ConnectionRules
+from datafacade.sim.limits import ConnectionRules
 from datafacade.sim.listings import ProductKey
 from datafacade.sim.market import Market
 from datafacade.sim.tape import Trade
-from datafacade.sim.venue import Answer, NotModelled, Query, RestHandler, Surroundings
+from datafacade.sim.venue import NotModelled, Surroundings
 
 TOPICS: Final[dict[str, Topic]] = {
     "level2_50": "book",
@@ -71,7 +71,7 @@ class CoinbaseExchange:
         }
         self._listeners: dict[tuple[str, str], dict[Connection, None]] = {}
         self._batch_due = self._beat_due = time.monotonic_ns()
-        self._rest = ExchangeRest(markets, dict(self._feeds))
+        self.rest = ExchangeRest(markets, dict(self._feeds))
 
     def accepts(self, path: str) -> bool:
         """Grant the root path."""
@@ -110,7 +110,7 @@ class CoinbaseExchange:
             self._error(connection, fault)
             return
         is_subscribe = body["type"] == "subscribe"
-        held = _session(connection).channels
+        held = connection.session_as(Session).channels
         fresh: list[tuple[str, str]] = []
         for channel, symbol in wanted:
             if is_subscribe:
@@ -143,7 +143,7 @@ class CoinbaseExchange:
         return None if wanted else "no channels given"
 
     def _ack(self, connection: Connection) -> None:
-        held = _session(connection).channels
+        held = connection.session_as(Session).channels
         rows = [
             {"name": channel, "product_ids": list(symbols)} for channel, symbols in held.items() if symbols
         ]
@@ -266,47 +266,7 @@ class CoinbaseExchange:
                     frame = self._frame(feed.market, text, "heartbeat", "update", sequence=feed.sequence)
                     self._around.outlet.broadcast(list(listeners), frame)
 
-    # REST and verbs
-
-    def routes(self) -> Mapping[str, RestHandler]:
-        """Return the REST handlers."""
-        return self._rest.routes()
-
-    def admit(self, path: str, query: Query) -> Answer | None:
-        """Count the request."""
-        refusal = self._rest.admit(path, query)
-        if refusal is not None:
-            self._around.stats.violation(self.product, "rest_rate")
-        return refusal
-
-    def weight_of(self, path: str, query: Query) -> int:
-        """Return 1: every request costs the same."""
-        del path, query
-        return 1
-
-    def limit_rest(self, limit: float) -> None:
-        """Set how many requests are admitted."""
-        self._rest.limit(limit)
-
-    def spend_rest(self, weight: int) -> None:
-        """Charge nothing: there are no weights."""
-
-    def rest_headers(self) -> Mapping[str, str]:
-        """Return nothing."""
-        return {}
-
-    def not_found(self, path: str) -> Answer:
-        """Answer an unknown path."""
-        del path
-        return Answer(body='{"message":"NotFound"}', status=404)
-
-    def budgets(self) -> Mapping[str, Budget]:
-        """Return what was spent of each limit."""
-        return self._rest.budgets()
-
-    def weight_used(self) -> int:
-        """Return 0: there are no weights."""
-        return 0
+    # Verbs
 
     def announce_shutdown(self, connection: Connection) -> None:
         """Refuse: no such notice is known."""
@@ -342,10 +302,3 @@ def _levels(market: Market) -> list[Change]:
     """Return the whole book as changes."""
     rows: list[Change] = [("b", price, quantity) for price, quantity in market.book.bids.top()]
     return rows + [("a", price, quantity) for price, quantity in market.book.asks.top()]
-
-
-def _session(connection: Connection) -> Session:
-    session = connection.session
-    if not isinstance(session, Session):
-        raise TypeError(f"expected a Coinbase Exchange session, received {type(session).__name__}")
-    return session

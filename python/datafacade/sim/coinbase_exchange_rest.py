@@ -20,7 +20,7 @@ from datafacade.sim.limits import Bucket, Budget
 from datafacade.sim.listings import Instrument
 from datafacade.sim.market import Market
 from datafacade.sim.tape import Candle
-from datafacade.sim.venue import Answer, Query, RestHandler, page_answer
+from datafacade.sim.venue import Answer, Query, RestHandler, Weights, page_answer
 
 REQUESTS_PER_S: Final = 10.0
 BURST: Final = 15.0
@@ -39,10 +39,13 @@ class Counted(Protocol):
 class ExchangeRest:
     """The REST side of Coinbase Exchange."""
 
+    product: Final = "coinbase/exchange"
+
     def __init__(self, markets: Mapping[str, Market], feeds: Mapping[str, Counted]) -> None:
         self._markets = markets
         self._feeds = feeds
         self._bucket = Bucket(REQUESTS_PER_S, BURST)
+        self.weights = Weights()
 
     def routes(self) -> Mapping[str, RestHandler]:
         """Return the handlers by path."""
@@ -62,7 +65,12 @@ class ExchangeRest:
         del path, query
         if self._bucket.admit(time.monotonic()):
             return None
-        return Answer(body='{"message":"Public rate limit exceeded"}', status=429)
+        return Answer(body='{"message":"Public rate limit exceeded"}', status=429, breaks="rest_rate")
+
+    def not_found(self, path: str) -> Answer:
+        """Answer an unknown path."""
+        del path
+        return self._missing()
 
     def budgets(self) -> Mapping[str, Budget]:
         """Return the bucket of the address."""

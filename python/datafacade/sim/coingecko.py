@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
 from datafacade.sim.intervals import DAY_NS, Interval, minutes
 from datafacade.sim.limits import Budget, Quota
 from datafacade.sim.quotes import Quote, Quotes
-from datafacade.sim.venue import Answer, Query, RestHandler
+from datafacade.sim.venue import Answer, Query, RestHandler, Weights
 
 ROOT: Final = "/api/v3"
 PRO: Final = "/pro"
@@ -64,6 +65,9 @@ class CoinGecko:
         self._ids = {SLUGS.get(base, f"sim-{base.lower()}"): base for base in quotes.assets()}
         self._minutes = {"keyless": Quota(KEYLESS_CALLS), "demo": Quota(DEMO_CALLS), "pro": Quota(PRO_CALLS)}
         self._month = Quota(DEMO_MONTH, is_monthly=True)
+        self.weights = Weights(
+            used=lambda: self._month.used, spend=lambda weight: self._month.spend(weight, time.time())
+        )
 
     def routes(self) -> Mapping[str, RestHandler]:
         """Return the handlers by path, of the public and of the paid host."""
@@ -107,19 +111,10 @@ class CoinGecko:
             return _status(10002, "Invalid API Key", 401)
         return None
 
-    def weight_of(self, path: str, query: Query) -> int:
-        """Return 1: all calls cost the same."""
-        del path, query
-        return 1
-
-    def limit_rest(self, limit: float) -> None:
+    def limit(self, limit: float) -> None:
         """Admit ``limit`` calls a minute to every plan."""
         for quota in self._minutes.values():
             quota.limit = int(limit)
-
-    def spend_rest(self, weight: int) -> None:
-        """Charge calls of this month to the demo plan."""
-        self._month.spend(weight, time.time())
 
     def budgets(self) -> Mapping[str, Budget]:
         """Return what was spent of each plan's minute, and of the demo plan's month."""
@@ -129,18 +124,10 @@ class CoinGecko:
             "month": self._month.budget(now),
         }
 
-    def rest_headers(self) -> Mapping[str, str]:
-        """Return no header: nothing tells the use."""
-        return {}
-
     def not_found(self, path: str) -> Answer:
         """Return the answer to an unknown path."""
         del path
         return _status(404, "Incorrect path. Please check https://www.coingecko.com/api/", 404)
-
-    def weight_used(self) -> int:
-        """Return the calls of this month."""
-        return self._month.used
 
     # Prices
 
@@ -352,9 +339,8 @@ def _too_many(now: float, *, has_hint: bool) -> Answer:
     text = (
         "You've exceeded the Rate Limit. Please visit https://www.coingecko.com/en/api/pricing to subscribe."
     )
-    refusal = _status(429, text, 429)
     hint = {"Retry-After": str(int(60 - now % 60) + 1)} if has_hint else {}
-    return Answer(body=refusal.body, status=429, headers=hint)
+    return replace(_status(429, text, 429), headers=hint, breaks="rest_rate")
 
 
 def _status(code: int, message: str, status: int) -> Answer:

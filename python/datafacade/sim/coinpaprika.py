@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -16,7 +17,7 @@ from datafacade.sim.intervals import minutes
 from datafacade.sim.limits import Budget, Quota, SlidingWindow
 from datafacade.sim.quotes import Quotes
 from datafacade.sim.tape import Candle
-from datafacade.sim.venue import Answer, Query, RestHandler
+from datafacade.sim.venue import Answer, Query, RestHandler, Weights
 
 ROOT: Final = "/v1"
 PRO: Final = "/pro"
@@ -54,6 +55,9 @@ class CoinPaprika:
         self._ids = {SLUGS.get(base, f"{base.lower()}-sim"): base for base in quotes.assets()}
         self._window = SlidingWindow(CALLS_PER_S, 1.0)
         self._month = Quota(FREE_MONTH, is_monthly=True)
+        self.weights = Weights(
+            used=lambda: self._month.used, spend=lambda weight: self._month.spend(weight, time.time())
+        )
 
     def routes(self) -> Mapping[str, RestHandler]:
         """Return the handlers by path, of the free and of the paid host."""
@@ -82,37 +86,20 @@ class CoinPaprika:
         is_within = self._window.admit(time.monotonic())
         if not is_paid:
             is_within = self._month.admit(time.time()) and is_within
-        return None if is_within else _error("too many requests", 429)
+        return None if is_within else replace(_error("too many requests", 429), breaks="rest_rate")
 
-    def weight_of(self, path: str, query: Query) -> int:
-        """Return 1: all calls cost the same."""
-        del path, query
-        return 1
-
-    def limit_rest(self, limit: float) -> None:
+    def limit(self, limit: float) -> None:
         """Admit ``limit`` calls in any second."""
         self._window = SlidingWindow(int(limit), 1.0)
-
-    def spend_rest(self, weight: int) -> None:
-        """Charge calls of this month."""
-        self._month.spend(weight, time.time())
 
     def budgets(self) -> Mapping[str, Budget]:
         """Return what was spent of the second and of the month."""
         return {"second": self._window.budget(time.monotonic()), "month": self._month.budget(time.time())}
 
-    def rest_headers(self) -> Mapping[str, str]:
-        """Return no header: nothing tells the use."""
-        return {}
-
     def not_found(self, path: str) -> Answer:
         """Return the answer to an unknown path."""
         del path
         return _error("not found", 404)
-
-    def weight_used(self) -> int:
-        """Return the calls of this month."""
-        return self._month.used
 
     # Coins
 

@@ -9,7 +9,7 @@ import struct
 import time
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 from websockets.asyncio.connection import broadcast
 from websockets.protocol import State
@@ -18,6 +18,7 @@ from datafacade.sim.frames import Frame, Topic
 from datafacade.sim.limits import SlidingWindow
 from datafacade.sim.witness import Witness
 
+SessionT = TypeVar("SessionT")
 Who = Literal["client", "venue", "fault"]
 CLOSE_TIMEOUT_S: Final = 2.0
 PING_HEAD: Final = b"\x89\x08"  # a ping with 8 bytes of payload
@@ -47,6 +48,17 @@ class Connection:
     silenced: set[tuple[str | None, Topic]] = field(default_factory=set)
     held: dict[tuple[str | None, Topic], Frame] = field(default_factory=dict)
     waiting: deque[Frame] = field(default_factory=deque)  # behind a delayed frame
+
+    def session_as(self, kind: type[SessionT]) -> SessionT:
+        """Return what only one venue has.
+
+        Raises:
+            TypeError: The connection is another venue's.
+        """
+        if not isinstance(self.session, kind):
+            expected, received = kind.__qualname__, type(self.session).__qualname__
+            raise TypeError(f"expected a {expected} of {kind.__module__}, received a {received}")
+        return self.session
 
     @property
     def is_open(self) -> bool:

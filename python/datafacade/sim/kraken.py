@@ -19,11 +19,11 @@ from datafacade.sim.frames import Frame, Kind, Topic, trade_facts
 from datafacade.sim.kraken_requests import Asked, Refusal, ack, parse, refusal
 from datafacade.sim.kraken_rest import KrakenRest
 from datafacade.sim.kraken_times import stamp
-from datafacade.sim.limits import Budget, ConnectionRules
+from datafacade.sim.limits import ConnectionRules
 from datafacade.sim.listings import ProductKey
 from datafacade.sim.market import Market
 from datafacade.sim.tape import Trade
-from datafacade.sim.venue import Answer, NotModelled, Query, RestHandler, Surroundings
+from datafacade.sim.venue import NotModelled, Surroundings
 from datafacade.sim.windows import Window, vacant_price
 
 TOPICS: Final[dict[str, Topic]] = {
@@ -60,7 +60,7 @@ class Kraken:
         self._books: dict[tuple[str, int], dict[Connection, None]] = {}
         self._listeners: dict[tuple[str, str], dict[Connection, None]] = {}
         self._best: dict[str, tuple[int, int]] = {}
-        self._rest = KrakenRest(markets)
+        self.rest = KrakenRest(markets)
 
     # Connections
 
@@ -75,7 +75,7 @@ class Kraken:
 
     def opened(self, connection: Connection) -> None:
         """Send the status, whose connection id exceeds 2^63."""
-        self._sessions[connection] = _session(connection)
+        self._sessions[connection] = connection.session_as(Session)
         number = 2**63 + self._ids.randrange(2**62)
         body = {"api_version": "v2", "connection_id": number, "system": "online", "version": "2.0.0"}
         self._around.say(connection, texts.dump({"channel": "status", "type": "update", "data": [body]}))
@@ -130,7 +130,7 @@ class Kraken:
             self._around.say(connection, refusal(refused, time_in))
             return
         key = (asked.channel, asked.symbol)
-        _session(connection).held[key] = asked
+        connection.session_as(Session).held[key] = asked
         connection.has_subscribed = True
         self._around.say(connection, ack("subscribe", asked, id_, time_in), channel=asked.channel)
         self._greet(connection, asked)
@@ -144,18 +144,18 @@ class Kraken:
             return f"Currency pair not supported {asked.symbol}"
         if asked.channel == "book" and not asked.has_legal_depth():
             return "Subscription depth not supported"
-        if (asked.channel, asked.symbol) in _session(connection).held:
+        if (asked.channel, asked.symbol) in connection.session_as(Session).held:
             return "Already subscribed"
         return None
 
     def _unsubscribe(self, connection: Connection, asked: Asked, id_: int | None, time_in: str) -> None:
         key = (asked.channel, asked.symbol)
-        held = _session(connection).held.get(key)
+        held = connection.session_as(Session).held.get(key)
         if held is None or (asked.channel == "book" and held.depth != asked.depth):
             refused = Refusal("Subscription Not Found", method="unsubscribe", symbol=asked.symbol, id_=id_)
             self._around.say(connection, refusal(refused, time_in))
             return
-        del _session(connection).held[key]
+        del connection.session_as(Session).held[key]
         self._listeners.get(key, {}).pop(connection, None)
         self._books.get((asked.symbol, asked.depth), {}).pop(connection, None)
         self._drop_windows()
@@ -273,7 +273,7 @@ class Kraken:
             return
         frame = self._ticker_frame(market, "update")
         for connection in list(listeners):
-            is_bbo = _session(connection).held[key].trigger == "bbo"
+            is_bbo = connection.session_as(Session).held[key].trigger == "bbo"
             if is_moved if is_bbo else has_traded:
                 self._around.outlet.send(connection, frame)
 
@@ -291,47 +291,7 @@ class Kraken:
                 )
                 self._around.outlet.send(connection, frame)
 
-    # REST and verbs
-
-    def routes(self) -> Mapping[str, RestHandler]:
-        """Return the REST handlers."""
-        return self._rest.routes()
-
-    def admit(self, path: str, query: Query) -> Answer | None:
-        """Count the request."""
-        refused = self._rest.admit(path, query)
-        if refused is not None:
-            self._around.stats.violation(self.product, "rest_rate")
-        return refused
-
-    def weight_of(self, path: str, query: Query) -> int:
-        """Return 1: every request costs the same."""
-        del path, query
-        return 1
-
-    def limit_rest(self, limit: float) -> None:
-        """Set how many requests are admitted."""
-        self._rest.limit(limit)
-
-    def spend_rest(self, weight: int) -> None:
-        """Charge nothing: there are no weights."""
-
-    def rest_headers(self) -> Mapping[str, str]:
-        """Return nothing: Kraken tells no usage."""
-        return {}
-
-    def not_found(self, path: str) -> Answer:
-        """Answer an unknown path; errors come with HTTP 200."""
-        del path
-        return Answer(body='{"error":["EGeneral:Unknown method"]}')
-
-    def budgets(self) -> Mapping[str, Budget]:
-        """Return what was spent of each limit."""
-        return self._rest.budgets()
-
-    def weight_used(self) -> int:
-        """Return 0: there are no weights."""
-        return 0
+    # Verbs
 
     def announce_shutdown(self, connection: Connection) -> None:
         """Send the status ``maintenance``, which comes before one."""
@@ -351,10 +311,3 @@ class Kraken:
     def keep_alive(self, symbol: str | None) -> int:
         """Refuse: heartbeats do that here."""
         raise NotModelled(f"kraken/spot sends no keep-alive updates (asked for {symbol or 'all symbols'})")
-
-
-def _session(connection: Connection) -> Session:
-    session = connection.session
-    if not isinstance(session, Session):
-        raise TypeError(f"expected a Kraken session, received {type(session).__name__}")
-    return session

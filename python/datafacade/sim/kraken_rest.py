@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from email.utils import formatdate
 from typing import Final
 
@@ -21,7 +22,7 @@ from datafacade.sim.limits import Bucket, Budget
 from datafacade.sim.listings import Instrument
 from datafacade.sim.market import Market
 from datafacade.sim.tape import Candle
-from datafacade.sim.venue import Answer, Query, RestHandler, page_answer
+from datafacade.sim.venue import Answer, Query, RestHandler, Weights, page_answer
 
 ROOT: Final = "/0/public"
 REQUESTS_PER_S: Final = 1.0
@@ -36,7 +37,10 @@ PER_PAIR: Final = ("Trades", "OHLC")
 class KrakenRest:
     """The REST side of Kraken."""
 
+    product: Final = "kraken/spot"
+
     def __init__(self, markets: Mapping[str, Market]) -> None:
+        self.weights = Weights()
         self._markets = markets
         self._by_name: dict[str, Market] = {}
         for symbol, market in markets.items():
@@ -67,7 +71,12 @@ class KrakenRest:
         key = f"{name}:{query.get('pair', '')}" if name in PER_PAIR else "address"
         if self._buckets.setdefault(key, Bucket(self._rate, self._burst)).admit(time.monotonic()):
             return None
-        return _error("EAPI:Rate limit exceeded")
+        return replace(_error("EAPI:Rate limit exceeded"), breaks="rest_rate")
+
+    def not_found(self, path: str) -> Answer:
+        """Answer an unknown path; errors come with HTTP 200."""
+        del path
+        return _error("EGeneral:Unknown method")
 
     def budgets(self) -> Mapping[str, Budget]:
         """Return the bucket of the address, and of each pair where the venue counts so."""

@@ -19,13 +19,13 @@ from datafacade.sim.books import Change
 from datafacade.sim.connection import Connection
 from datafacade.sim.digits import trimmed
 from datafacade.sim.frames import Frame, Topic, trade_facts
-from datafacade.sim.limits import Budget, ConnectionRules, SlidingWindow
+from datafacade.sim.limits import ConnectionRules, SlidingWindow
 from datafacade.sim.listings import ProductKey
 from datafacade.sim.market import Market
 from datafacade.sim.okx_chain import Chain, checksum_of, new_chain
 from datafacade.sim.okx_rest import OkxRest
 from datafacade.sim.tape import Trade
-from datafacade.sim.venue import Answer, NotModelled, Query, RestHandler, Surroundings
+from datafacade.sim.venue import NotModelled, Surroundings
 
 PUBLIC: Final = "/ws/v5/public"
 BUSINESS: Final = "/ws/v5/business"
@@ -67,7 +67,7 @@ class Okx:
         self._listeners: dict[tuple[str, str], dict[Connection, None]] = {}
         self._ids = itertools.count(0xA4D3AE55)
         self._book_due = self._ticker_due = time.monotonic_ns()
-        self._rest = OkxRest(markets, dict(self._chains))
+        self.rest = OkxRest(markets, dict(self._chains))
 
     # Connections
 
@@ -84,7 +84,7 @@ class Okx:
 
     def closed(self, connection: Connection) -> None:
         """Forget all its subscriptions."""
-        for channel, symbol in list(_session(connection).args):
+        for channel, symbol in list(connection.session_as(Session).args):
             self._listeners.get((channel, symbol), {}).pop(connection, None)
 
     # Operations
@@ -107,7 +107,7 @@ class Okx:
         if operation not in ("subscribe", "unsubscribe"):
             self._error(connection, "60019", f"Invalid op: {operation}", id_)
             return
-        session = _session(connection)
+        session = connection.session_as(Session)
         if not session.operations.admit(time.monotonic()):
             self._around.stats.violation(self.product, "operations")
             self._error(connection, "60014", "Requests too frequent", id_)
@@ -121,7 +121,7 @@ class Okx:
 
     def _operate(self, connection: Connection, operation: str, arg: dict[str, object], id_: object) -> None:
         channel, symbol = str(arg.get("channel", "")), str(arg.get("instId", ""))
-        session = _session(connection)
+        session = connection.session_as(Session)
         key = (channel, symbol)
         if operation == "unsubscribe":
             session.args.pop(key, None)
@@ -149,13 +149,14 @@ class Okx:
 
     def _ack(self, connection: Connection, event: str, key: tuple[str, str], id_: object) -> None:
         head = f'"id":{json.dumps(id_)},' if id_ is not None else ""
-        id_text = _session(connection).connection_id
+        id_text = connection.session_as(Session).connection_id
         text = f'{{{head}"event":"{event}","arg":{texts.arg(*key)},"connId":"{id_text}"}}'
         self._around.say(connection, text, channel=key[0])
 
     def _error(self, connection: Connection, code: str, message: str, id_: object) -> None:
         body: dict[str, object] = {} if id_ is None else {"id": id_}
-        body |= {"event": "error", "code": code, "msg": message, "connId": _session(connection).connection_id}
+        id_text = connection.session_as(Session).connection_id
+        body |= {"event": "error", "code": code, "msg": message, "connId": id_text}
         self._around.say(connection, texts.dump(body))
 
     # Market data
@@ -316,53 +317,12 @@ class Okx:
         text = f'{{"arg":{texts.arg("tickers", symbol)},"data":[{data}]}}'
         return Frame(text=text, topic="ticker", kind="update", channel="tickers", symbol=symbol)
 
-    # REST and verbs
-
-    def routes(self) -> Mapping[str, RestHandler]:
-        """Return the REST handlers."""
-        return self._rest.routes()
-
-    def admit(self, path: str, query: Query) -> Answer | None:
-        """Count the request against its endpoint's limit."""
-        refusal = self._rest.admit(path, query)
-        if refusal is not None:
-            self._around.stats.violation(self.product, "rest_rate")
-        return refusal
-
-    def weight_of(self, path: str, query: Query) -> int:
-        """Return 1: every request costs the same."""
-        del path, query
-        return 1
-
-    def limit_rest(self, limit: float) -> None:
-        """Set how many requests are admitted."""
-        self._rest.limit(limit)
-
-    def spend_rest(self, weight: int) -> None:
-        """Charge nothing: there are no weights."""
-
-    def rest_headers(self) -> Mapping[str, str]:
-        """Return nothing: OKX tells no usage."""
-        return {}
-
-    def not_found(self, path: str) -> Answer:
-        """Answer an unknown path."""
-        return Answer(
-            body=texts.dump({"code": "404", "msg": f"Not Found: {path[:100]}", "data": []}), status=404
-        )
-
-    def budgets(self) -> Mapping[str, Budget]:
-        """Return what was spent of each limit."""
-        return self._rest.budgets()
-
-    def weight_used(self) -> int:
-        """Return 0: OKX has no weights."""
-        return 0
+    # Verbs
 
     def announce_shutdown(self, connection: Connection) -> None:
         """Send the notice 64008."""
         message = "The connection will soon be closed for a service upgrade. Please reconnect."
-        id_text = _session(connection).connection_id
+        id_text = connection.session_as(Session).connection_id
         body = {"event": "notice", "code": "64008", "msg": message, "connId": id_text}
         self._around.say(connection, texts.dump(body))
 
@@ -389,10 +349,3 @@ class Okx:
         if not chains:
             raise NotModelled(f"okx: unknown symbol {symbol}")
         return chains
-
-
-def _session(connection: Connection) -> Session:
-    session = connection.session
-    if not isinstance(session, Session):
-        raise TypeError(f"expected an OKX session, received {type(session).__name__}")
-    return session

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final, Protocol
 
 from datafacade.sim import okx_texts as texts
@@ -16,7 +17,7 @@ from datafacade.sim.limits import Budget, SlidingWindow
 from datafacade.sim.market import Market
 from datafacade.sim.okx_funding import OkxFunding
 from datafacade.sim.okx_history import OkxHistory, data, error, missing
-from datafacade.sim.venue import Answer, Query, RestHandler
+from datafacade.sim.venue import Answer, Query, RestHandler, Weights
 from datafacade.sim.windows import Window
 
 ROOT: Final = "/api/v5"
@@ -50,6 +51,8 @@ class Numbered(Protocol):
 class OkxRest:
     """The REST side of OKX."""
 
+    product: Final = "okx/public"
+
     def __init__(self, markets: Mapping[str, Market], chains: Mapping[str, Numbered]) -> None:
         self._markets = markets
         self._chains = chains
@@ -57,6 +60,7 @@ class OkxRest:
         self._funding = OkxFunding(markets)
         self._limit: int | None = None  # of every endpoint, instead of its own
         self._windows: dict[str, SlidingWindow] = {}
+        self.weights = Weights()
 
     def routes(self) -> Mapping[str, RestHandler]:
         """Return the handlers by path."""
@@ -79,7 +83,11 @@ class OkxRest:
         key = f"{name}:{told_apart}"
         if self._windows.setdefault(key, SlidingWindow(limit, SPAN_S)).admit(time.monotonic()):
             return None
-        return error("50011", "Too Many Requests", 429)
+        return replace(error("50011", "Too Many Requests", 429), breaks="rest_rate")
+
+    def not_found(self, path: str) -> Answer:
+        """Answer an unknown path."""
+        return error("404", f"Not Found: {path[:100]}", 404)
 
     def budgets(self) -> Mapping[str, Budget]:
         """Return the window of each endpoint that was asked."""

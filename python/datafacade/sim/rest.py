@@ -24,7 +24,6 @@ COMPRESSED_FROM: Final = 1_024  # bytes
 SYMBOL_NAMES: Final = ("symbol", "instId", "product_id", "pair", "ids", "id")
 PAGE_NAMES: Final = ("startTime", "endTime", "after", "before", "since", "start", "end", "limit")
 BAN_STATUS: Final = {"binance": 418}
-LIMITED: Final = (200, 418, 429)  # statuses of refusals that a limit made; Kraken refuses with 200
 
 
 @dataclass(slots=True)
@@ -72,7 +71,7 @@ class RestServer:
         """Serve a request between two entries of the ledger; a client that leaves is written down."""
         keys = {name: request.headers[name] for name in self.key_headers if name in request.headers}
         query = {**request.query, **request.match_info, **keys}
-        weight = self.side.weight_of(request.path, query)
+        weight = self.side.weights.of(request.path, query)
         resource = request.match_info.route.resource
         route = request.path if resource is None or handler is None else resource.canonical
         self.ledger.begin(route, request.path_qs, weight, time.time())
@@ -96,21 +95,24 @@ class RestServer:
         counts.rest_requests[request.path] += 1
         fault = self._fault(request, query)
         answer = None if fault is None else await self._instead(fault)
-        refusal = None
+        is_refused = False
         if answer is None:
             counts.spend(weight, time.time())
-            answer = refusal = self.side.admit(request.path, query)
+            answer = self.side.admit(request.path, query)
+            if answer is not None and answer.breaks:
+                is_refused = True
+                counts.violations[answer.breaks] += 1
         if answer is None:
             answer = self.side.not_found(request.path) if handler is None else handler(query)
             answer = await self._disturbed(answer)
             answer = self._changed(request, answer, fault)
         counts.rest_status[str(answer.status)] += 1
-        counts.weight_used = self.side.weight_used()
+        counts.weight_used = self.side.weights.used()
         self._record(request, answer, weight)
-        return answer, fault, refusal is not None and refusal.status in LIMITED
+        return answer, fault, is_refused
 
     async def _send(self, request: web.Request, answer: Answer, fault: Fault | None) -> web.StreamResponse:
-        headers = {**self.side.rest_headers(), **answer.headers}
+        headers = {**self.side.weights.headers(), **answer.headers}
         if fault is not None and fault.verb.name == "broken_rest" and fault.text("kind") != ERROR_OBJECT:
             return await broken_answer(request, answer, headers, fault)
         body = answer.body.encode()
@@ -200,7 +202,7 @@ class RestServer:
             "status": None if answer is None else answer.status,
             "bytes": 0 if answer is None else len(answer.body),
             "weight": weight,
-            "used": self.side.weight_used(),
+            "used": self.side.weights.used(),
         }
         if answer is not None and answer.snapshot is not None:
             fields.update(symbol=answer.snapshot.symbol, sequence=answer.snapshot.sequence)

@@ -79,11 +79,11 @@ class Simulator:
             venue = build_venue(product, self._markets(opening, product), self._around, settings)
             self.venues[product] = venue
             if product in settings.rest_limits:
-                venue.limit_rest(settings.rest_limits[product])
+                venue.rest.limit(settings.rest_limits[product])
             self.listeners[product] = Listener(
                 venue, self._rules(venue), self.truth, self.faults, self.stats, numbers
             )
-            self.rests[product] = RestServer(venue, self.truth, self.faults, self.stats)
+            self.rests[product] = RestServer(venue.rest, self.truth, self.faults, self.stats)
         self.proxy = Proxy(log=self.truth) if settings.has_proxy else None
         self._control = ControlServer(self, self.proxy)
         self.chronicle = Chronicle(self.truth, is_on=settings.has_trade_log)
@@ -107,7 +107,7 @@ class Simulator:
             product = product_of(name)
             made = build_aggregator(name, markets, self.faults, self.settings.aggregator_refresh_s)
             if product in self.settings.rest_limits:
-                made.side.limit_rest(self.settings.rest_limits[product])
+                made.side.limit(self.settings.rest_limits[product])
             self.rests[product] = RestServer(
                 made.side, self.truth, self.faults, self.stats, made.key_headers, has_compression=True
             )

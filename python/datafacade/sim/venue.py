@@ -49,6 +49,7 @@ class Answer:
     content_type: str = "application/json"
     snapshot: Frame | None = None  # set when the body is an order book, so that snapshot faults can find it
     page: RowPage | None = None  # set when the body is candles
+    breaks: str = ""  # the rule of the venue that the request broke
 
 
 RestHandler = Callable[[Query], Answer]
@@ -108,12 +109,26 @@ class Surroundings:
         self.outlet.send(connection, frame)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weights:
+    """What requests cost, and how a product tells it. As it stands each costs 1, and nothing is told."""
+
+    of: Callable[[str, Query], int] = lambda *_: 1
+    used: Callable[[], int] = lambda: 0  # in the present minute, or month
+    spend: Callable[[int], None] = lambda _: None  # what others behind the same address spent
+    headers: Callable[[], Mapping[str, str]] = dict  # of every answer
+
+
 class RestSide(Protocol):
-    """What answers REST requests: a venue, or an aggregator, which has nothing else."""
+    """What answers REST requests: of a venue, or an aggregator, which has nothing else."""
 
     @property
     def product(self) -> str:
         """Which product this is."""
+
+    @property
+    def weights(self) -> Weights:
+        """What its requests cost."""
 
     def routes(self) -> Mapping[str, RestHandler]:
         """Return the REST handlers by path."""
@@ -121,34 +136,26 @@ class RestSide(Protocol):
     def admit(self, path: str, query: Query) -> Answer | None:
         """Charge a REST request; return the refusal if it breaks a limit."""
 
-    def weight_of(self, path: str, query: Query) -> int:
-        """Return what a REST request costs in the venue's own measure; 1 where all cost the same."""
-
-    def rest_headers(self) -> Mapping[str, str]:
-        """Return the headers that every REST answer carries."""
-
     def not_found(self, path: str) -> Answer:
         """Return the answer to an unknown path."""
-
-    def weight_used(self) -> int:
-        """Return the request weight used in the present minute; 0 where there is none."""
 
     def budgets(self) -> Mapping[str, Budget]:
         """Return limit and use of each limit by its name: what is counted together."""
 
-    def limit_rest(self, limit: float) -> None:
-        """Set the REST limit: weight a minute (Binance), requests a second, or in 2 s (OKX)."""
-
-    def spend_rest(self, weight: int) -> None:
-        """Charge what others behind the same address spent; nothing where there are no weights."""
+    def limit(self, limit: float) -> None:
+        """Set the limit: weight a minute (Binance), requests a second, or in 2 s (OKX)."""
 
 
-class Venue(RestSide, Protocol):
+class Venue(Protocol):
     """One product of a venue: its protocol, no sockets."""
 
     @property
     def product(self) -> ProductKey:
         """Which product this is."""
+
+    @property
+    def rest(self) -> RestSide:
+        """Its REST side."""
 
     @property
     def rules(self) -> ConnectionRules:

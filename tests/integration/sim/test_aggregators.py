@@ -65,7 +65,7 @@ async def test_values_and_their_time_stay_until_the_server_makes_them_anew() -> 
             assert 0 <= time.time() - stamp < 5
             return len(seen)
 
-        running.rests["coingecko/api"].side.limit_rest(100_000)
+        running.rests["coingecko/api"].side.limit(100_000)
         deadline = time.monotonic() + 10
         while await look() < 3:
             assert time.monotonic() < deadline
@@ -89,7 +89,7 @@ async def test_sources_stand_apart_as_far_as_a_fault_says() -> None:
 
 async def test_tether_loses_its_peg_and_bitcoin_keeps_its_price_in_usd() -> None:
     async with simulator("okx/public", "kraken/spot", aggregator_refresh_s=0.05) as running:
-        running.rests["coingecko/api"].side.limit_rest(100_000)
+        running.rests["coingecko/api"].side.limit(100_000)
         _, before, _ = await ask(running, "coingecko", PRICE)
         running.arm({"verb": "depeg", "ratio": -0.03})
         _, after, _ = await ask(running, "coingecko", PRICE)
@@ -162,7 +162,7 @@ async def test_coingecko_counts_every_call_by_plan_and_month() -> None:
         if len(refused) == 2:  # the calls lay in one minute of the clock
             assert refused[0][0]["status"]["error_code"] == 429
             assert 1 <= int(refused[0][1]["Retry-After"]) <= 61
-        running.rests["coingecko/api"].side.limit_rest(1_000)
+        running.rests["coingecko/api"].side.limit(1_000)
         assert (await ask(running, "coingecko", "/api/v3/ping", DEMO))[0] == 200
         running.arm({"verb": "rest_limit", "venue": "coingecko", "spent": 10_000})
         status, _, _ = await ask(running, "coingecko", "/api/v3/ping", DEMO)
@@ -186,7 +186,7 @@ async def test_coinpaprika_refuses_what_the_free_plan_lacks_and_who_asks_too_oft
         assert (await ask(running, "coinpaprika", "/v1/key/info", host="rest_pro"))[0] == 403
         headers = {"Authorization": PAPRIKA_KEY}
         assert (await ask(running, "coinpaprika", "/v1/key/info", headers, host="rest_pro"))[0] == 200
-        running.rests["coinpaprika/api"].side.limit_rest(2)
+        running.rests["coinpaprika/api"].side.limit(2)
         statuses = [(await ask(running, "coinpaprika", "/v1/coins"))[0] for _ in range(6)]
         assert 429 in statuses
 

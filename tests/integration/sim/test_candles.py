@@ -25,7 +25,7 @@ def ask(running: Simulator, product: ProductKey, path: str) -> Json:
     """Ask the venue's handler itself: no socket, no limit."""
     bare, _, query = path.partition("?")
     parts = dict(part.split("=") for part in query.split("&") if part)
-    routes = running.venues[product].routes()
+    routes = running.venues[product].rest.routes()
     if product == "coinbase/exchange":
         parts["product_id"] = "BTC-USD"
         bare = "/products/{product_id}/candles"

@@ -51,7 +51,7 @@ async def test_binance_tells_the_estimate_for_the_next_settlement() -> None:
 
 async def test_the_two_funding_paths_of_binance_share_500_requests_in_5_minutes() -> None:
     async with simulator("binance/usdm") as running:
-        rest = running.venues["binance/usdm"]
+        rest = running.venues["binance/usdm"].rest
         paths = ("/fapi/v1/fundingRate", "/fapi/v1/fundingInfo")
         answers = [rest.admit(paths[at % 2], {}) for at in range(501)]
         assert answers[:500] == [None] * 500
@@ -84,11 +84,11 @@ async def test_okx_tells_swaps_and_their_rates_newest_first() -> None:
 
 async def test_okx_limits_funding_by_instrument() -> None:
     async with simulator("okx/public") as running:
-        venue = running.venues["okx/public"]
+        rest = running.venues["okx/public"].rest
         path = "/api/v5/public/funding-rate"
-        answers = [venue.admit(path, {"instId": "BTC-USDT-SWAP"}) for _ in range(11)]
+        answers = [rest.admit(path, {"instId": "BTC-USDT-SWAP"}) for _ in range(11)]
         assert [answer is None for answer in answers] == [True] * 10 + [False]
-        assert venue.admit(path, {"instId": "ETH-USDT-SWAP"}) is None
+        assert rest.admit(path, {"instId": "ETH-USDT-SWAP"}) is None
 
 
 async def test_kraken_futures_tell_hourly_rates_beside_spot() -> None:
