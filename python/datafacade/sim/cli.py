@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from datafacade.sim.aggregators import AGGREGATORS, AggregatorKey
+from datafacade.sim.http_port import port
 from datafacade.sim.listings import PRODUCTS, ProductKey
 from datafacade.sim.settings import SimulatorSettings
 from datafacade.sim.simulator import Simulator
@@ -85,7 +86,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--depth", type=int, default=defaults.depth, help="levels a side of each book (%(default)s)"
     )
     parser.add_argument(
-        "--port", type=int, default=0, help="port of the control endpoint (default: a free one)"
+        "--port", type=port, default=0, help="port of the control endpoint (default: a free one)"
     )
     parser.add_argument(
         "--lifetime-s", type=float, help="lifetime of connections where the venue has one (24 h)"

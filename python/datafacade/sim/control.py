@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from typing import Final, Protocol
 
 from aiohttp import web
 
 from datafacade.sim.books import Book
-from datafacade.sim.faults import Fault, FaultBoard, FaultRefused
+from datafacade.sim.fault_paths import FaultPaths, missing, refused
+from datafacade.sim.faults import Fault, FaultBoard
+from datafacade.sim.http_port import HttpPort
 from datafacade.sim.proxy import Proxy
 from datafacade.sim.proxy_control import ProxyControl
 from datafacade.sim.stats import Stats
@@ -50,39 +51,30 @@ class ControlServer:
     def __init__(self, simulator: Controlled, proxy: Proxy | None = None) -> None:
         self._simulator = simulator
         self._proxy = proxy
-        self._runner: web.AppRunner | None = None
+        self._port = HttpPort()
 
     async def start(self, host: str, port: int) -> int:
         """Listen on ``host``; return the port."""
-        app = web.Application()
-        app.add_routes(
-            [
-                web.get("/", self._index),
-                web.get("/verbs", self._verbs),
-                web.get("/ports", self._ports),
-                web.post("/faults", self._arm),
-                web.get("/faults", self._faults),
-                web.get("/faults/{id}", self._fault),
-                web.delete("/faults", self._remove),
-                web.delete("/faults/{id}", self._remove),
-                web.get("/truth/book", self._book),
-                web.get("/truth/candles", self._candles),
-                web.get("/stats", self._stats),
-                web.get("/connections", self._connections),
-                web.get("/ledger", self._ledger),
-            ]
-        )
+        simulator = self._simulator
+        faults = FaultPaths(arm=simulator.arm, all=simulator.faults.all, end=simulator.faults.remove)
+        routes = [
+            web.get("/", self._index),
+            web.get("/verbs", self._verbs),
+            web.get("/ports", self._ports),
+            *faults.routes(),
+            web.get("/truth/book", self._book),
+            web.get("/truth/candles", self._candles),
+            web.get("/stats", self._stats),
+            web.get("/connections", self._connections),
+            web.get("/ledger", self._ledger),
+        ]
         if self._proxy is not None:
-            app.add_routes(ProxyControl(self._proxy).routes("/proxy"))
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, host, port).start()
-        return int(self._runner.addresses[0][1])
+            routes += ProxyControl(self._proxy).routes("/proxy")
+        return await self._port.start(routes, host, port)
 
     async def stop(self) -> None:
         """Stop listening."""
-        if self._runner is not None:
-            await self._runner.cleanup()
+        await self._port.stop()
 
     async def _index(self, _: web.Request) -> web.Response:
         paths = {
@@ -111,41 +103,12 @@ class ControlServer:
     async def _ports(self, _: web.Request) -> web.Response:
         return web.json_response(self._simulator.ports())
 
-    async def _arm(self, request: web.Request) -> web.Response:
-        try:
-            body = json.loads(await request.text())
-        except ValueError:
-            return _refused("expected a JSON object")
-        if not isinstance(body, dict):
-            return _refused("expected a JSON object")
-        try:
-            fault = self._simulator.arm(body)
-        except FaultRefused as refused:
-            return _refused(str(refused))
-        return web.json_response(fault.proof(), status=201)
-
-    async def _faults(self, _: web.Request) -> web.Response:
-        return web.json_response([fault.proof() for fault in self._simulator.faults.all()])
-
-    async def _fault(self, request: web.Request) -> web.Response:
-        wanted = request.match_info["id"]
-        for fault in self._simulator.faults.all():
-            if str(fault.id) == wanted:
-                return web.json_response(fault.proof())
-        return web.json_response({"error": f"no fault {wanted[:20]}"}, status=404)
-
-    async def _remove(self, request: web.Request) -> web.Response:
-        wanted = request.match_info.get("id")
-        if wanted is not None and not wanted.isdigit():
-            return _refused("expected the number of a fault")
-        return web.json_response({"ended": self._simulator.faults.remove(int(wanted) if wanted else None)})
-
     async def _book(self, request: web.Request) -> web.Response:
         product = request.query.get("product") or request.query.get("venue", "")
         symbol, depth = request.query.get("symbol", ""), request.query.get("depth", "")
         book = self._simulator.book(product, symbol)
         if book is None:
-            return web.json_response({"error": f"no market {symbol[:40]!r} at {product[:40]!r}"}, status=404)
+            return missing(f"no market {symbol[:40]!r} at {product[:40]!r}")
         text = book.text(int(depth) if depth.isdigit() else None)
         return web.json_response(
             {
@@ -162,10 +125,10 @@ class ControlServer:
         symbol = request.query.get("symbol", "")
         numbers = [request.query.get(name, "") for name in ("minutes", "count")]
         if not all(text.isdigit() and 0 < int(text) <= COUNT_MAX for text in numbers):
-            return _refused(f"minutes and count: expected whole numbers from 1 to {COUNT_MAX}")
+            return refused(f"minutes and count: expected whole numbers from 1 to {COUNT_MAX}")
         rows = self._simulator.candles(product, symbol, int(numbers[0]), int(numbers[1]))
         if rows is None:
-            return web.json_response({"error": f"no market {symbol[:40]!r} at {product[:40]!r}"}, status=404)
+            return missing(f"no market {symbol[:40]!r} at {product[:40]!r}")
         return web.json_response({"symbol": symbol, "candles": rows})
 
     async def _connections(self, _: web.Request) -> web.Response:
@@ -174,12 +137,8 @@ class ControlServer:
     async def _ledger(self, request: web.Request) -> web.Response:
         last = request.query.get("last_s", "60")
         if not last.isdigit():
-            return _refused("last_s: expected whole seconds")
+            return refused("last_s: expected whole seconds")
         return web.json_response(self._simulator.ledger(int(last)))
 
     async def _stats(self, _: web.Request) -> web.Response:
         return web.json_response(self._simulator.stats.report())
-
-
-def _refused(reason: str) -> web.Response:
-    return web.json_response({"error": reason}, status=400)

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from datafacade.sim.http_port import HttpPort, port
 from datafacade.sim.proxy import LOOPBACK, RECORDS_KEPT, Proxy, Route
 from datafacade.sim.proxy_control import ProxyControl, address
 from datafacade.sim.truth import TruthLog
@@ -50,7 +51,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         metavar="NAME=LISTEN,UPSTREAM",
         help="one more route; may be repeated",
     )
-    parser.add_argument("--control", type=int, default=0, metavar="PORT", help="default: a free port")
+    parser.add_argument("--control", type=port, default=0, metavar="PORT", help="default: a free port")
     parser.add_argument("--log", type=Path, metavar="FILE", help="write what happens as JSON lines")
     parser.add_argument("--ports-file", type=Path, metavar="FILE", help="write the ports as JSON")
     parser.add_argument("--seconds", type=float, help="stop by itself after so many seconds")
@@ -87,12 +88,12 @@ async def run(arguments: argparse.Namespace, routes: Sequence[Route]) -> None:
         loop.call_later(arguments.seconds, stop.set)
     log = TruthLog(arguments.log, kept=RECORDS_KEPT)
     proxy = Proxy(routes, log=log)
-    control = ProxyControl(proxy)
+    control = HttpPort()
     try:
         await proxy.start()
-        port = await control.start(LOOPBACK, arguments.control)
+        control_port = await control.start(ProxyControl(proxy).routes(), LOOPBACK, arguments.control)
         told = json.dumps(
-            {"pid": os.getpid(), "control": f"http://{LOOPBACK}:{port}", "routes": proxy.facts()}
+            {"pid": os.getpid(), "control": f"http://{LOOPBACK}:{control_port}", "routes": proxy.facts()}
         )
         if arguments.ports_file is not None:
             await asyncio.to_thread(_write, arguments.ports_file, told)

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from datafacade.sim import damage
 from datafacade.sim.faults import Fault, FaultBoard
+from datafacade.sim.http_port import HttpPort
 from datafacade.sim.ledger import RestLedger
 from datafacade.sim.rest_changes import Changer
 from datafacade.sim.rest_damage import ERROR_OBJECT, ERROR_OBJECTS, HTML_BODY, broken_answer
@@ -38,23 +39,17 @@ class RestServer:
     has_compression: bool = False  # large answers are gzip for those who take it
     ledger: RestLedger = field(default_factory=RestLedger)
     _changer: Changer = field(default_factory=Changer)
-    _runner: web.AppRunner | None = field(default=None, init=False)
+    _port: HttpPort = field(default_factory=HttpPort, init=False)
 
     async def start(self, host: str, port: int) -> int:
         """Listen on ``host``; return the port."""
-        app = web.Application()
-        for path, handler in self.side.routes().items():
-            app.router.add_get(path, self._handler(handler))
-        app.router.add_route("*", "/{tail:.*}", self._handler(None))
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, host, port).start()
-        return int(self._runner.addresses[0][1])
+        routes = [web.get(path, self._handler(handler)) for path, handler in self.side.routes().items()]
+        routes.append(web.route("*", "/{tail:.*}", self._handler(None)))
+        return await self._port.start(routes, host, port)
 
     async def stop(self) -> None:
         """Stop listening and end open requests."""
-        if self._runner is not None:
-            await self._runner.cleanup()
+        await self._port.stop()
 
     def report(self, last_s: int) -> dict[str, object]:
         """Return what was spent, and the limits with their use."""

@@ -14,6 +14,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from datafacade.sim.faults import FaultRefused
+from datafacade.sim.http_port import HttpPort
 from datafacade.sim.proxy import Proxy, Route
 from datafacade.sim.proxy_cli import main
 from datafacade.sim.proxy_control import ProxyControl
@@ -350,8 +351,8 @@ async def test_scope_and_ratio_choose_connections() -> None:
 
 async def test_the_control_paths_arm_prove_and_heal() -> None:
     async with bed() as here:
-        control = ProxyControl(here.proxy)
-        url = f"http://127.0.0.1:{await control.start('127.0.0.1', 0)}"
+        control = HttpPort()
+        url = f"http://127.0.0.1:{await control.start(ProxyControl(here.proxy).routes(), '127.0.0.1', 0)}"
         async with aiohttp.ClientSession() as session:
 
             async def call(method: str, path: str, body: object = None) -> tuple[int, Json]:
