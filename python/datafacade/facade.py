@@ -211,7 +211,7 @@ class DataFacade:
             InvalidRequest: There is no such venue.
         """
         counts = {name: HitCounts(hits, misses) for name, hits, misses in self.warm.cache.owners()}
-        rows = self.warm.tier.attribution.rows(counts, venue, lambda name: name in self.tier.venues)
+        rows = self.warm.tier.attribution.rows(counts, venue, self.tier.venues)
         return self._overview.with_streams(rows, venue)
 
     def check_budget(self, venue: str, count: int = 1) -> tuple[bool, int]:

@@ -65,7 +65,7 @@ class Overview:
     def aggregators(self) -> list[_H.VenueHealth]:
         """Return a row for each aggregator, sorted by name."""
         seen: dict[str, int] = {}
-        for owner in self._warm.tier.attribution.rows({}, "", lambda _: True):
+        for owner in self._warm.tier.attribution.rows({}, "", ()):
             for use in owner.sources:
                 seen[use.source] = max(seen.get(use.source, 0), use.ts_last_update)
         hosts = sorted(self._warm.hosts, key=lambda host: host.venue)

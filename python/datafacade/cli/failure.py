@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from datafacade.cli.text import clean
 from datafacade.client import ClientError, ServerUnavailable
-from datafacade.errors import AddressTaken, ConfigError, FacadeError, UnknownSymbol
+from datafacade.errors import AddressTaken, ConfigError, FacadeError
 
 FAILED: Final = 1
 USAGE: Final = 2  # also: bad configuration, not a capture
@@ -55,7 +55,8 @@ def _call(failed: CallFailed) -> Failure:
     error = failed.error
     if isinstance(error, ServerUnavailable):
         hints = ("start one:      datafacade serve", "or try it out:  datafacade demo")
-        return Failure(FAILED, f"no service answers at {clean(failed.target)}: {clean(str(error))}", hints)
+        reason = error.message.rpartition(": ")[2].strip("]").lower()  # gRPC wraps it in its own words
+        return Failure(FAILED, f"no service answers at {clean(failed.target)}: {clean(reason)}", hints)
     return Failure(FAILED, clean(str(error)), _advice(error))
 
 
@@ -64,8 +65,8 @@ def _advice(error: ClientError) -> tuple[str, ...]:
     wait = (f"ask again in {error.retry_after_s:g} s",) if error.retry_after_s else ()
     unproven = ("accept it without proof:  --allow-unverified",) if error.reason == "BOOK_UNVERIFIED" else ()
     recovery = clean(error.metadata.get("recovery", ""))
-    if error.reason == "UNKNOWN_SYMBOL" and error.venue:
-        near = (*near, f"see all:  datafacade instruments {clean(error.venue, 32)}")
+    if error.reason == "UNKNOWN_SYMBOL":
+        near = (*near, f"see all:  datafacade instruments {clean(error.venue, 32) or 'VENUE'}")
     told = (*near, *wait, *unproven)
     return told or ((recovery,) if recovery else ())
 
@@ -77,10 +78,6 @@ def _near(suggestions: tuple[str, ...]) -> tuple[str, ...]:
 
 def _taken(error: AddressTaken) -> Failure:
     return Failure(FAILED, clean(str(error)), ("take another port:  --port 0  (0: any free one)",))
-
-
-def _unknown(error: UnknownSymbol) -> Failure:
-    return Failure(FAILED, clean(str(error)), _near(error.suggestions) if not error.suggestions else ())
 
 
 def _facade(error: FacadeError) -> Failure:
@@ -105,7 +102,6 @@ _TELLERS: Final[tuple[tuple[type[Exception], Callable[[Any], Failure]], ...]] = 
     (CallFailed, _call),
     (ConfigError, lambda error: Failure(USAGE, clean(str(error)))),
     (AddressTaken, _taken),
-    (UnknownSymbol, _unknown),
     (FacadeError, _facade),
     (UsageError, lambda error: Failure(USAGE, clean(str(error)))),
     (ProgramFailed, lambda error: Failure(FAILED, clean(str(error), OUTPUT_MAX))),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final, NamedTuple
@@ -88,21 +88,22 @@ class Attribution:
         return [freshness_of(*key, ts_newest=newest[key], now_ns=now) for key in sorted(newest)]
 
     def rows(
-        self, names: Mapping[str, HitCounts], wanted: str, known: Callable[[str], bool]
+        self, names: Mapping[str, HitCounts], wanted: str, venues: Collection[str]
     ) -> list[cache_pb2.VenueAttribution]:
         """Return what was counted, by name.
 
         Args:
             names: Cache counts by the same names.
             wanted: One name; empty: all.
-            known: Whether a name that nothing was asked of yet is one of ours.
+            venues: Names that are ours although nothing was asked of them yet.
 
         Raises:
             InvalidRequest: There is no such name.
         """
         everyone = {*self._given, *names}
-        if wanted and wanted not in everyone and not known(wanted):
-            raise InvalidRequest("venue", f"expected one of {', '.join(sorted(everyone))}")
+        if wanted and wanted not in everyone and wanted not in venues:
+            known = ", ".join(sorted({*everyone, *venues}))
+            raise InvalidRequest("venue", f"expected one of {known}, received {wanted[:64]!r}")
         chosen = [wanted] if wanted else sorted(everyone)
         return [self._attribution(name, names.get(name, HitCounts(0, 0))) for name in chosen]
 

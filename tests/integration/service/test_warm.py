@@ -200,3 +200,4 @@ async def test_hits_and_sources_are_counted_for_answers_of_the_edge_too(bench: B
     assert venue.latency.count == 1
     error = await refused(bench.stub.SourceAttribution(cache_pb2.SourceAttributionRequest(venue="nowhere")))
     assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert (error.details() or "").endswith("kraken, okx, received 'nowhere'")

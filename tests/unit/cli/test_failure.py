@@ -15,6 +15,15 @@ def test_a_service_that_does_not_run_is_named_with_how_to_start_one() -> None:
     assert any("datafacade serve" in hint for hint in failure.hints)
 
 
+def test_of_what_grpc_says_only_the_cause_is_told() -> None:
+    told = "failed to connect to all addresses; last error: UNKNOWN: ipv4:127.0.0.1:1: Connection refused"
+    failure = failure_of(CallFailed("127.0.0.1:1", ServerUnavailable(told)))
+    assert failure.text == "no service answers at 127.0.0.1:1: connection refused"
+    told = "errors resolving x.invalid:1: [field:hostname lookup error: x.invalid:1: Domain name not found]"
+    failure = failure_of(CallFailed("x.invalid:1", ServerUnavailable(told)))
+    assert failure.text == "no service answers at x.invalid:1: domain name not found"
+
+
 def test_an_unknown_symbol_brings_near_matches() -> None:
     error = UnknownSymbol("unknown", "UNKNOWN_SYMBOL", venue="kraken", suggestions=("BTC-USD", "ETH-USD"))
     failure = failure_of(CallFailed("x", error))
