@@ -231,28 +231,29 @@ class Pipe:
 
     async def _paced(self, octets: bytes) -> None:
         """Send ``octets`` in the pieces and at the speed that the armed faults allow."""
-        while octets:
+        left = memoryview(octets)  # single bytes of a large message: what is left is not copied each time
+        while left:
             slicer = bandwidth = None
             for fault in self.board.active(self.way, self.direction):
                 slicer = fault if fault.verb.name == "slicer" else slicer
                 bandwidth = fault if fault.verb.name == "bandwidth" else bandwidth
             if slicer is None and bandwidth is None:
-                await self._pass(octets)
+                await self._pass(left)
                 return
-            size = len(octets)
+            size = len(left)
             if slicer is not None:
                 size = min(size, self._piece(slicer))
             if bandwidth is not None:
                 size = min(size, max(1, bandwidth.integer("bytes_s") // PACES_PER_S))
-            piece, octets = octets[:size], octets[size:]
+            piece, left = left[:size], left[size:]
             await self._pass(piece)
             for fault in _present(slicer, bandwidth):
                 self.board.use(fault, self.way, len(piece))
             await self._rest(slicer, bandwidth, size)
 
     def _piece(self, slicer: ProxyFault) -> int:
-        variation = slicer.integer("variation")
-        return max(1, slicer.integer("bytes") + self._random.randint(-variation, variation))
+        size, variation = slicer.integer("bytes"), slicer.integer("variation")
+        return max(1, size + self._random.randint(-variation, variation) if variation else size)
 
     async def _rest(self, slicer: ProxyFault | None, bandwidth: ProxyFault | None, size: int) -> None:
         """Wait as long as a piece of ``size`` bytes takes."""
@@ -263,7 +264,7 @@ class Pipe:
             delay_ns += self._free_ns - now
         await asyncio.sleep(delay_ns / 1e9)
 
-    async def _pass(self, octets: bytes) -> None:
+    async def _pass(self, octets: bytes | memoryview) -> None:
         await asyncio.get_running_loop().sock_sendall(self.sink, octets)
         self.passed_bytes += len(octets)
         self.last_ns = self.way.active_ns = time.monotonic_ns()
