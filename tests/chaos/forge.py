@@ -322,10 +322,18 @@ class Forgery:
     # What the harness would write
 
     def resources(
-        self, phase: str, *, threads: int = 8, fds: int = 30, pid: int = 4_711, mib: int = 100
+        self,
+        phase: str,
+        *,
+        threads: int = 8,
+        fds: int = 30,
+        rest: int = 1,
+        pid: int = 4_711,
+        mib: int = 100,
     ) -> None:
-        entry = {"action": "resources", "phase": phase, "threads": threads, "fds": fds, "pid": pid}
-        self.control.append({"t_mono_ns": START_MONO + self.now, "bytes": mib << 20, **entry})
+        held = {"pid": pid, "threads": threads, "fds": fds, "rest": rest, "bytes": mib << 20}
+        entry = {"t_mono_ns": START_MONO + self.now, "action": "resources", "phase": phase}
+        self.control.append({**entry, **held})
 
     def health(self) -> None:
         """Ask for Health two seconds after the last step."""

@@ -163,10 +163,8 @@ def kept_descriptors(run: Forgery) -> None:
     run.resources("leak", fds=31)
 
 
-def kept_more_than_is_spare(run: Forgery) -> None:
-    run.resources("control")
-    run.control[-1]["spare_fds"] = 2
-    run.resources("leak", fds=33)
+def kept_rest_connections(run: Forgery) -> None:
+    run.resources("leak", rest=2)
 
 
 def another_process(run: Forgery) -> None:
@@ -400,7 +398,7 @@ LIES: list[tuple[Callable[[Forgery], None], str]] = [
     (live_and_crossed, "I5"),
     (kept_threads, "I8"),
     (kept_descriptors, "I8"),
-    (kept_more_than_is_spare, "I8"),
+    (kept_rest_connections, "I8"),
     (another_process, "I10"),
     (lost_trade_after_a_restart, "I1"),
     (lost_trade_before_a_restart, "I1"),
@@ -592,7 +590,31 @@ def begun_anew_while_there_is_no_data(run: Forgery) -> None:
     run.updates.append(told)
 
 
-TRUTHS = [cut_off_before_the_first_record_of_a_new_epoch, begun_anew_while_there_is_no_data]
+def let_in_and_not_caught_up(run: Forgery) -> None:
+    """End the log of a slow client before it has read what waits for it behind its resume."""
+    run.crash()
+    run.trade("binance", is_told=False)
+    run.now += 30 * STEP_NS
+    run.accepted("binance", TRADES, stream_pb2.SUBSCRIPTION_PHASE_RESUMED)
+
+
+def ended_behind_a_gap_of_delivery(run: Forgery) -> None:
+    """End it one record later: what came between is told as lost, and of now it knows nothing yet."""
+    let_in_and_not_caught_up(run)
+    run.resume("binance", TRADES)
+    run.update("binance", TRADES, takes_seq=False).heartbeat.state = types_pb2.STATE_SYNCING
+
+
+def last_change_came_late(run: Forgery) -> None:
+    """End the log while a slow line still holds what left its venue behind the last change that came."""
+    late = run.change("binance")
+    run.change("binance", is_told=False)
+    assert late is not None
+    late.ts_recv += 5 * STEP_NS
+
+
+TRUTHS = [let_in_and_not_caught_up, ended_behind_a_gap_of_delivery, last_change_came_late]
+TRUTHS += [cut_off_before_the_first_record_of_a_new_epoch, begun_anew_while_there_is_no_data]
 TRUTHS += [held_up_by_the_machine, kline_without_a_trade_that_came_late, killed_while_a_change_was_under_way]
 TRUTHS += [live_of_a_new_epoch_before_its_cut, cut_off_behind_what_was_left_out]
 TRUTHS += [

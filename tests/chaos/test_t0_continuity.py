@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from datafacade.check.held import resident_bytes
 from datafacade.check.sequence import duplicates, order
-from tests.chaos.harness.resources import resident_bytes
 from tests.chaos.virtual.binance import Binance
 from tests.chaos.virtual.coinbase import Coinbase
 from tests.chaos.virtual.line import MS, Line

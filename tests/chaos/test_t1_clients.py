@@ -9,6 +9,7 @@ from typing import Final
 import grpc
 import pytest
 
+from datafacade.check.held import Held
 from datafacade.check.names import BOOK, TRADES, Topic
 from datafacade.v1 import stream_pb2
 from tests.chaos.harness.bed import Bed, Plan
@@ -27,9 +28,9 @@ REJECTED: Final = stream_pb2.SUBSCRIPTION_PHASE_REJECTED
 ACCEPTED: Final = stream_pb2.SUBSCRIPTION_PHASE_ACCEPTED
 
 
-def wait_back(bed: Bed, fds: int) -> None:
-    """Wait until the service holds no more descriptors than this."""
-    until(lambda: bed.service.resources().fds <= fds, within_s=5, what="descriptors are given back")
+def wait_back(bed: Bed, before: Held) -> None:
+    """Wait until the service holds no more than before."""
+    until(lambda: bed.held().is_within(before), within_s=5, what="all is given back")
 
 
 def wait_fewer(bed: Bed, subscribers: int) -> None:
@@ -52,17 +53,17 @@ def wait_answers(probe: ProbeProcess, count: int) -> None:
 def test_killed_client_is_forgotten_within_a_second(bed: Bed) -> None:
     with bed.row("E04", [Topic("okx", "BTC-USDT", BOOK)]) as row:
         for _ in range(INJECTIONS):
-            before = bed.service.resources()
+            before = bed.held()
             probe = bed.new_probe()
             for number, venue in enumerate(bed.plan.venues, 1):
                 probe.send(bed.request(venue, bed.symbols(venue), [BOOK, TRADES], number=number))
             probe.wait_live(bed.topics, within_s=10)
-            held = bed.service.resources()
+            held = bed.held()
             assert held.fds > before.fds  # else nothing could be given back
             subscribers = followers(bed)
             killed = time.monotonic_ns()
             probe.kill()
-            wait_back(bed, before.fds)
+            wait_back(bed, before)
             row.measure("descriptors given back", 1_000, killed, time.monotonic_ns())
             wait_fewer(bed, subscribers)
             probe.close()

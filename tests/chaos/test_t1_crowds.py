@@ -31,7 +31,7 @@ from tests.chaos.harness.environment import ROOT, environment
 from tests.chaos.harness.figures import Figures
 from tests.chaos.harness.probe import DATA, ProbeProcess, subscription
 from tests.chaos.harness.proxy import ProxyProcess
-from tests.chaos.harness.resources import Resources, connections
+from tests.chaos.harness.resources import connections
 from tests.chaos.harness.tier import INJECTIONS, IS_FULL
 from tests.chaos.harness.wait import until
 
@@ -178,7 +178,7 @@ def test_black_holed_bots_and_the_service_let_go_of_each_other(bed: Bed) -> None
 def test_thousand_visits_in_ten_seconds_leave_nothing_behind(bed: Bed) -> None:
     spare = [Topic("kraken", f"{base}-USD", channel) for base in SPARE for channel in (BOOK, TRADES)]
     with bed.row("E06", [*BTC, *spare]):
-        before = bed.service.resources()
+        before = bed.held()
         requests = [subscription(["kraken"], [f"{base}-USD"]) for base in SPARE]
         became = crowd(bed, "churn", requests, "--calls", str(VISITS), "--seconds", str(VISITS_S / HASTE))
         over = time.monotonic_ns()
@@ -186,7 +186,7 @@ def test_thousand_visits_in_ten_seconds_leave_nothing_behind(bed: Bed) -> None:
         figures = Figures("E06", "visits", VISITS_S * 1_000)
         figures.add(int(became["seconds"] * 1e9))
         back = Figures("E06", "descriptors and threads back", 5_000)
-        until(lambda: is_within(bed.service.resources(), before), within_s=15, what="all is given back")
+        until(lambda: bed.held().is_within(before), within_s=15, what="all is given back")
         back.add(time.monotonic_ns() - over)
         asked = bed.simulator.truth_until(over)
         assert all(asked.of(topic) for topic in spare), "the venue was never asked"
@@ -197,11 +197,6 @@ def test_thousand_visits_in_ten_seconds_leave_nothing_behind(bed: Bed) -> None:
         assert not late, f"{len(late)} frames of topics that nobody follows"
     for one in (figures, back):
         one.check()
-
-
-def is_within(now: Resources, before: Resources) -> bool:
-    """Tell whether no more is held than before."""
-    return now.fds <= before.fds and now.threads <= before.threads
 
 
 @pytest.mark.proves("ROW-E08")

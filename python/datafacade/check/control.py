@@ -1,8 +1,8 @@
 """The harness writes down what it did and what it saw of the process: JSON lines, one writer.
 
 Each line has ``t_mono_ns`` and ``action``. ``resources`` carries ``phase`` (``control``, ``during`` or a
-name), ``pid``, ``threads``, ``fds`` and ``bytes``, in a control sample ``spare_fds`` too (descriptors that
-come and go by themselves); ``kill`` and ``restart`` mean that another pid is due;
+name) and what `held` found: ``pid``, ``threads``, ``fds``, ``rest`` and ``bytes``; ``kill`` and ``restart``
+mean that another pid is due;
 ``health`` carries ``since_mono_ns`` (when it was asked) and ``states``, the number of the state by topic;
 ``pause`` is the machine's own (`metronome`); the rest is for people.
 """

@@ -81,12 +81,12 @@ def _of_delivery(told: Sequence[Told]) -> Iterator[Hole]:
             newest, is_open = one.update.trade.trade_id, False
         elif is_book:
             if last is not None and (one.is_cut or (is_open and one.kind == "book_snapshot")):
-                yield Hole(None, None, _left_at(last.update), one.update.ts_recv - CLOCK_NS)
+                yield Hole(None, None, left_at(last.update), one.update.ts_recv - CLOCK_NS)
             is_open = is_open and one.kind != "book_snapshot"
             last = one
 
 
-def _left_at(update: hot_pb2.Update) -> int:
+def left_at(update: hot_pb2.Update) -> int:
     """Return when a message left its venue: behind it others can be under way on a slow line."""
     is_sane = 0 < update.ts_event <= update.ts_recv < update.ts_event + SLOW_NS
     return update.ts_event if is_sane else update.ts_recv

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from datafacade.check.holes import Hole, holes, miscounted
+from datafacade.check.holes import Hole, holes, left_at, miscounted, starts_over
 from datafacade.check.names import TRADES, Topic
 from datafacade.check.story import Story, Told, is_state
 from datafacade.check.truth import Sent, Truth
@@ -83,12 +83,16 @@ def _told_by_venue(sent: Sequence[Sent]) -> Iterator[tuple[int, int]]:
 
 
 def _tail(sent: Sequence[Sent], told: Sequence[Told], high: int) -> dict[int, int]:
-    """Return what the venue told behind the last delivered trade although the topic says it is LIVE."""
-    states = [one for one in told if is_state(one)]
-    if not states or not is_state(states[-1], types_pb2.STATE_LIVE):
+    """Return what the venue told behind the last delivered trade although the topic says it is LIVE.
+
+    A client may be behind: it has heard of a time only from a record or a position published then, and not
+    from the answer to its subscription. Behind a gap of delivery it knows of nothing until the next state.
+    """
+    at = max((at for at, one in enumerate(told) if is_state(one)), default=None)
+    if at is None or not is_state(told[at], types_pb2.STATE_LIVE) or any(map(starts_over, told[at:])):
         return {}
-    since = states[-1].update.ts_publish
-    until = max(one.update.ts_publish for one in told) - TAIL_NS
+    since = told[at].update.ts_publish
+    until = max(one.update.ts_publish for one in told if one.is_heard) - TAIL_NS
     return {
         number: t_wall_ns
         for number, t_wall_ns in _told_by_venue(sent)
@@ -104,7 +108,7 @@ def _lost_deltas(
     for one in told:
         if one.kind in ("book_delta", "book_snapshot") and not one.is_fallback:
             anchor = anchor or one.update.ts_recv
-            end = max(end, one.update.ts_recv)
+            end = max(end, left_at(one.update))  # what left later may be under way on a slow line
             delivered[one.update.venue_sequence].append(one.update.ts_recv)
     covered = holes(told)
     for number, t_wall_ns in _book_messages(topic, sent, truth):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from datafacade.check.control import Entry
+from datafacade.check.held import REST_MAX
 from datafacade.check.verdict import Verdict
 
 PATIENCE_NS: Final = 5_000_000_000
@@ -58,20 +59,20 @@ def gives_back(entries: Sequence[Entry]) -> Verdict:
         begin = taken[0]["t_mono_ns"]
         in_time = [entry for entry in taken if entry["t_mono_ns"] - begin <= PATIENCE_NS]
         if not any(_is_back(entry) for entry in in_time):
-            least = min(in_time, key=lambda entry: (entry["threads"], entry["fds"]))
+            least = min(in_time, key=lambda entry: (entry["threads"], entry["fds"], entry["rest"]))
             allowed = least["allowed"]
             what = (
                 f"{least['threads']} threads and {least['fds']} descriptors, "
-                f"{allowed['threads']} and {allowed['fds']} before"
+                f"{allowed['threads']} and {allowed['fds']} before; "
+                f"{least['rest']} connections to one REST port"
             )
             verdict.add(phase, begin, what)
     return verdict
 
 
 def _is_back(entry: Entry) -> bool:
-    allowed = entry["allowed"]
-    fds = allowed["fds"] + allowed.get("spare_fds", 0)
-    return bool(entry["threads"] <= allowed["threads"] and entry["fds"] <= fds)
+    is_kept = any(entry[name] > entry["allowed"][name] for name in ("threads", "fds"))
+    return not is_kept and bool(entry["rest"] <= REST_MAX)
 
 
 def same_process(entries: Sequence[Entry]) -> Verdict:

@@ -42,6 +42,11 @@ class Told:
         return self.kind == "book_snapshot" and bool(self.update.flags & CUT)
 
     @property
+    def is_heard(self) -> bool:
+        """Whether it shows how far the topic came: a record of its own, or a word about where it stands."""
+        return self.is_topic_record or self.kind in POSITIONS
+
+    @property
     def is_topic_record(self) -> bool:
         """Whether it took a number of the topic."""
         return self.update.seq > 0 and self.kind not in POSITIONS and not self.is_cut

@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from datafacade.check import Verdict, judge
 from datafacade.check.control import ControlLog, read_control
+from datafacade.check.held import REST_MAX, Held, rest_ports
 from datafacade.check.names import BOOK, TRADES, Topic
+from datafacade.check.process import CONTROL
 from datafacade.check.story import Story, Told, is_state
 from datafacade.check.truth import Truth
 from datafacade.v1 import hot_pb2, stream_pb2
@@ -23,9 +25,9 @@ from tests.chaos.harness.tier import IS_FULL
 from tests.chaos.harness.wait import until
 
 LIVE_S: Final = 30
-SPARE_FDS: Final = 4  # idle connections for REST, which come and go; a leak of one a fault is soon more
 BACK_S: Final = 5.0
-IDLE_S: Final = 2.2  # an idle REST connection is kept for 2 s
+IDLE_S: Final = 1.0  # without a change: lines that were left are closed within it
+REST_S: Final = 10.0  # until nothing changes any more
 MS: Final = 1_000_000
 ALL: Final = (
     "binance/spot",
@@ -81,6 +83,7 @@ class Bed:
             rate=plan.rate,
             more=[*HASHES, *plan.simulator],
         )
+        self.rest_ports = rest_ports(self.simulator.ports["venues"])
         self.config = write_config(
             folder / "config",
             self.simulator.ports,
@@ -130,7 +133,7 @@ class Bed:
         if settles:
             self.settle(since_s=live)
         self.service.health()  # opens the harness's own connection, which stays
-        self.sample("control")
+        self.sample(CONTROL)
         return self
 
     def wait_whole(self, since_ns: int) -> None:
@@ -145,18 +148,32 @@ class Bed:
             )
             until(lambda: not open_gaps(self.probe.of(topic)), within_s=LIVE_S, what=f"{topic}: gaps end")  # noqa: B023
 
+    def held(self) -> Held:
+        """Return what the service holds, connections to REST apart."""
+        return self.service.held(self.rest_ports)
+
     def wait_idle(self) -> None:
-        """Wait until the idle REST connections of the start are gone, or as long as that takes at most."""
-        counts = [(self.service.resources().fds, time.monotonic())]
+        """Wait until the service holds the same threads and descriptors for a while.
+
+        Raises:
+            AssertionError: They change all the time; names the last counts.
+        """
+        counts = [self.held()]
+        since = time.monotonic()
 
         def look() -> bool:
-            now = (self.service.resources().fds, time.monotonic())
-            if now[0] != counts[-1][0]:
+            nonlocal since
+            now = self.held()
+            is_same = (now.threads, now.fds) == (counts[-1].threads, counts[-1].fds)
+            if not is_same or now.rest > REST_MAX:
                 counts.append(now)
-            return now[1] - counts[-1][1] > IDLE_S
+                since = time.monotonic()
+            return time.monotonic() - since > IDLE_S
 
-        with contextlib.suppress(AssertionError):  # a bed that asks REST now and then never rests
-            until(look, within_s=3 * IDLE_S, what="descriptors stay the same")
+        try:
+            until(look, within_s=REST_S, what="the service rests")
+        except AssertionError as error:
+            raise AssertionError(f"{error}; it held {counts[-5:]}") from None
 
     def settle(self, *, since_s: float | None = None) -> None:
         """Wait until reconnects count as first attempts again: 30 s LIVE in the product's scaled time.
@@ -179,13 +196,11 @@ class Bed:
 
     def sample(self, phase: str) -> bool:
         """Write down what the service holds; tell whether it is within the last control count."""
-        now = self.service.resources()
-        about = {"pid": now.pid, "threads": now.threads, "fds": now.fds, "bytes": now.resident_bytes}
-        if phase == "control":
+        now = self.held()
+        if phase == CONTROL:
             self._allowed = now
-            about["spare_fds"] = SPARE_FDS
-        self.control.note("resources", phase=phase, **about)
-        return now.threads <= self._allowed.threads and now.fds <= self._allowed.fds + SPARE_FDS
+        self.control.note("resources", phase=phase, **asdict(now))
+        return now.is_within(self._allowed)
 
     def wait_given_back(self, phase: str) -> None:
         """Look at the resources until they are back or I8's time is over; the checker judges it."""

@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple
 
-from tests.chaos.harness.resources import resident_bytes
+from datafacade.check.held import resident_bytes
 
 NOBODY: Final = 65_534
 AFRESH_S: Final = 120

@@ -1,30 +1,14 @@
-"""What /proc says of a process: no word of the product is taken for it."""
+"""What /proc says of a process beside what it holds (`datafacade.check.held`)."""
 
 from __future__ import annotations
 
 import os
 import threading
-from dataclasses import dataclass
 from pathlib import Path
 
+from datafacade.check.held import resident_bytes
+
 SAMPLE_S = 0.01
-PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
-
-
-@dataclass(frozen=True, slots=True)
-class Resources:
-    """Threads, descriptors and memory of one process."""
-
-    pid: int
-    threads: int
-    fds: int
-    resident_bytes: int
-
-
-def resident_bytes(pid: int | None = None) -> int:
-    """Return the resident memory of a process; of this one without a pid."""
-    text = Path(f"/proc/{pid or 'self'}/statm").read_text(encoding="ascii")
-    return int(text.split()[1]) * PAGE_BYTES
 
 
 def cpu_ms(pid: int) -> int:
@@ -66,17 +50,6 @@ class MemorySampler:
     def grown_bytes(self) -> int:
         """Return by how much it was larger than at first, at most."""
         return self.worst - self.first
-
-
-def resources(pid: int) -> Resources:
-    """Return what a process holds now."""
-    process = Path(f"/proc/{pid}")
-    return Resources(
-        pid=pid,
-        threads=sum(1 for _ in (process / "task").iterdir()),
-        fds=sum(1 for _ in (process / "fd").iterdir()),
-        resident_bytes=resident_bytes(pid),
-    )
 
 
 def connections(port: int) -> int:

@@ -6,17 +6,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import grpc
 import yaml
 
+from datafacade.check.held import Held, held
 from datafacade.check.probe import identity
 from datafacade.v1 import book_pb2, health_pb2
 from tests.chaos.harness.environment import ROOT, environment
-from tests.chaos.harness.resources import Resources, resources
 from tests.chaos.harness.wait import until
 
 START_S: Final = 30
@@ -144,9 +144,9 @@ class ServiceProcess:
         """Return its process id."""
         return self.process.pid
 
-    def resources(self) -> Resources:
-        """Return what it holds now, as /proc says."""
-        return resources(self.pid)
+    def held(self, rest_ports: Collection[int] = ()) -> Held:
+        """Return what it holds now, as /proc says; connections to these REST ports are counted apart."""
+        return held(self.pid, rest_ports)
 
     def log(self) -> str:
         """Return what it wrote on stderr: for people who look at a red test."""

@@ -18,7 +18,7 @@ from datafacade.check.process import CONTROL
 from datafacade.check.story import Story
 from datafacade.check.truth import Truth, read_truth
 from datafacade.check.verdict import Verdict
-from datafacade.cli.demo.chaos.scene import CLIENTS, PRODUCTS, Scene
+from datafacade.cli.demo.chaos.scene import CLIENTS, Scene
 from datafacade.cli.demo.chaos.storm import Storm, proven
 from datafacade.cli.demo.chaos.watch import (
     DURING,
@@ -158,18 +158,13 @@ async def _weather(scene: Scene, storm: Storm, pairs: Sequence[tuple[Reading, An
 
 
 async def _calm(scene: Scene) -> dict[str, int]:
-    """Return the most that the service holds while nothing happens.
-
-    An idle connection for REST is kept 2 s, one for each host: whether it stands at a given moment says
-    nothing, so that many descriptors are spare.
-    """
+    """Return the most that the service holds while nothing happens."""
     most = sample(scene, CONTROL)
     end = time.monotonic() + CALM_S
     while time.monotonic() < end:
         await asyncio.sleep(EVERY_S)
         held = sample(scene, DURING)
         most = {name: max(value, held.get(name, 0)) for name, value in most.items()}
-    most["spare_fds"] = len(PRODUCTS)
     scene.control.note("resources", phase=CONTROL, **most)
     return most
 

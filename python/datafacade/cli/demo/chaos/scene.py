@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +14,7 @@ import aiohttp
 import yaml
 
 from datafacade.check.control import ControlLog
+from datafacade.check.held import rest_ports
 from datafacade.check.names import BOOK, KLINES, TRADES, Topic
 from datafacade.cli.demo.children import Child, running
 from datafacade.cli.demo.places import moved, packaged_venues
@@ -99,6 +100,7 @@ class Scene:
     control: ControlLog
     target: str = ""
     control_url: str = ""
+    rest_ports: Collection[int] = ()  # of the venues
     simulator: Child | None = None
     metronome: Child | None = None
     service: Child | None = None
@@ -138,6 +140,7 @@ class Scene:
         simulator = await self.stack.enter_async_context(running("simulator", "datafacade.sim", *words))
         ports = json.loads(await simulator.first_line())
         self.simulator, self.control_url = simulator, ports["control"]
+        self.rest_ports = rest_ports(ports["venues"])
         remark(
             f"simulated venues behind a fault proxy are ready, seed {self.seed}, control {self.control_url}"
         )

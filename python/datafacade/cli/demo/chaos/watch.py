@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import time
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import grpc
 
+from datafacade.check.held import held
 from datafacade.check.names import BOOK, Topic
 from datafacade.check.probe import ProbeReader
 from datafacade.check.story import Story, is_state
@@ -29,30 +30,14 @@ LIVE: Final = types_pb2.STATE_LIVE
 OPTIONS: Final = [("grpc.enable_http_proxy", 0), ("grpc.max_receive_message_length", 1 << 26)]
 
 
-def resources(pid: int) -> dict[str, int]:
-    """Return what a process holds now, as the system says.
-
-    Raises:
-        OSError: It is gone.
-    """
-    process = Path(f"/proc/{pid}")
-    pages = int((process / "statm").read_text(encoding="ascii").split()[1])
-    return {
-        "pid": pid,
-        "threads": len(os.listdir(process / "task")),
-        "fds": len(os.listdir(process / "fd")),
-        "bytes": pages * os.sysconf("SC_PAGE_SIZE"),
-    }
-
-
 def sample(scene: Scene, phase: str) -> dict[str, int]:
     """Write down what the service holds, and return it; nothing if it does not run."""
     if scene.service is None:
         return {}
     with contextlib.suppress(OSError):
-        held = resources(scene.service.pid)
-        scene.control.note("resources", phase=phase, **held)
-        return held
+        now = asdict(held(scene.service.pid, scene.rest_ports))
+        scene.control.note("resources", phase=phase, **now)
+        return now
     return {}
 
 
@@ -98,13 +83,18 @@ class Reading:
         if self._path.exists():
             self.story.add(self._reader.news())
 
-    def lacking(self, topics: Iterable[Topic], *, since_ns: int = 0) -> list[Topic]:
-        """Return the topics that are not LIVE, or of which nothing came since then (monotonic)."""
+    def lacking(self, topics: Iterable[Topic], *, since_ns: int) -> list[Topic]:
+        """Return the topics that are not LIVE, or of which nothing came that was published since then (wall).
+
+        A slow client that comes back reads old records first, and hears at once that it was let in: neither
+        tells how it is now.
+        """
         return [topic for topic in topics if not self._is_live(topic, since_ns)]
 
     def _is_live(self, topic: Topic, since_ns: int) -> bool:
         told = self.story.of(topic)
-        if not told or told[-1].t_mono_ns < since_ns:
+        newest = next((one for one in reversed(told) if one.is_heard), None)
+        if newest is None or newest.update.ts_publish < since_ns:
             return False
         states = [one for one in told if is_state(one)]
         is_whole = topic.channel != BOOK or any(one.kind == "book_snapshot" for one in told)
@@ -114,12 +104,12 @@ class Reading:
 async def wait_live(readings: Iterable[tuple[Reading, list[Topic]]], *, within_s: float) -> list[str]:
     """Wait until all clients hear that all their topics are LIVE; return those that are not in time."""
     pairs = list(readings)
-    since = time.monotonic_ns()
+    since, begin = time.time_ns(), time.monotonic()
     while True:
         lacking = []
         for reading, topics in pairs:
             reading.read()
             lacking += [str(topic) for topic in reading.lacking(topics, since_ns=since)]
-        if not lacking or time.monotonic_ns() - since > within_s * 1e9:
+        if not lacking or time.monotonic() - begin > within_s:
             return sorted(set(lacking))
         await asyncio.sleep(EVERY_S)
