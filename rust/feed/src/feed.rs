@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use facade_hub::Hub;
 use facade_model::{Channel, Instrument, StateReason, StreamPhase, Variant};
-use facade_venues::{BookEvent, DecodeError, Decoded, Event, Product, Sequence};
+use facade_venues::{DecodeError, Decoded, Product};
 
 use crate::clock::Clock;
 use crate::command::Command;
@@ -17,11 +17,11 @@ use crate::klines::KlineTopic;
 use crate::lifeline::{Lifeline, Socket, close_reason};
 use crate::notes::{Note, Notes};
 use crate::publish::Publisher;
+use crate::standby::{Held, Tracks};
 use crate::states::source_of;
 use crate::stats::FeedStats;
 use crate::stream::Stream;
 use crate::subscriptions::Subscriptions;
-use crate::take_over::{Held, Tracks};
 use crate::times::TimeJudge;
 use crate::trade_flow::Fresh;
 
@@ -54,7 +54,7 @@ pub struct Feed {
     instruments: HashMap<Box<[u8]>, Instrument>,
     by_venue_symbol: HashMap<Box<[u8]>, usize>,
     last_hit: usize,
-    decoded: Decoded,
+    pub(crate) decoded: Decoded,
     pub(crate) texts: Vec<String>,
     pub(crate) group: Vec<(usize, Channel)>,
     /// Whether a stream may have bars to publish.
@@ -244,39 +244,6 @@ impl Feed {
         }
     }
 
-    /// Takes one frame; `ts_recv`: wall time of the socket read, ns UTC. `has_more`: the next frame is there already
-    /// and follows at once, so subscribers need not be woken for this one.
-    pub fn on_frame(&mut self, frame: &[u8], ts_recv: i64, has_more: bool) {
-        self.begin();
-        self.publisher.has_more = has_more;
-        if self.line.is_closing {
-            self.end();
-            return;
-        }
-        self.note_backlog(has_more);
-        self.line.frame_at = self.publisher.now;
-        self.line.frame_wall = ts_recv;
-        if self.hold_back(frame, ts_recv) {
-            self.end();
-            return;
-        }
-        self.stats.frames += 1;
-        let mut decoded = std::mem::take(&mut self.decoded);
-        match self.config.product.decode(frame, &mut decoded) {
-            Ok(()) if self.is_standby() => self.hold(frame, &decoded, ts_recv),
-            Ok(()) => {
-                self.on_decoded(frame, &decoded, ts_recv);
-                if self.tracks.is_some() {
-                    self.track(frame, &decoded);
-                }
-            }
-            Err(error) => self.on_undecodable(frame, &error),
-        }
-        self.decoded = decoded;
-        self.end();
-        self.stats.recv_to_publish(self.publisher.now, self.clock.monotonic_ns());
-    }
-
     /// Takes the news that the socket is gone, or never came up (`code` 0).
     pub fn on_closed(&mut self, code: u16, message: &str) {
         self.thaw(self.clock.monotonic_ns());
@@ -344,72 +311,6 @@ impl Feed {
         self.tell_joints();
     }
 
-    pub(crate) fn on_decoded(&mut self, frame: &[u8], decoded: &Decoded, ts_recv: i64) {
-        for (at, event) in decoded.events.iter().enumerate() {
-            match event {
-                Event::Book(book) => {
-                    let later = decoded.events.get(at + 1..).unwrap_or_default();
-                    let goes_on = later.iter().any(|event| is_of_book(event, frame, book));
-                    self.on_book(frame, book, decoded.levels_of(book), ts_recv, goes_on);
-                }
-                Event::Trades(trades) => self.on_trades(frame, trades, decoded.trades_of(trades), ts_recv),
-                Event::Top(top) => self.on_top(frame, top, ts_recv),
-                Event::Ticker(ticker) => self.on_ticker(frame, ticker, ts_recv),
-                Event::Acked(control) => self.on_control(frame, control, true),
-                Event::Refused(control) => self.on_control(frame, control, false),
-                Event::ConnectionSequence(number) => {
-                    if !self.on_connection_sequence(*number) {
-                        return;
-                    }
-                }
-                Event::InstrumentStatus(status) => self.on_status(frame, status),
-                Event::Notice => self.on_notice(),
-                Event::Heartbeat(_) | Event::Pong => {}
-                Event::Ignored => self.stats.unknown += 1,
-            }
-        }
-    }
-
-    /// Checks the count of a connection; `false`: the frame is old and must be ignored.
-    fn on_connection_sequence(&mut self, number: u64) -> bool {
-        if let Some(last) = self.frame_sequence {
-            if number <= last {
-                self.stats.duplicates += 1;
-                return false;
-            }
-            if number > last + 1 {
-                for stream in 0..self.streams.len() {
-                    self.break_book(stream, StateReason::SequenceGap);
-                }
-                self.commands.push(Command::Close { code: 1000, reason: "sequence gap on the connection" });
-            }
-        }
-        self.frame_sequence = Some(number);
-        true
-    }
-
-    /// A frame that cannot be read: its book lost a delta (row B19); too many of them end the connection.
-    fn on_undecodable(&mut self, frame: &[u8], error: &DecodeError) {
-        self.stats.errors += 1;
-        if error.is_book {
-            match self.known_stream(error.book_symbol.of(frame)) {
-                Some(stream) => self.break_and_resync(stream, StateReason::Undecodable),
-                None if error.book_symbol.is_empty() => self.break_all_books(),
-                None => {}
-            }
-        }
-        if !self.config.is_replay && self.line.malformed(self.publisher.now, &self.config) {
-            // The strike is counted when the close is done, as for every close for this cause.
-            self.commands.push(Command::Close { code: 1007, reason: "too many malformed frames" });
-        }
-    }
-
-    fn break_all_books(&mut self) {
-        for stream in 0..self.streams.len() {
-            self.break_and_resync(stream, StateReason::Undecodable);
-        }
-    }
-
     /// Returns the index of an instrument that is followed; a replay follows whatever shows up.
     pub(crate) fn known_stream(&mut self, venue_symbol: &[u8]) -> Option<usize> {
         let is_hit = |stream: &Stream| stream.instrument.venue_symbol.as_bytes() == venue_symbol;
@@ -466,19 +367,4 @@ impl Feed {
         }
         entry.klines.iter_mut().for_each(KlineTopic::start_over);
     }
-
-    /// The numbers of a book message: a Coinbase Advanced book takes those of its connection.
-    pub(crate) fn sequence_of(&self, own: Sequence) -> Sequence {
-        match self.frame_sequence {
-            Some(number) if self.config.product == Product::CoinbaseAdvanced => {
-                Sequence { first: None, last: Some(number), previous: number.checked_sub(1) }
-            }
-            _ => own,
-        }
-    }
-}
-
-/// Whether an event tells more of the same book.
-fn is_of_book(event: &Event, frame: &[u8], book: &BookEvent) -> bool {
-    matches!(event, Event::Book(other) if other.symbol.of(frame) == book.symbol.of(frame))
 }

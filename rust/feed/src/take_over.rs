@@ -7,7 +7,7 @@
 //! same messages: where the venue numbers them the numbers are compared, else their content. Trades need no such point:
 //! their ids tell which are new.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::HashMap;
 
 use facade_model::{Channel, StateReason, StreamPhase};
 use facade_venues::{ControlOp, Decoded, Event};
@@ -16,65 +16,17 @@ use crate::chain::SnapshotSource;
 use crate::command::Command;
 use crate::feed::{CHANNELS, Feed};
 use crate::lifeline::Socket;
-use crate::messages::{Told, told_by};
+use crate::messages::told_by;
+use crate::standby::{Held, HeldFrame, Key, Tracks, meeting_of};
 use crate::stream::Stream;
 use crate::subscriptions::ItemState;
 
-/// Most bytes of frames that a standby keeps; the oldest go first.
-const HELD_BYTES_MAX: usize = 32 << 20;
-/// How long a standby keeps a frame: lines lag behind each other by less.
-const HELD_NS: i64 = 5_000_000_000;
 /// How long the line in use is held back at most, at one try.
 const FREEZE_NS: i64 = 500_000_000;
 /// Pause before the next try.
 const RETRY_NS: i64 = 200_000_000;
 /// Tries after which a book that does not meet is made anew on the new line, and its gap told.
 const TRIES_MAX: u32 = 5;
-/// Last messages of one stream that are compared.
-const COMPARED_MAX: usize = 8;
-
-/// One stream of messages: an instrument's index, and a channel.
-type Key = (usize, Channel);
-
-/// A frame that a standby keeps.
-#[derive(Debug)]
-struct HeldFrame {
-    bytes: Vec<u8>,
-    ts_recv: i64,
-    /// When it came, monotonic ns.
-    at: i64,
-    /// Coinbase Advanced: its number on the connection.
-    sequence: Option<u64>,
-    /// Number of its first event among all held ones.
-    first: u64,
-}
-
-/// What a standby has received.
-#[derive(Debug, Default)]
-pub(crate) struct Held {
-    frames: VecDeque<HeldFrame>,
-    bytes: usize,
-    next: u64,
-    /// By stream of messages: number, time and identity of each message, oldest first.
-    told: HashMap<Key, VecDeque<(u64, i64, Told)>>,
-    /// Streams of messages whose first whole state has come.
-    based: HashSet<Key>,
-}
-
-/// What the line in use received last, while another is about to take over.
-#[derive(Debug)]
-pub(crate) struct Tracks {
-    since: i64,
-    not_before: i64,
-    last: HashMap<Key, VecDeque<Told>>,
-    /// Since when its frames are held back, and those frames.
-    frozen: Option<(i64, Vec<Raw>)>,
-    tries: u32,
-}
-
-/// A frame and its receive time, ns UTC.
-type Raw = (Vec<u8>, i64);
-
 /// Up to which held event the line in use had published, by stream of messages.
 type Meeting = HashMap<Key, u64>;
 
@@ -193,11 +145,7 @@ impl Feed {
         let Some(mut tracks) = self.tracks.take() else { return };
         told_by(self.config.product, frame, decoded, |_, symbol, channel, message| {
             if let (Some(message), Some(stream)) = (message, self.index_of(symbol)) {
-                let last = tracks.last.entry((stream, channel)).or_default();
-                if last.len() == COMPARED_MAX {
-                    last.pop_front();
-                }
-                last.push_back(message);
+                tracks.note((stream, channel), message);
             }
         });
         self.tracks = Some(tracks);
@@ -414,58 +362,4 @@ impl Feed {
             }
         }
     }
-}
-
-impl Tracks {
-    fn new(now: i64, overlap_ns: i64) -> Self {
-        Self { since: now, not_before: now + overlap_ns, last: HashMap::new(), frozen: None, tries: 0 }
-    }
-}
-
-impl Held {
-    /// Forgets what is too old, or too much.
-    fn trim(&mut self, now: i64) {
-        while let Some(frame) = self.frames.front() {
-            if now - frame.at <= HELD_NS && self.bytes <= HELD_BYTES_MAX {
-                return;
-            }
-            let behind = self.frames.get(1).map_or(self.next, |next| next.first);
-            self.bytes -= frame.bytes.len();
-            self.frames.pop_front();
-            for told in self.told.values_mut() {
-                while told.front().is_some_and(|(number, ..)| *number < behind) {
-                    told.pop_front();
-                }
-            }
-        }
-    }
-}
-
-/// Returns the number of the newest held message that the line in use had received too. With nothing received since
-/// the notes began, all that was held before that is contained.
-fn meeting_of(
-    held: Option<&VecDeque<(u64, i64, Told)>>,
-    last: Option<&VecDeque<Told>>,
-    since: i64,
-) -> Option<u64> {
-    let Some(newest) = last.and_then(VecDeque::back) else {
-        let before = held.into_iter().flatten().rev().find(|(_, at, _)| *at < since);
-        return Some(before.map_or(0, |(number, ..)| *number));
-    };
-    let held = held?;
-    if let Told::Number(newest) = newest {
-        let has_caught_up = held.iter().any(|(.., told)| told.number() >= Some(*newest));
-        let until = held.iter().rev().find(|(.., told)| told.number() <= Some(*newest));
-        return until.filter(|_| has_caught_up).map(|(number, ..)| *number);
-    }
-    let last: Vec<&Told> = last?.iter().rev().collect();
-    let mut best: Option<(usize, u64)> = None;
-    for at in (0..held.len()).rev() {
-        let backwards = held.iter().take(at + 1).rev().map(|(.., told)| told);
-        let alike = backwards.zip(&last).take_while(|(ours, theirs)| ours == *theirs).count();
-        if alike > best.map_or(0, |(most, _)| most) {
-            best = held.get(at).map(|(number, ..)| (alike, *number));
-        }
-    }
-    best.map(|(_, number)| number)
 }

@@ -1,27 +1,22 @@
 //! `Feed` for Python: one call per frame, commands back as tuples, nothing on the usual way.
 
-use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
-use facade_feed::{
-    BookReport, Command, Feed, FeedConfig, Note, NoteEvent, Past, PastRow, Socket, TopicReport,
-};
-use facade_model::{Channel, Level, StateReason, Variant};
+use facade_feed::{Feed, FeedConfig, Past, PastRow};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyTuple};
 
 use crate::clock::PyClock;
 use crate::consolidated::PyConsolidator;
+use crate::feed_reports::{all_books, note_dict, stats_dict, topic_dict};
+use crate::feed_words::{Commands, configure, dial_reason, drain, find_variant};
 use crate::hub::{PyCuts, PyHub};
 use crate::instruments::{describe, find_product};
 
 /// Rows of key, venue time and `Update`, and the cursor of the next page.
 type HistoryPage<'py> = (Vec<(i64, i64, Bound<'py, PyBytes>)>, String);
-
-/// Commands of one call, or nothing.
-type Commands<'py> = PyResult<Option<Vec<Bound<'py, PyTuple>>>>;
 
 /// The machine of one venue connection: frames and answers in, commands and records out.
 ///
@@ -68,14 +63,7 @@ impl PyFeed {
     ) -> PyResult<Self> {
         let product = find_product(venue, product)?;
         let mut config = FeedConfig { is_replay, report_every, ..FeedConfig::new(product, epoch, seed) };
-        for text in klines.unwrap_or_default() {
-            config.klines.push(find_variant(Channel::Klines as u8, &text)?.1);
-        }
-        for (name, value) in figures.unwrap_or_default() {
-            if !config.set(&name, value) {
-                return Err(PyValueError::new_err(format!("unknown figure {name:?}")));
-            }
-        }
+        configure(&mut config, figures.unwrap_or_default(), klines.unwrap_or_default())?;
         let mut feed = Feed::new(config, hub.shared(), Box::new(clock.0.clone()));
         if let Some(consolidator) = consolidator {
             feed.join(consolidator.shared());
@@ -256,13 +244,7 @@ impl PyFeed {
         message: &str,
         wait_ns: i64,
     ) -> Commands<'py> {
-        let reason = match cause {
-            "tls" => StateReason::Tls,
-            "upgrade_refused" => StateReason::UpgradeRefused,
-            "rate_limited" => StateReason::RateLimited,
-            _ => StateReason::DialFailed,
-        };
-        self.run(py, |feed| feed.on_dial_failed(reason, message, wait_ns.max(0)))
+        self.run(py, |feed| feed.on_dial_failed(dial_reason(cause), message, wait_ns.max(0)))
     }
 
     /// Publish a CUT for each topic of `Hub.cuts_wanted` that this feed owns and whose book is LIVE.
@@ -370,18 +352,7 @@ impl PyFeed {
 
     /// Describe every book as a replay prints it: a dict by symbol, decimals as plain text.
     fn report<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let all = PyDict::new(py);
-        for stream in self.lock().report() {
-            let Some(book) = &stream.book else { continue };
-            let dict = book_dict(py, book)?;
-            let checkpoints = PyList::empty(py);
-            for checkpoint in &stream.checkpoints {
-                checkpoints.append(book_dict(py, checkpoint)?)?;
-            }
-            dict.set_item("checkpoints", checkpoints)?;
-            all.set_item(&stream.symbol, dict)?;
-        }
-        Ok(all)
+        all_books(py, &self.lock())
     }
 
     /// Make the next frame panic inside the core: a failpoint for the test of row H01.
@@ -417,193 +388,5 @@ impl PyFeed {
 fn guarded(feed: &mut Feed, work: impl FnOnce(&mut Feed)) {
     if catch_unwind(AssertUnwindSafe(|| work(feed))).is_err() {
         feed.on_panic();
-    }
-}
-
-fn drain<'py>(py: Python<'py>, feed: &mut Feed) -> Commands<'py> {
-    if !feed.has_commands() {
-        return Ok(None);
-    }
-    feed.drain_commands().map(|command| command_tuple(py, command)).collect::<PyResult<Vec<_>>>().map(Some)
-}
-
-fn command_tuple(py: Python<'_>, command: Command) -> PyResult<Bound<'_, PyTuple>> {
-    match command {
-        Command::Send(text) => ("send", text).into_pyobject(py),
-        Command::Fetch { request_id, path, weight, priority } => {
-            ("fetch", request_id, path, weight, priority.name()).into_pyobject(py)
-        }
-        Command::Close { code, reason } => ("close", code, reason).into_pyobject(py),
-        Command::Connect { delay_ns } => ("connect", delay_ns).into_pyobject(py),
-    }
-}
-
-fn find_variant(channel: u8, text: &str) -> PyResult<(Channel, Variant)> {
-    let channel = Channel::from_number(channel)
-        .ok_or_else(|| PyValueError::new_err(format!("unknown channel {channel}")))?;
-    let variant =
-        Variant::parse(channel, text).map_err(|error| PyValueError::new_err(format!("{error}: {text:?}")))?;
-    Ok((channel, variant))
-}
-
-/// Return the canonical text of a variant of a channel: `60s` of klines is `1m`.
-///
-/// Raises:
-///     ValueError: The channel is unknown or has no such variant.
-#[pyfunction]
-pub(crate) fn parse_variant(channel: u8, variant: &str) -> PyResult<String> {
-    find_variant(channel, variant).map(|(_, variant)| variant.to_string())
-}
-
-fn stats_dict<'py>(py: Python<'py>, feed: &Feed) -> PyResult<Bound<'py, PyDict>> {
-    let (stats, line) = (feed.stats(), feed.line());
-    let dict = PyDict::new(py);
-    for (name, value) in [
-        ("frames", stats.frames),
-        ("errors", stats.errors),
-        ("unknown", stats.unknown),
-        ("book_messages", stats.book_messages),
-        ("trades", stats.trades),
-        ("trade_gaps", stats.trade_gaps),
-        ("klines_refused", stats.klines_refused),
-        ("trade_gaps_filled", stats.trade_gaps_filled),
-        ("backfilled", stats.backfilled),
-        ("bad_ticks", stats.bad_ticks),
-        ("bad_times", stats.bad_times),
-        ("clock_steps", feed.times().steps),
-        ("probes", stats.probes),
-        ("mutes", stats.mutes),
-        ("pauses", stats.pauses),
-        ("fallbacks", stats.fallbacks),
-        ("duplicates", stats.duplicates),
-        ("refusals", stats.refusals),
-        ("notices", stats.notices),
-        ("states", stats.states),
-        ("fetch_failures", stats.fetch_failures),
-        ("panics", stats.panics),
-        ("publish_errors", stats.publish_errors),
-        ("reconnects", line.reconnects),
-    ] {
-        dict.set_item(name, value)?;
-    }
-    let given_up = PyDict::new(py);
-    for (name, value) in [
-        ("gaps", stats.given_up.gaps),
-        ("book_updates", stats.given_up.book_updates),
-        ("resyncs", stats.given_up.resyncs),
-        ("proofs_checked", stats.given_up.proofs_checked),
-        ("proofs_failed", stats.given_up.proofs_failed),
-    ] {
-        given_up.set_item(name, value)?;
-    }
-    dict.set_item("given_up", given_up)?;
-    dict.set_item("clock_offset_ns", stats.offset.estimate())?;
-    dict.set_item("missing_instruments", stats.missing_instruments.iter().collect::<Vec<_>>())?;
-    dict.set_item("connection", line.connection)?;
-    dict.set_item("attempt", line.attempt)?;
-    dict.set_item("is_open", line.socket == Socket::Open)?;
-    dict.set_item("is_breaker_open", line.is_breaker_open())?;
-    dict.set_item("is_fallback", feed.is_fallback())?;
-    dict.set_item("clock_step_ns_last", feed.times().step_last)?;
-    dict.set_item("close_code", line.close_code)?;
-    dict.set_item("opened_at_ns", line.opened_at)?;
-    dict.set_item("dial_at_ns", line.dial_at)?;
-    dict.set_item("ts_frame_last", line.frame_wall)?;
-    for (name, latency) in [("venue_to_recv", &stats.venue), ("recv_to_publish", &stats.publish)] {
-        let (count, quantiles) = latency.quantiles();
-        dict.set_item(name, (count, quantiles, latency.negative))?;
-    }
-    Ok(dict)
-}
-
-fn topic_dict<'py>(py: Python<'py>, topic: &TopicReport) -> PyResult<Bound<'py, PyDict>> {
-    let dict = PyDict::new(py);
-    dict.set_item("symbol", &topic.symbol)?;
-    dict.set_item("channel", topic.channel as u8)?;
-    dict.set_item("variant", &*topic.variant)?;
-    dict.set_item("state", topic.phase as u8)?;
-    dict.set_item("reason", topic.reason as u8)?;
-    dict.set_item("ts_since_event", topic.since_event)?;
-    dict.set_item("ts_since_recv", topic.since_recv)?;
-    dict.set_item("attempt", topic.attempt)?;
-    dict.set_item("ts_next_attempt", topic.next_attempt)?;
-    dict.set_item("integrity", topic.integrity as u8)?;
-    dict.set_item("seq", topic.seq)?;
-    dict.set_item("ts_recv_last", topic.ts_recv_last)?;
-    dict.set_item("records", topic.records)?;
-    dict.set_item("gaps", topic.gaps)?;
-    dict.set_item("duplicates", topic.duplicates)?;
-    dict.set_item("book", topic.book.as_ref().map(|book| book_dict(py, book)).transpose()?)?;
-    Ok(dict)
-}
-
-fn note_dict<'py>(py: Python<'py>, note: &Note) -> PyResult<Bound<'py, PyDict>> {
-    let dict = PyDict::new(py);
-    dict.set_item("symbol", &note.symbol)?;
-    dict.set_item("channel", note.channel as u8)?;
-    dict.set_item("variant", &*note.variant)?;
-    dict.set_item("seq", note.seq)?;
-    dict.set_item("ts", note.ts)?;
-    dict.set_item("ts_event_last", note.ts_event_last)?;
-    match note.event {
-        NoteEvent::State { phase, reason } => {
-            dict.set_item("kind", "state")?;
-            dict.set_item("state", phase as u8)?;
-            dict.set_item("reason", reason as u8)?;
-        }
-        NoteEvent::Gap { gap_id, state, cause, ts_first, ts_last, count, filled } => {
-            dict.set_item("kind", "gap")?;
-            dict.set_item("gap_id", gap_id)?;
-            dict.set_item("gap_state", state as u8)?;
-            dict.set_item("cause", cause as u8)?;
-            dict.set_item("ts_first", ts_first)?;
-            dict.set_item("ts_last", ts_last)?;
-            dict.set_item("count", count)?;
-            dict.set_item("filled", filled)?;
-        }
-    }
-    Ok(dict)
-}
-
-fn book_dict<'py>(py: Python<'py>, book: &BookReport) -> PyResult<Bound<'py, PyDict>> {
-    let level = |level: Option<Level>| level.map(|level| [level.px.to_string(), level.qty.to_string()]);
-    let proofs = PyDict::new(py);
-    proofs.set_item("checked", book.proofs.checked)?;
-    proofs.set_item("failed", book.proofs.failed)?;
-    let dict = PyDict::new(py);
-    dict.set_item("state", format!("{:?}", book.phase).to_uppercase())?;
-    dict.set_item("updates", book.updates)?;
-    dict.set_item("level_changes", book.level_changes)?;
-    dict.set_item("gaps", book.gaps)?;
-    dict.set_item("resyncs", book.resyncs)?;
-    dict.set_item("proofs", proofs)?;
-    dict.set_item("bids", book.bids)?;
-    dict.set_item("asks", book.asks)?;
-    dict.set_item("best_bid", level(book.best_bid))?;
-    dict.set_item("best_ask", level(book.best_ask))?;
-    dict.set_item("venue_sequence", book.venue_sequence)?;
-    dict.set_item("sha256", book.sha256.map(hex))?;
-    dict.set_item("integrity", integrity_name(book.integrity))?;
-    dict.set_item("duplicates", book.duplicates)?;
-    Ok(dict)
-}
-
-fn hex(digest: [u8; 32]) -> String {
-    digest.iter().fold(String::with_capacity(64), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-const fn integrity_name(integrity: facade_model::Integrity) -> &'static str {
-    use facade_model::Integrity as I;
-    match integrity {
-        I::Unspecified => "UNSPECIFIED",
-        I::Sequence => "SEQUENCE",
-        I::Checksum => "CHECKSUM",
-        I::SequenceAndChecksum => "SEQUENCE_AND_CHECKSUM",
-        I::Audited => "AUDITED",
-        I::Unverifiable => "UNVERIFIABLE",
-        I::Suspect => "SUSPECT",
     }
 }

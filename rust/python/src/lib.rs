@@ -10,6 +10,8 @@ mod clock;
 mod consolidated;
 mod edge;
 mod feed;
+mod feed_reports;
+mod feed_words;
 mod hub;
 mod instruments;
 mod journal;
@@ -37,7 +39,9 @@ mod _core {
     #[pymodule_export]
     use crate::edge::{PyCall, PyEdge};
     #[pymodule_export]
-    use crate::feed::{PyFeed, parse_variant};
+    use crate::feed::PyFeed;
+    #[pymodule_export]
+    use crate::feed_words::parse_variant;
     #[pymodule_export]
     use crate::hub::{PositionAhead, PositionLost, PyCuts, PyHub};
     #[pymodule_export]
