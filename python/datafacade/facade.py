@@ -22,10 +22,12 @@ from datafacade.hot.tier import STARTS, HotTier
 from datafacade.overview import Overview
 from datafacade.store.answer import coverage_response
 from datafacade.store.keeper import Keeper
+from datafacade.store.pit.upkeep import Upkeep
 from datafacade.types import CONSOLIDATED, Channel, Topic
 from datafacade.v1 import book_pb2, cache_pb2, coverage_pb2, health_pb2, hot_pb2, reference_pb2
 from datafacade.warm.attribution import HitCounts
 from datafacade.warm.cases import WarmCases
+from datafacade.warm.snapshot_health import tell_snapshots
 from datafacade.warm.snapshots import Snapshots
 from datafacade.warm.stats import cache_summary
 
@@ -54,6 +56,7 @@ class DataFacade:
         epoch: int,
         warm: WarmCases,
         snapshots: Snapshots | None = None,
+        upkeep: Upkeep | None = None,
         keeper: Keeper | None = None,
         on_stopped: Callable[[], None] | None = None,
     ) -> None:
@@ -65,6 +68,7 @@ class DataFacade:
         self.clock = clock
         self.epoch = epoch
         self.snapshots = snapshots
+        self.upkeep = upkeep
         self.keeper = keeper
         self._on_stopped = on_stopped
         self.journal: Journal | None = None if keeper is None else keeper.journal
@@ -102,7 +106,8 @@ class DataFacade:
             self._running.result()
         if self.snapshots is not None:
             hot = self._hot_snapshots(self.snapshots)
-            self._keeping = [asyncio.create_task(work) for work in (self.snapshots.run(), hot.run())]
+            works = [self.snapshots.run(), hot.run(), *([] if self.upkeep is None else [self.upkeep.run()])]
+            self._keeping = [asyncio.create_task(work) for work in works]
         self._is_ready.set()
 
     async def wait_ready(self) -> None:
@@ -186,10 +191,8 @@ class DataFacade:
             warnings=self.tier.watchdog.warnings() + ([] if self.keeper is None else self.keeper.warnings()),
         )
         self._overview.complete(answer, self.cache_stats())
-        if self.snapshots is not None and self.snapshots.is_degraded:
-            answer.warnings.extend(self.snapshots.warnings())
-            if answer.status == health_pb2.HEALTH_STATUS_HEALTHY:
-                answer.status = health_pb2.HEALTH_STATUS_DEGRADED
+        if self.snapshots is not None:
+            tell_snapshots(answer, self.snapshots, self.upkeep)
         return answer
 
     def is_followed(self, venue: str, symbol: str, channel: Channel) -> bool:

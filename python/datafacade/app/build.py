@@ -11,8 +11,8 @@ from typing import Any, Final, cast
 
 from datafacade._core import Clock, Consolidator, Feed, Hub, Journal
 from datafacade.app.rests import RestMaker
-from datafacade.app.snapshots import open_snapshots
-from datafacade.app.warm import build_warm
+from datafacade.app.snapshots import build_upkeep, open_snapshots
+from datafacade.app.warm import build_warm, redis_line
 from datafacade.config import Config, FeedEndpoint, Venue
 from datafacade.errors import ConfigError, DataDirUnusable
 from datafacade.facade import DataFacade
@@ -103,12 +103,14 @@ class Factory:
             consolidator=consolidator,
             kept=KeptPast(None if keeper is None else keeper.journal),
         )
+        line = redis_line(config, clock=clock, random=self._random)
         snapshots = open_snapshots(config, data, clock=clock)
         return DataFacade(
             config=config,
             tier=tier,
-            warm=build_warm(config, tier, rests=rests, clock=clock, random=self._random, snapshots=snapshots),
+            warm=build_warm(config, tier, rests=rests, clock=clock, snapshots=snapshots, line=line),
             snapshots=snapshots,
+            upkeep=build_upkeep(config, data, snapshots, line=line, clock=clock),
             hub=hub,
             reader=HubReader(hub),
             clock=clock,

@@ -30,6 +30,7 @@ from datafacade.warm.snapshots import Snapshots
 from datafacade.warm.tier import KlinesTtls, WarmTier
 
 if TYPE_CHECKING:
+    from datafacade.store.redis_line import RedisLine
     from datafacade.warm.second import SharedTier
 
 CACHE_BYTES_MAX: Final = 50 * 2**20  # REQUIREMENTS K3
@@ -46,8 +47,8 @@ def build_warm(
     *,
     rests: RestMaker,
     clock: Clock,
-    random: Random,
     snapshots: Snapshots | None,
+    line: RedisLine | None,
 ) -> WarmCases:
     """Return the warm use cases over the venues of the hot tier, whose budgets they share."""
     times = SourceTimes()
@@ -59,7 +60,7 @@ def build_warm(
         clock=clock,
         classes=[(name, int(getattr(config.cache.ttls, name) * MS_PER_S)) for name in CLASSES],
     )
-    second = _second(config, clock=clock, random=random) if config.cache.redis.url else None
+    second = None if line is None else _second(line)
     answers = Answers(cache, clock=clock, second=second, keep=None if snapshots is None else snapshots.keep)
     sources = {
         name: VenueRest(name, products=line.spec.rest, rests=line.rests, clock=clock, times=times)
@@ -112,12 +113,20 @@ def build_warm(
     )
 
 
-def _second(config: Config, *, clock: Clock, random: Random) -> SharedTier:
-    """Return the second tier. Its client is loaded here: a service without one starts without it."""
+def redis_line(config: Config, *, clock: Clock, random: Random) -> RedisLine | None:
+    """Return the way to Redis. Its client is loaded here: a service without one starts without it."""
+    if not config.cache.redis.url:
+        return None
+    from datafacade.store.redis_line import RedisLine
+
+    return RedisLine(config.cache.redis, clock=clock, random=random)
+
+
+def _second(line: RedisLine) -> SharedTier:
     from datafacade.store.redis_cache import RedisCache
     from datafacade.warm.second import SharedTier
 
-    return SharedTier(RedisCache(config.cache.redis, clock=clock, random=random))
+    return SharedTier(RedisCache(line))
 
 
 def _aggregators(

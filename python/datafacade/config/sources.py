@@ -84,6 +84,10 @@ class Pit:
     retention_hours: Count = 24
     bytes_max: Bytes = 10 * 2**30
     books_sec: SecondsOrNone = 60  # between two snapshots of a followed book; 0: none
+    scrub_hours: Annotated[float, Field(ge=0, le=8_784)] = (
+        24  # in which everything kept is read once; 0: never
+    )
+    redis_index: bool = False  # references by time in the Redis of cache.yaml
 
 
 # data_sources.yaml

@@ -82,6 +82,7 @@ def check(config: Config) -> None:
         seen.add(name)
     _check_warm(config)
     _check_weights(config)
+    _check_pit(config)
     if not config.venues.allow_private_upstream:
         _check_schemes(config.venues)
         _check_aggregators(config.aggregators)
@@ -103,6 +104,11 @@ def _check_warm(config: Config) -> None:
             problem = f"{name} is neither in venues.yaml nor in authority.microstructure of data_sources.yaml"
         if problem:
             raise ConfigError("service.yaml", 0, "warm.venues", problem)
+
+
+def _check_pit(config: Config) -> None:
+    if config.pit.redis_index and not config.cache.redis.url.get_secret_value():
+        raise ConfigError("pit.yaml", 0, "redis_index", "expected redis.url in cache.yaml, which is empty")
 
 
 def _check_weights(config: Config) -> None:

@@ -7,7 +7,8 @@ channels, states, budgets and cache classes of the configuration; never a symbol
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
 from aiohttp import web
@@ -48,6 +49,18 @@ EDGE_COUNTS: Final = (
 )
 EDGE_GAUGES: Final = ("subscribers", "connections", "calls_queued", "topics", "ring_bytes")
 CACHE_COUNTS: Final = ("hits", "misses", "evictions", "expirations")
+PIT_COUNTS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "committed": "snapshots since the start",
+        "skipped": "answers that were not kept",
+        "failed": "snapshots that the disk refused",
+        "bytes_written": "of all files",
+        "scrubbed": "snapshots that were read again",
+    }
+)
+PIT_GAUGES: Final[Mapping[str, str]] = MappingProxyType(
+    {"snapshots": "that are kept", "bytes_live": "of their answers", "damaged": "snapshots and files"}
+)
 QUANTILES: Final = (("0.5", "p50_ns"), ("0.9", "p90_ns"), ("0.99", "p99_ns"), ("0.999", "p999_ns"))
 
 AskHealth = Callable[[], health_pb2.HealthResponse]
@@ -114,6 +127,8 @@ class _HealthCollector(Collector):
         yield from _edge(health.edge)
         yield from _cache(health)
         yield from _freshness(health.freshness)
+        if health.HasField("pit"):
+            yield from _pit(health.pit)
         yield from _uses(self._sources())
 
 
@@ -263,6 +278,23 @@ def _cache(health: health_pb2.HealthResponse) -> Iterator[Metric]:
         for words, row in rows:
             gauge.add_metric(words, getattr(row, name))
         yield gauge
+
+
+def _pit(pit: health_pb2.PitHealth) -> Iterator[Metric]:
+    for name, told in PIT_COUNTS.items():
+        yield CounterMetricFamily(f"datafacade_pit_{name}", told, value=getattr(pit, name))
+    for name, told in PIT_GAUGES.items():
+        yield GaugeMetricFamily(f"datafacade_pit_{name}", told, value=getattr(pit, name))
+    through = pit.ts_scrubbed / NS_PER_S
+    yield GaugeMetricFamily("datafacade_pit_scrubbed_until_seconds", "unix time; 0: not yet", value=through)
+    if pit.HasField("compression_ratio"):
+        told = "readable bytes in packed ones"
+        yield GaugeMetricFamily("datafacade_pit_compression_ratio", told, value=pit.compression_ratio)
+    if pit.HasField("index"):
+        for name in ("is_connected", "is_whole", "behind"):
+            value = float(getattr(pit.index, name))
+            word = name.removeprefix("is_")
+            yield GaugeMetricFamily(f"datafacade_pit_index_{word}", "references in Redis", value=value)
 
 
 def _latencies(

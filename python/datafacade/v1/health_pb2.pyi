@@ -793,6 +793,112 @@ class HealthRequest(_message.Message):
 Global___HealthRequest: _TypeAlias = HealthRequest  # noqa: Y015
 
 @_typing.final
+class PitIndexHealth(_message.Message):
+    """References to snapshots in Redis."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IS_CONNECTED_FIELD_NUMBER: _builtins.int
+    IS_WHOLE_FIELD_NUMBER: _builtins.int
+    BEHIND_FIELD_NUMBER: _builtins.int
+    is_connected: _builtins.bool
+    """Whether Redis answers; false: it does not."""
+    is_whole: _builtins.bool
+    """Whether it holds all that the store had when it was compared last; false: it is being filled, or another service
+    keeps it.
+    """
+    behind: _builtins.int
+    """Records of the store that are not in it yet, from 0; never absent. 64 bit: BigInt or string in JavaScript."""
+    def __init__(
+        self,
+        *,
+        is_connected: _builtins.bool = ...,
+        is_whole: _builtins.bool = ...,
+        behind: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["behind", b"behind", "is_connected", b"is_connected", "is_whole", b"is_whole"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PitIndexHealth: _TypeAlias = PitIndexHealth  # noqa: Y015
+
+@_typing.final
+class PitHealth(_message.Message):
+    """The store of snapshots."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SNAPSHOTS_FIELD_NUMBER: _builtins.int
+    BYTES_LIVE_FIELD_NUMBER: _builtins.int
+    COMMITTED_FIELD_NUMBER: _builtins.int
+    SKIPPED_FIELD_NUMBER: _builtins.int
+    FAILED_FIELD_NUMBER: _builtins.int
+    BYTES_WRITTEN_FIELD_NUMBER: _builtins.int
+    COMPRESSION_RATIO_FIELD_NUMBER: _builtins.int
+    SCRUBBED_FIELD_NUMBER: _builtins.int
+    TS_SCRUBBED_FIELD_NUMBER: _builtins.int
+    DAMAGED_FIELD_NUMBER: _builtins.int
+    INDEX_FIELD_NUMBER: _builtins.int
+    snapshots: _builtins.int
+    """Snapshots that are kept, from 0; never absent. 64 bit: BigInt or string in JavaScript."""
+    bytes_live: _builtins.int
+    """Bytes of their answers, from 0; never absent. 64 bit: BigInt or string in JavaScript."""
+    committed: _builtins.int
+    """Committed since the start, from 0; never absent. 64 bit: BigInt or string in JavaScript."""
+    skipped: _builtins.int
+    """Answers given since the start that were not kept, from 0; never absent. 64 bit: BigInt or string in JavaScript."""
+    failed: _builtins.int
+    """Snapshots since the start that the disk refused, from 0; never absent. 64 bit: BigInt or string in JavaScript."""
+    bytes_written: _builtins.int
+    """Bytes of all files written since the start, readable forms and metadata too, from 0; never absent.
+    64 bit: BigInt or string in JavaScript.
+    """
+    compression_ratio: _builtins.float
+    """Bytes of readable forms before they were packed, in bytes as they were written, above 0; absent: none was since the
+    start.
+    """
+    scrubbed: _builtins.int
+    """Snapshots that were read and compared since the start, from 0; never absent.
+    64 bit: BigInt or string in JavaScript.
+    """
+    ts_scrubbed: _builtins.int
+    """When all had been read last, ns since 1970 UTC; 0: not yet since the start.
+    64 bit: BigInt or string in JavaScript.
+    """
+    damaged: _builtins.int
+    """Snapshots, and files of the manifest, that are known not to be what was written, from 0; never absent."""
+    @_builtins.property
+    def index(self) -> Global___PitIndexHealth:
+        """References in Redis; absent: none are kept."""
+
+    def __init__(
+        self,
+        *,
+        snapshots: _builtins.int = ...,
+        bytes_live: _builtins.int = ...,
+        committed: _builtins.int = ...,
+        skipped: _builtins.int = ...,
+        failed: _builtins.int = ...,
+        bytes_written: _builtins.int = ...,
+        compression_ratio: _builtins.float | None = ...,
+        scrubbed: _builtins.int = ...,
+        ts_scrubbed: _builtins.int = ...,
+        damaged: _builtins.int = ...,
+        index: Global___PitIndexHealth | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_compression_ratio", b"_compression_ratio", "compression_ratio", b"compression_ratio", "index", b"index"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_compression_ratio", b"_compression_ratio", "bytes_live", b"bytes_live", "bytes_written", b"bytes_written", "committed", b"committed", "compression_ratio", b"compression_ratio", "damaged", b"damaged", "failed", b"failed", "index", b"index", "scrubbed", b"scrubbed", "skipped", b"skipped", "snapshots", b"snapshots", "ts_scrubbed", b"ts_scrubbed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__compression_ratio: _TypeAlias = _typing.Literal["compression_ratio"]  # noqa: Y015
+    _WhichOneofArgType__compression_ratio: _TypeAlias = _typing.Literal["_compression_ratio", b"_compression_ratio"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__compression_ratio) -> _WhichOneofReturnType__compression_ratio | None: ...
+
+Global___PitHealth: _TypeAlias = PitHealth  # noqa: Y015
+
+@_typing.final
 class HealthResponse(_message.Message):
     """How the service is."""
 
@@ -813,6 +919,7 @@ class HealthResponse(_message.Message):
     FRESHNESS_FIELD_NUMBER: _builtins.int
     CONSOLIDATED_FIELD_NUMBER: _builtins.int
     SERVED_FIELD_NUMBER: _builtins.int
+    PIT_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     """Version of the program, as `0.1.0`; never empty."""
     epoch: _builtins.int
@@ -865,6 +972,10 @@ class HealthResponse(_message.Message):
     def served(self) -> _lineage_pb2.Served:
         """How this answer was served; the edge alone writes it; absent in stored bytes."""
 
+    @_builtins.property
+    def pit(self) -> Global___PitHealth:
+        """The store of snapshots; absent: none is kept."""
+
     def __init__(
         self,
         *,
@@ -883,10 +994,11 @@ class HealthResponse(_message.Message):
         freshness: _abc.Iterable[_cache_pb2.SourceFreshness] | None = ...,
         consolidated: _abc.Iterable[Global___ConsolidatedHealth] | None = ...,
         served: _lineage_pb2.Served | None = ...,
+        pit: Global___PitHealth | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["cache", b"cache", "edge", b"edge", "limits", b"limits", "served", b"served"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cache", b"cache", "edge", b"edge", "limits", b"limits", "pit", b"pit", "served", b"served"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["aggregators", b"aggregators", "cache", b"cache", "consolidated", b"consolidated", "edge", b"edge", "epoch", b"epoch", "freshness", b"freshness", "is_draining", b"is_draining", "limits", b"limits", "served", b"served", "status", b"status", "ts_measured", b"ts_measured", "uptime_ns", b"uptime_ns", "venues", b"venues", "version", b"version", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aggregators", b"aggregators", "cache", b"cache", "consolidated", b"consolidated", "edge", b"edge", "epoch", b"epoch", "freshness", b"freshness", "is_draining", b"is_draining", "limits", b"limits", "pit", b"pit", "served", b"served", "status", b"status", "ts_measured", b"ts_measured", "uptime_ns", b"uptime_ns", "venues", b"venues", "version", b"version", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -47,7 +47,9 @@ class SharedTier:
     def stats(self) -> SecondStats:
         """Return what happened since the start."""
         stats = self._redis.stats
-        return SecondStats(self._redis.is_connected, stats.hits, stats.misses, stats.corrupt, self._left_out)
+        return SecondStats(
+            self._redis.line.is_connected, stats.hits, stats.misses, stats.corrupt, self._left_out
+        )
 
     async def close(self) -> None:
         """Write nothing more and disconnect."""

@@ -109,6 +109,11 @@ class Snapshots:
                 log.info("pit.swept", extra={"dropped": gone})
 
     @property
+    def opened(self) -> PitStore | None:
+        """The store; None: it cannot be used."""
+        return self._store
+
+    @property
     def store(self) -> PitStore:
         """The store.
 

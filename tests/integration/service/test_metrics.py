@@ -43,6 +43,11 @@ def health() -> health_pb2.HealthResponse:
     answer.freshness.add(
         source="coingecko", data_class="prices_warm", age_ns=180_000_000_000, penalty_ratio=0.4375
     )
+    pit = answer.pit
+    pit.snapshots, pit.bytes_live, pit.bytes_written, pit.committed = 70, 71_000, 72_000, 73
+    pit.skipped, pit.failed, pit.compression_ratio = 74, 75, 7.5
+    pit.scrubbed, pit.ts_scrubbed, pit.damaged = 76, 77_000_000_000, 78
+    pit.index.is_connected, pit.index.behind = True, 79
     return answer
 
 
@@ -106,6 +111,19 @@ async def test_the_page_tells_what_health_tells() -> None:
             "datafacade_warm_freshness_penalty_ratio",
             (("class", "prices_warm"), ("source", "coingecko")),
         ): 0.4375,
+        ("datafacade_pit_snapshots", ()): 70,
+        ("datafacade_pit_bytes_live", ()): 71_000,
+        ("datafacade_pit_bytes_written_total", ()): 72_000,
+        ("datafacade_pit_committed_total", ()): 73,
+        ("datafacade_pit_skipped_total", ()): 74,
+        ("datafacade_pit_failed_total", ()): 75,
+        ("datafacade_pit_compression_ratio", ()): 7.5,
+        ("datafacade_pit_scrubbed_total", ()): 76,
+        ("datafacade_pit_scrubbed_until_seconds", ()): 77,
+        ("datafacade_pit_damaged", ()): 78,
+        ("datafacade_pit_index_connected", ()): 1,
+        ("datafacade_pit_index_whole", ()): 0,
+        ("datafacade_pit_index_behind", ()): 79,
         ("datafacade_warm_source_answers_total", answers("used")): 5,
         ("datafacade_warm_source_answers_total", answers("dropped")): 1,
     }

@@ -128,6 +128,7 @@ async def test_failed_requests_are_told_as_a_ratio(bench: Bench) -> None:
 
 
 @pytest.mark.proves("REQ-H5")
+@pytest.mark.proves("REQ-H9")
 async def test_the_age_of_each_source_is_told_by_class_with_its_penalty(bench: Bench) -> None:
     assert not (await ask(bench)).freshness
     await bench.stub.WarmTicker(warm_pb2.WarmTickerRequest(venue="kraken", symbol="BTC-USD"))

@@ -17,7 +17,8 @@ import pytest
 from datafacade.clock import SystemClock
 from datafacade.config.fields import Secret
 from datafacade.config.sources import Redis
-from datafacade.store.redis_cache import REFERENCES_MAX, RedisCache
+from datafacade.store.redis_cache import RedisCache
+from datafacade.store.redis_line import RedisLine
 from datafacade.store.shared_entry import SharedAnswer
 from tests.integration.store.redis_server import PATIENCE_S, RedisServer, redis_server
 
@@ -25,7 +26,6 @@ __all__ = ["redis_server"]
 
 KEY: Final = "klines:kraken:BTC-USD:1h:24"
 NAME: Final = "cryptorun:klines:kraken:BTC-USD:1h:24"
-MS: Final = 1_000_000
 ANSWER: Final = SharedAnswer(
     message=b"answer",
     snapshot_id=hashlib.sha256(b"answer").hexdigest(),
@@ -41,7 +41,7 @@ RECONNECT_S_MAX: Final = 5.0
 
 @contextlib.asynccontextmanager
 async def opened(url: str) -> AsyncIterator[RedisCache]:
-    cache = RedisCache(Redis(url=Secret(url)), clock=SystemClock(), random=random.Random(7))
+    cache = RedisCache(RedisLine(Redis(url=Secret(url)), clock=SystemClock(), random=random.Random(7)))
     try:
         yield cache
     finally:
@@ -74,7 +74,7 @@ async def test_an_answer_is_kept_under_the_demanded_key_for_its_time(redis_serve
         assert 0 < left_ms <= 30_000
         await cache.delete(KEY)
         assert await cache.get(KEY) is None
-        assert (cache.stats.hits, cache.stats.misses, cache.is_connected) == (1, 2, True)
+        assert (cache.stats.hits, cache.stats.misses, cache.line.is_connected) == (1, 2, True)
 
 
 async def test_signs_that_mean_something_elsewhere_are_escaped(redis_server: RedisServer) -> None:
@@ -83,22 +83,6 @@ async def test_signs_that_mean_something_elsewhere_are_escaped(redis_server: Red
         assert await cache.put("a b\r\n%", ANSWER, keep_ms=30_000)
         assert redis_server.command("EXISTS", "cryptorun:a%20b%0D%0A%25") == b":1\r\n"
         assert await cache.get("a b\r\n%") == ANSWER
-
-
-@pytest.mark.proves("REQ-K6")
-async def test_references_are_found_by_time(redis_server: RedisServer) -> None:
-    redis_server.start()
-    entity = "warm.klines/kraken/BTC-USD/1h"
-    async with opened(redis_server.url) as cache:
-        for number in range(5):
-            assert await cache.add_reference(entity, number * 10 * MS, f"id{number}", keep_ms=60_000)
-        assert await cache.reference_at(entity, 25 * MS) == "id2"
-        assert await cache.reference_at(entity, 30 * MS) == "id3"
-        assert await cache.reference_at(entity, -1) is None
-        assert await cache.references(entity, 10 * MS, 30 * MS) == [(30, "id3"), (20, "id2"), (10, "id1")]
-        assert redis_server.command("ZSCORE", f"cryptorun:pit:{entity}", "id4") == b"$2\r\n40\r\n"
-        assert int(redis_server.command("PTTL", f"cryptorun:pit:{entity}")[1:-2]) > 0
-    assert REFERENCES_MAX == 10_000
 
 
 @pytest.mark.proves("ROW-C15")
@@ -117,7 +101,7 @@ async def test_foreign_values_are_missed_deleted_and_counted(redis_server: Redis
         assert await cache.get(KEY) is None
         assert await cache.put(KEY, ANSWER, keep_ms=60_000)
         assert await cache.get(KEY) == ANSWER
-        assert cache.is_connected
+        assert cache.line.is_connected
 
 
 @pytest.mark.proves("ROW-C15")
@@ -137,19 +121,19 @@ async def test_redis_may_be_absent_come_die_and_come_again(redis_server: RedisSe
         for _ in range(20):
             taken, answer = await timed(cache.get(KEY))
             assert (answer, taken < CALL_S_MAX) == (None, True), taken
-        assert not cache.is_connected
-        assert cache.stats.bypassed > 0
+        assert not cache.line.is_connected
+        assert cache.line.stats.bypassed > 0
         for _ in range(2):
             redis_server.start()
             taken = await until_kept(cache)
             assert taken <= RECONNECT_S_MAX
             assert await cache.get(KEY) == ANSWER
-            assert cache.is_connected
+            assert cache.line.is_connected
             redis_server.kill()
             for _ in range(20):
                 taken, answer = await timed(cache.get(KEY))
                 assert (answer, taken < CALL_S_MAX) == (None, True), taken
-            assert not cache.is_connected
+            assert not cache.line.is_connected
 
 
 @pytest.mark.proves("ROW-G02")
@@ -160,10 +144,10 @@ async def test_a_hung_redis_costs_50_ms_a_call_and_is_then_passed_by(redis_serve
         redis_server.signal(signal.SIGSTOP)
         taken = [(await timed(cache.get(KEY)))[0] for _ in range(5)]
         assert all(CALL_S * 0.9 <= seconds <= CALL_S_MAX for seconds in taken), taken
-        assert not cache.is_connected
+        assert not cache.line.is_connected
         passed_by = [(await timed(cache.get(KEY)))[0] for _ in range(10)]
         assert max(passed_by) < CALL_S / 2, passed_by
-        assert cache.stats.bypassed == 10
+        assert cache.line.stats.bypassed == 10
         redis_server.signal(signal.SIGCONT)
         assert await until_kept(cache) <= RECONNECT_S_MAX
         assert await cache.get(KEY) == ANSWER
@@ -176,9 +160,8 @@ async def test_a_full_redis_refuses_writes_and_still_answers(redis_server: Redis
         assert await cache.put(KEY, ANSWER, keep_ms=60_000)
         redis_server.command("CONFIG", "SET", "maxmemory", "1")
         assert not await cache.put("other", ANSWER, keep_ms=60_000)
-        assert not await cache.add_reference("entity", 0, "id", keep_ms=60_000)
         assert await cache.get(KEY) == ANSWER
-        assert (cache.stats.refused, cache.stats.failures, cache.is_connected) == (2, 0, True)
+        assert (cache.line.stats.refused, cache.line.stats.failures, cache.line.is_connected) == (1, 0, True)
 
 
 @pytest.mark.proves("ROW-G03")
@@ -218,12 +201,12 @@ async def test_a_wrong_password_is_a_miss_and_stands_in_no_message(
             for _ in range(8):
                 assert await cache.get(KEY) is None
                 assert not await cache.put(KEY, ANSWER, keep_ms=1_000)
-            assert not cache.is_connected
+            assert not cache.line.is_connected
             told = repr(cache) + repr(cache.stats)
     told += caplog.text + "".join(str(vars(record)) for record in caplog.records)
     assert "hunter2" not in told
     with pytest.raises(ValueError, match="expected redis://") as caught:
-        RedisCache(Redis(url=Secret("http://hunter2@host")), clock=SystemClock(), random=random.Random(7))
+        RedisLine(Redis(url=Secret("http://hunter2@host")), clock=SystemClock(), random=random.Random(7))
     assert "hunter2" not in str(caught.value)
 
 

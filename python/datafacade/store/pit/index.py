@@ -98,6 +98,11 @@ class Index:
         named = zip(self._entities.texts, self._timelines, strict=True)
         return sorted(text for text, line in named if line.ts)
 
+    @property
+    def seq_last(self) -> int:
+        """Number of the newest record of a snapshot, live or not; 0: there is none."""
+        return self._seq[-1] if self._seq else 0
+
     def apply(self, line: dict[str, Any]) -> None:
         """Take in one line of the manifest; one that was seen before changes nothing."""
         operation = line["op"]
@@ -163,6 +168,19 @@ class Index:
         """Yield all live snapshots in their logical order."""
         for slot in sorted(self._slots.values()):
             yield self._ref(slot)
+
+    def before(self, entity: str, ts: int, limit: int) -> list[PitRef]:
+        """Return an entity's newest snapshots before a time, the newest first.
+
+        So many, and more if they are of one time with the last of them.
+        """
+        line = self._timeline(entity)
+        if line is None:
+            return []
+        end = bisect_left(line.ts, ts)
+        first = max(0, end - limit)
+        first = bisect_left(line.ts, line.ts[first]) if first else 0
+        return [self._ref(slot) for slot in reversed(line.slots[first:end])]
 
     def since(self, seq: int, limit: int) -> list[PitRef]:
         """Return live snapshots whose number is greater, in their logical order; no more than ``limit``."""
