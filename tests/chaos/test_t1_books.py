@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Final
 
 import grpc
@@ -11,7 +12,7 @@ from datafacade.check.names import BOOK, Topic
 from datafacade.check.story import Told, is_state
 from datafacade.check.truth import Sent
 from datafacade.v1 import types_pb2
-from tests.chaos.harness.bed import QUOTES, Bed, Row
+from tests.chaos.harness.bed import MS, QUOTES, Bed, Row
 from tests.chaos.harness.tier import INJECTIONS
 from tests.chaos.harness.wait import until
 from tests.chaos.test_t1_connections import cut, topics_of
@@ -19,6 +20,8 @@ from tests.chaos.test_t1_connections import cut, topics_of
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
 
 SEEN_MS: Final = 50
+QUICK_TRIES: Final = 5
+SLOW_MS: Final = 15_000  # from the answer to one of the later tries to the next
 RTT_MS: Final = 50
 RESYNC: Final = types_pb2.STATE_RESYNC
 REASON: Final = types_pb2.StateReason
@@ -154,12 +157,20 @@ def test_stale_snapshots_are_fetched_until_one_is_good(bed: Bed) -> None:
             faults[topic] = bed.simulator.arm("stale_snapshot", venue=place, symbol=symbol, count=tries)
             lefts[topic] = row.left_live(topic, drop(bed, topic, place, symbol))
         for topic in topics:
-            good = bed.simulator.applied(faults[topic], times=tries, within_s=60 * bed.plan.scale + 30)
-            slow_ns = (tries - 5 - 1) * 15 * bed.plan.scale * 1e9  # behind five quick tries, one each 15 s
-            assert good["last_mono_ns"] - good["first_mono_ns"] >= slow_ns
+            bed.simulator.applied(faults[topic], times=tries, within_s=60 * bed.plan.scale + 30)
             back = row.back_live(topic, lefts[topic], within_s=limit_ms / 1000 * 3)
-            assert back.t_mono_ns > int(good["last_mono_ns"]), "LIVE by a stale snapshot"
-            row.measure("LIVE after a good snapshot", limit_ms, int(good["last_mono_ns"]), back.t_mono_ns)
+            stale = [
+                one.t_mono_ns
+                for one in bed.simulator.truth_until(back.t_mono_ns).applied
+                if (one.verb, one.topic) == ("stale_snapshot", topic)
+            ]
+            assert len(stale) == tries
+            for now, then in itertools.pairwise(stale[QUICK_TRIES - 1 :]):
+                assert then - now >= SLOW_MS * bed.plan.scale * MS
+                row.measure("refetched", limit_ms, now, then)
+            # The next one is good: not LIVE before, whenever the loop comes to look at this book.
+            assert back.t_mono_ns > stale[-1], "LIVE by a stale snapshot"
+            row.measure("LIVE after a good snapshot", limit_ms, stale[-1], back.t_mono_ns)
             states = [one for one in row.between(topic, lefts[topic], back) if is_state(one)]
             assert all(one.update.stream_state.state == RESYNC for one in states)
             reasons = {one.update.stream_state.reason for one in states}

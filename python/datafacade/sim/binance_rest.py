@@ -161,9 +161,8 @@ class BinanceRest:
         for fault in self._around.faults.matching("rest", self.product, symbol=symbol):
             if fault.verb.name == "stale_snapshot":
                 frozen = state.freeze()
-                self._around.faults.use(
-                    fault, {"product": self.product, "symbol": symbol, "sequence": frozen[0]}
-                )
+                about = {"product": self.product, "symbol": symbol, "channel": "depth"}
+                self._around.faults.use(fault, {**about, "sequence": frozen[0]})
                 return frozen
         return None
 
