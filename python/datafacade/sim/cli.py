@@ -7,7 +7,7 @@ import asyncio
 import json
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +17,7 @@ from datafacade.sim.listings import PRODUCTS, ProductKey
 from datafacade.sim.settings import SimulatorSettings
 from datafacade.sim.simulator import Simulator
 
+Add = Callable[..., object]  # ``add_argument`` of a group of options
 EXAMPLES: Final = """\
 examples:
   run all venues, write their URLs and the truth log
@@ -31,106 +32,140 @@ EXIT_USAGE: Final = 2
 EXIT_FAILED: Final = 1
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the simulator's options to ``parser``."""
+def parser_of() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = argparse.ArgumentParser(
+        prog="datafacade sim",
+        usage="datafacade sim [OPTIONS]",
+        description="Simulate Binance, OKX, Coinbase and Kraken on loopback, with faults on demand.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     defaults = SimulatorSettings()
-    parser.add_argument(
-        "--seed", type=int, default=defaults.seed, help="seed of the markets (default %(default)s)"
+    _add_run(parser.add_argument_group("the run").add_argument, defaults)
+    _add_listings(parser.add_argument_group("what is listed").add_argument, defaults)
+    _add_markets(parser.add_argument_group("how the markets move").add_argument, defaults)
+    _add_venues(parser.add_argument_group("how the venues behave").add_argument)
+    _add_log(parser.add_argument_group("what the truth log tells").add_argument, defaults)
+    return parser
+
+
+def _add_run(add: Add, defaults: SimulatorSettings) -> None:
+    add("--seed", type=int, default=defaults.seed, metavar="N", help="of the markets (default %(default)s)")
+    add("--seconds", type=float, metavar="S", help="stop by itself after so many seconds")
+    add("--port", type=port, default=0, help="of the control endpoint (default: a free one)")
+    add("--ports-file", type=Path, metavar="FILE", help="write the URLs as JSON, once all ports listen")
+    add(
+        "--proxy",
+        action="store_true",
+        help="lead all URLs through a fault proxy; CONTROL/proxy/faults breaks the way",
     )
-    parser.add_argument("--truth", type=Path, metavar="FILE", help="write the truth log as JSON lines")
-    parser.add_argument(
-        "--ports-file", type=Path, metavar="FILE", help="write the URLs as JSON, once all ports listen"
+
+
+def _add_listings(add: Add, defaults: SimulatorSettings) -> None:
+    add(
+        "--products", default=",".join(PRODUCTS), metavar="LIST", help="venue products (default: %(default)s)"
     )
-    parser.add_argument(
+    add(
         "--symbols",
         default=",".join(defaults.bases),
         metavar="LIST",
         help="base assets; each venue quotes them in its own currency and spelling (default %(default)s)",
     )
-    parser.add_argument(
+    add(
         "--generated",
         type=int,
         default=defaults.generated,
         metavar="N",
         help="list N further assets (G001, ...) everywhere, with small books that hardly move",
     )
-    parser.add_argument(
+    add(
         "--aggregators",
         default=",".join(AGGREGATORS),
         metavar="LIST",
         help="price aggregators beside the venues; an empty list: none (default: %(default)s)",
     )
-    parser.add_argument(
+    add(
         "--aggregator-refresh-s",
         type=float,
         metavar="S",
         help="how long aggregators keep their quotes (default: as the real ones, 60 and 300)",
     )
-    parser.add_argument("--no-past", action="store_true", help="no candles before the start")
-    parser.add_argument(
-        "--products", default=",".join(PRODUCTS), metavar="LIST", help="venue products (default: %(default)s)"
-    )
-    parser.add_argument(
+
+
+def _add_markets(add: Add, defaults: SimulatorSettings) -> None:
+    add(
         "--rate",
         type=float,
         default=defaults.steps_per_s,
         help="market steps per symbol and second, trades included (default %(default)s)",
     )
-    parser.add_argument(
-        "--trade-ratio",
-        type=float,
-        default=defaults.trade_ratio,
-        help="share of the steps that are trades (%(default)s)",
-    )
-    parser.add_argument(
-        "--depth", type=int, default=defaults.depth, help="levels a side of each book (%(default)s)"
-    )
-    parser.add_argument(
-        "--port", type=port, default=0, help="port of the control endpoint (default: a free one)"
-    )
-    parser.add_argument(
-        "--lifetime-s", type=float, help="lifetime of connections where the venue has one (24 h)"
-    )
-    parser.add_argument(
-        "--proxy",
-        action="store_true",
-        help="lead all URLs through a fault proxy; CONTROL/proxy/faults breaks the way",
-    )
-    parser.add_argument("--no-oddities", action="store_true", help="leave out what is legal but surprising")
-    parser.add_argument(
-        "--okx-checksum", action="store_true", help="OKX sends the CRC it had until 2026-06-23"
-    )
-    parser.add_argument(
-        "--hash-every-ms",
-        type=int,
-        default=defaults.top_hash_every_ms,
-        help="top-50 hashes in the log (%(default)s)",
-    )
-    parser.add_argument(
-        "--full-hash-every-ms",
-        type=int,
-        default=defaults.full_hash_every_ms,
-        help="whole-book hashes (%(default)s)",
-    )
-    parser.add_argument(
+    add(
         "--rates",
         action="append",
         default=[],
         metavar="NAME=RATE",
         help="another rate for BASE or PRODUCT:SYMBOL (0: quiet); may be repeated",
     )
-    parser.add_argument(
+    add(
+        "--trade-ratio",
+        type=float,
+        default=defaults.trade_ratio,
+        metavar="RATIO",
+        help="share of the steps that are trades (default %(default)s)",
+    )
+    add(
+        "--depth",
+        type=int,
+        default=defaults.depth,
+        metavar="LEVELS",
+        help="a side of each book (default %(default)s)",
+    )
+    add(
+        "--history-s",
+        type=float,
+        default=0.0,
+        metavar="S",
+        help="trades and candles begin so long before the start",
+    )
+    add("--no-past", action="store_true", help="no candles before the start")
+
+
+def _add_venues(add: Add) -> None:
+    add(
+        "--lifetime-s",
+        type=float,
+        metavar="S",
+        help="of connections, where the venue has one (default: its own, 24 h)",
+    )
+    add(
         "--rest-limit",
         action="append",
         default=[],
         metavar="PRODUCT=LIMIT",
         help="weight a minute (Binance), requests a second, or in 2 s an endpoint (OKX); may be repeated",
     )
-    parser.add_argument(
-        "--history-s", type=float, default=0.0, help="trades and candles begin so long before the start"
+    add("--no-oddities", action="store_true", help="leave out what is legal but surprising")
+    add("--okx-checksum", action="store_true", help="OKX sends the CRC it had until 2026-06-23")
+
+
+def _add_log(add: Add, defaults: SimulatorSettings) -> None:
+    add("--truth", type=Path, metavar="FILE", help="write it there as JSON lines")
+    add(
+        "--hash-every-ms",
+        type=int,
+        default=defaults.top_hash_every_ms,
+        metavar="MS",
+        help="hashes of the best 50 levels (default %(default)s)",
     )
-    parser.add_argument("--no-trade-log", action="store_true", help="keep trades and candles out of the log")
-    parser.add_argument("--seconds", type=float, help="stop by itself after so many seconds")
+    add(
+        "--full-hash-every-ms",
+        type=int,
+        default=defaults.full_hash_every_ms,
+        metavar="MS",
+        help="hashes of whole books (default %(default)s)",
+    )
+    add("--no-trade-log", action="store_true", help="keep trades and candles out of it")
 
 
 def settings_of(arguments: argparse.Namespace) -> SimulatorSettings:
@@ -227,14 +262,7 @@ async def run(settings: SimulatorSettings, *, seconds: float | None = None) -> N
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
-    parser = argparse.ArgumentParser(
-        prog="datafacade sim",
-        description="Simulate Binance, OKX, Coinbase and Kraken on loopback, with faults on demand.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add_arguments(parser)
-    arguments = parser.parse_args(argv)
+    arguments = parser_of().parse_args(argv)
     try:
         settings = settings_of(arguments)
     except ValueError as error:

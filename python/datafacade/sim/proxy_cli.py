@@ -38,6 +38,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Return the parsed command line."""
     parser = argparse.ArgumentParser(
         prog="datafacade proxy",
+        usage="datafacade proxy [OPTIONS]",
         description="A TCP proxy with faults on demand: latency, black holes, resets, sliced bytes and more.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
