@@ -17,6 +17,7 @@ Target = Annotated[
     str, typer.Option("--target", "-t", envvar="DATAFACADE_TARGET", help="The service, host:port.")
 ]
 Venue = Annotated[str, typer.Argument(help="As kraken or binance-usdm.")]
+Venues = Annotated[list[str] | None, typer.Option("--venue", "-v", help="Repeatable; all by default.")]
 Symbol = Annotated[str, typer.Argument(help="Any spelling: BTC-USD, BTCUSDT, XBT/USD.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 TARGET_DEFAULT = TARGET

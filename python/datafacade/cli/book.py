@@ -7,12 +7,11 @@ from itertools import zip_longest
 from typing import Annotated, Any
 
 import typer
-from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from datafacade.cli.ask import TARGET_DEFAULT, Json, Target, ask
-from datafacade.cli.output import out, write_json
+from datafacade.cli.output import out, table_of, write_json
 from datafacade.cli.provenance import provenance_line
 from datafacade.cli.text import clean, grouped
 from datafacade.cli.values import values
@@ -103,11 +102,7 @@ def as_values(found: Book) -> dict[str, Any]:
 def book_table(found: Book) -> Table:
     """Return both sides, the best levels on top, with bars that show where the quantity is."""
     largest = max((level.quantity for level in (*found.bids, *found.asks)), default=Decimal(1))
-    table = Table(box=box.SIMPLE_HEAD, header_style="dim")
-    for name in ("", "quantity", "bid"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for name in ("ask", "quantity", ""):
-        table.add_column(name, no_wrap=True)
+    table = table_of(">", ">quantity", ">bid", "ask", "quantity", "")
     for bid, ask_level in zip_longest(found.bids, found.asks):
         table.add_row(*reversed(_cells(bid, largest, "green")), *_cells(ask_level, largest, "red"))
     return table

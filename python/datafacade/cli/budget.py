@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
-import typer
-from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from datafacade.cli.ask import TARGET_DEFAULT, Json, Target, ask
+from datafacade.cli.ask import TARGET_DEFAULT, Json, Target, Venues, ask
 from datafacade.cli.message import plain, word
-from datafacade.cli.output import out, print_table, write_json
+from datafacade.cli.output import out, print_table, table_of, write_json
 from datafacade.cli.text import NOTHING, clean, span
 from datafacade.v1 import health_pb2
 
@@ -21,9 +19,7 @@ NS_PER_MS: Final = 1_000_000
 
 
 def budget(
-    venues: Annotated[
-        list[str] | None, typer.Option("--venue", "-v", help="Repeatable; all by default.")
-    ] = None,
+    venues: Venues = None,
     target: Target = TARGET_DEFAULT,
     as_json: Json = False,
 ) -> None:
@@ -65,11 +61,7 @@ def hosts(answer: health_pb2.HealthResponse) -> list[health_pb2.VenueHealth]:
 
 def budgets_table(answer: health_pb2.HealthResponse) -> Table:
     """Return a row for each budget, by the clock of the service."""
-    table = Table(box=box.SIMPLE_HEAD, header_style="dim")
-    for name in ("venue", "budget"):
-        table.add_column(name, no_wrap=True)
-    for name in ("left", "of", "per", "full again in", "back-off"):
-        table.add_column(name, justify="right", no_wrap=True)
+    table = table_of("venue", "budget", ">left", ">of", ">per", ">full again in", ">back-off")
     for venue in hosts(answer):
         for row in venue.rate_limits:
             is_scarce = row.remaining <= SCARCE_RATIO * row.limit
@@ -88,11 +80,7 @@ def budgets_table(answer: health_pb2.HealthResponse) -> Table:
 
 def breakers_table(answer: health_pb2.HealthResponse) -> Table:
     """Return a row for each circuit breaker."""
-    table = Table(box=box.SIMPLE_HEAD, header_style="dim")
-    for name in ("venue", "breaker", "state"):
-        table.add_column(name, no_wrap=True)
-    for name in ("failures in a row", "next probe in"):
-        table.add_column(name, justify="right", no_wrap=True)
+    table = table_of("venue", "breaker", "state", ">failures in a row", ">next probe in")
     for venue in hosts(answer):
         for row in venue.breakers:
             state = str(word(health_pb2.BreakerState.DESCRIPTOR, row.state))

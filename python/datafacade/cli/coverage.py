@@ -7,14 +7,12 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
 import typer
-from rich import box
-from rich.table import Table
 from rich.text import Text
 
 from datafacade.cli.ask import TARGET_DEFAULT, Json, Target, ask
 from datafacade.cli.failure import UsageError
 from datafacade.cli.message import plain, word
-from datafacade.cli.output import out, write_json
+from datafacade.cli.output import out, table_of, write_json
 from datafacade.cli.text import clean, moment, span
 from datafacade.client import Client
 from datafacade.v1 import coverage_pb2
@@ -114,9 +112,7 @@ def _show(found: coverage_pb2.CoverageResponse) -> None:
     style = "bold green" if found.is_complete else "bold yellow"
     share = f"● {share_of(found, 'COMPLETE'):.2%} complete"
     console.print(Text.assemble((name, "bold"), "   ", (share, style)))
-    table = Table(box=box.SIMPLE_HEAD, header_style="dim")
-    for column in ("from (UTC)", "for", "", ""):
-        table.add_column(column, no_wrap=True)
+    table = table_of("from (UTC)", "for", "", "")
     for row in found.spans:
         state = state_of(row)
         table.add_row(

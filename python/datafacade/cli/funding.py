@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Annotated, Final
 
 import typer
-from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from datafacade.cli.ask import TARGET_DEFAULT, Json, Symbol, Target, ask
-from datafacade.cli.output import out, print_table, write_json
+from datafacade.cli.output import out, print_table, table_of, write_json
 from datafacade.cli.provenance import provenance_line
 from datafacade.cli.text import NOTHING, NS_PER_S, clean, full, moment, span
 from datafacade.cli.values import values
@@ -49,11 +48,7 @@ def funding(
 
 def funding_table(found: Funding) -> Table:
     """Return a row for each rate, the estimated one last."""
-    table = Table(box=box.SIMPLE_HEAD, header_style="dim")
-    table.add_column("paid (UTC)", no_wrap=True)
-    for name in ("rate", "for", "mark", "index"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("", no_wrap=True)
+    table = table_of("paid (UTC)", ">rate", ">for", ">mark", ">index", "")
     for row in found.rows:
         _add(table, row)
     if found.next is not None:

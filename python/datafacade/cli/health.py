@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from itertools import groupby
-from typing import Annotated
 
-import typer
-from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from datafacade.cli.ask import TARGET_DEFAULT, Json, Target, ask
+from datafacade.cli.ask import TARGET_DEFAULT, Json, Target, Venues, ask
 from datafacade.cli.message import Enum, plain, word
-from datafacade.cli.output import out, print_table, write_json
+from datafacade.cli.output import out, print_table, table_of, write_json
 from datafacade.cli.text import NOTHING, clean, clock, duration
 from datafacade.v1 import health_pb2, types_pb2
 
@@ -27,9 +24,7 @@ CHANNELS = {
 
 
 def health(
-    venues: Annotated[
-        list[str] | None, typer.Option("--venue", "-v", help="Repeatable; all by default.")
-    ] = None,
+    venues: Venues = None,
     target: Target = TARGET_DEFAULT,
     as_json: Json = False,
 ) -> None:
@@ -83,21 +78,10 @@ def _word(enum: Enum, number: int) -> str:
 
 
 def _venues(answer: health_pb2.HealthResponse) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, header_style="dim")
-    for name in ("venue", "status", "sockets", "REST", "advice"):
-        table.add_column(name, no_wrap=True)
-    for name in (
-        "messages",
-        "trades",
-        "book updates",
-        "proofs",
-        "failed",
-        "gaps",
-        "reconnects",
-        "p50",
-        "p99",
-    ):
-        table.add_column(name, justify="right", no_wrap=True)
+    table = table_of(
+        *("venue", "status", "sockets", "REST", "advice", ">messages", ">trades", ">book updates"),
+        *(">proofs", ">failed", ">gaps", ">reconnects", ">p50", ">p99"),
+    )
     for row in answer.venues:
         status = _word(health_pb2.HealthStatus.DESCRIPTOR, row.status)
         counts = row.counts
@@ -130,11 +114,7 @@ def _quantiles(row: health_pb2.VenueHealth) -> list[str]:
 
 def _streams(answer: health_pb2.HealthResponse) -> Table:
     """Return the state of each symbol's channels, side by side."""
-    table = Table(box=box.SIMPLE_HEAD, header_style="dim")
-    for name in ("symbol", *CHANNELS.values(), "book proven by"):
-        table.add_column(name, no_wrap=True)
-    for name in ("proofs", "subscribers"):
-        table.add_column(name, justify="right", no_wrap=True)
+    table = table_of("symbol", *CHANNELS.values(), "book proven by", ">proofs", ">subscribers")
     for venue in answer.venues:
         for symbol, group in groupby(venue.streams, key=lambda row: row.symbol):
             rows = {row.channel: row for row in group}

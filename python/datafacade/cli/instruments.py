@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich import box
-from rich.table import Table
 from rich.text import Text
 
 from datafacade.cli.ask import TARGET_DEFAULT, Json, Target, ask
 from datafacade.cli.message import plain, word
-from datafacade.cli.output import out, remark, write_json
+from datafacade.cli.output import out, remark, table_of, write_json
 from datafacade.cli.text import clean
 from datafacade.v1 import reference_pb2
 
@@ -35,11 +33,7 @@ def instruments(
     if as_json:
         write_json([plain(row) for row in rows])
         return
-    table = Table(box=box.SIMPLE_HEAD, header_style="dim")
-    for name in ("symbol", "the venue says", "kind", "status"):
-        table.add_column(name, no_wrap=True)
-    for name in ("tick", "lot"):
-        table.add_column(name, justify="right", no_wrap=True)
+    table = table_of("symbol", "the venue says", "kind", "status", ">tick", ">lot")
     for row in rows[:limit]:
         status = str(word(reference_pb2.InstrumentStatus.DESCRIPTOR, row.status))
         table.add_row(

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Annotated, Final
 
 import typer
-from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from datafacade.cli.ask import TARGET_DEFAULT, Json, Symbol, Target, ask
-from datafacade.cli.output import out, print_table, write_json
+from datafacade.cli.output import out, print_table, table_of, write_json
 from datafacade.cli.price import sources_table
 from datafacade.cli.provenance import provenance_line
 from datafacade.cli.text import NOTHING, clean, full, moment, span
@@ -61,11 +60,7 @@ def klines(
 
 def klines_table(found: Klines) -> Table:
     """Return a row for each kline."""
-    table = Table(box=box.SIMPLE_HEAD, header_style="dim")
-    table.add_column("opens (UTC)", no_wrap=True)
-    for name in ("open", "high", "low", "close", "volume", "trades", "vwap"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("", no_wrap=True)
+    table = table_of("opens (UTC)", ">open", ">high", ">low", ">close", ">volume", ">trades", ">vwap", "")
     for row in found.rows:
         rises = row.open is None or row.close is None or row.close >= row.open
         table.add_row(

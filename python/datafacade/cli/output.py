@@ -6,7 +6,8 @@ import json
 import sys
 from typing import Final
 
-from rich.console import Console
+from rich import box
+from rich.console import Console, JustifyMethod
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
@@ -22,6 +23,15 @@ def out() -> Console:
 def err() -> Console:
     """Return the console of remarks and errors."""
     return Console(stderr=True, highlight=False)
+
+
+def table_of(*columns: str) -> Table:
+    """Return an empty table; the figures of a column named as ``>price`` stand to the right."""
+    table = Table(box=box.SIMPLE_HEAD, header_style="dim")
+    for name in columns:
+        justify: JustifyMethod = "right" if name.startswith(">") else "left"
+        table.add_column(name.removeprefix(">"), justify=justify, no_wrap=True)
+    return table
 
 
 def print_table(console: Console, table: Table) -> None:

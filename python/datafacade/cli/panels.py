@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
-from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from datafacade.cli.message import plain, word
+from datafacade.cli.output import table_of
 from datafacade.cli.text import NOTHING, clean, duration, span
 from datafacade.client import Client
 from datafacade.v1 import cache_pb2, health_pb2, lineage_pb2
@@ -48,9 +48,7 @@ async def status_of(client: Client) -> Status:
 
 def venues_table(health: health_pb2.HealthResponse) -> Table:
     """Return a row for each venue and aggregator; latency: 99th percentile, socket to published."""
-    table = _table("VENUE", "STATUS", "WS", "REST")
-    table.add_column("LATENCY P99", justify="right", no_wrap=True)
-    table.add_column("RECOMMENDATION", no_wrap=True)
+    table = table_of("VENUE", "STATUS", "WS", "REST", ">LATENCY P99", "RECOMMENDATION")
     for row in health.venues:
         socket = Text("connected") if row.ws_connected else Text("down", style="red")
         _add_venue(table, row, socket)
@@ -76,9 +74,7 @@ def _add_venue(table: Table, row: health_pb2.VenueHealth, socket: Text) -> None:
 
 def cache_table(cache: cache_pb2.CacheSummary) -> Table:
     """Return a row for each cache class and tier."""
-    table = _table("TIER")
-    for name in ("TTL", "HITS", "MISSES", "ENTRIES", "HIT_RATIO"):
-        table.add_column(name, justify="right", no_wrap=True)
+    table = table_of("TIER", ">TTL", ">HITS", ">MISSES", ">ENTRIES", ">HIT_RATIO")
     for row in cache.classes:
         tier = word(lineage_pb2.CacheTier.DESCRIPTOR, row.tier)
         ratio = f"{row.hit_ratio:.1%}" if row.HasField("hit_ratio") else NOTHING
@@ -95,10 +91,7 @@ def cache_table(cache: cache_pb2.CacheSummary) -> Table:
 
 def freshness_table(health: health_pb2.HealthResponse) -> Table:
     """Return how old the newest data of each source and class are; a venue that streamed nothing has none."""
-    table = _table("SOURCE", "DATA")
-    for name in ("AGE", "PENALTY"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("", no_wrap=True)
+    table = table_of("SOURCE", "DATA", ">AGE", ">PENALTY", "")
     for row in health.freshness:
         age, penalty = span(row.age_ns), f"{row.penalty_ratio:.0%}"
         _add_age(table, row.source, row.data_class, (age, penalty), freshness_light(row.age_ns))
@@ -115,9 +108,7 @@ def _add_age(table: Table, source: str, data: str, told: tuple[str, str], light:
 
 def sources_table(rows: Iterable[cache_pb2.VenueAttribution]) -> Table:
     """Return who gave what: a row for each source of each venue, with how long it took."""
-    table = _table("DATA", "SOURCE")
-    for name in ("USED", "DROPPED", "P50", "P99", "CACHE HITS", "MISSES"):
-        table.add_column(name, justify="right", no_wrap=True)
+    table = table_of("DATA", "SOURCE", ">USED", ">DROPPED", ">P50", ">P99", ">CACHE HITS", ">MISSES")
     for owner in rows:
         for number, source in enumerate(owner.sources):
             quantiles = source.latency
@@ -131,11 +122,4 @@ def sources_table(rows: Iterable[cache_pb2.VenueAttribution]) -> Table:
                 *([duration(ns) for ns in times] or [NOTHING, NOTHING]),
                 *counts,
             )
-    return table
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, header_style="dim")
-    for name in columns:
-        table.add_column(name, no_wrap=True)
     return table

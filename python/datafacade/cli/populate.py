@@ -9,14 +9,12 @@ from itertools import product
 from typing import Annotated, Any, Final, NamedTuple
 
 import typer
-from rich import box
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 from rich.text import Text
 
 from datafacade.cli.ask import TARGET_DEFAULT, Json, Target, ask
 from datafacade.cli.failure import FAILED, UsageError
-from datafacade.cli.output import err, out, print_table, write_json
+from datafacade.cli.output import err, out, print_table, table_of, write_json
 from datafacade.cli.pairs import usual_pairs
 from datafacade.cli.text import clean
 from datafacade.client import Client, ClientError
@@ -144,10 +142,7 @@ def as_values(done: Sequence[Item]) -> dict[str, Any]:
 
 
 def _show(done: Sequence[Item]) -> None:
-    table = Table(box=box.SIMPLE_HEAD, header_style="dim")
-    for name in ("venue", "symbol", "timeframe", ""):
-        table.add_column(name, no_wrap=True)
-    table.add_column("rows", justify="right", no_wrap=True)
+    table = table_of("venue", "symbol", "timeframe", "", ">rows")
     table.add_column("")
     for item in done:
         table.add_row(

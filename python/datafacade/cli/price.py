@@ -6,13 +6,12 @@ from collections.abc import Iterable
 from typing import Annotated
 
 import typer
-from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from datafacade.cli.ask import TARGET_DEFAULT, Json, Symbol, Target, ask
 from datafacade.cli.failure import CallFailed, UsageError
-from datafacade.cli.output import err, out, print_table, write_json
+from datafacade.cli.output import err, out, print_table, table_of, write_json
 from datafacade.cli.provenance import provenance_line
 from datafacade.cli.text import NOTHING, clean, full, span
 from datafacade.cli.values import values
@@ -91,11 +90,7 @@ def method_text(found: Price) -> str:
 
 def sources_table(quotes: Iterable[Source]) -> Table:
     """Return what each source said, and what became of it."""
-    table = Table(box=box.SIMPLE_HEAD, header_style="dim")
-    for name in ("source", "", ""):
-        table.add_column(name, no_wrap=True)
-    for name in ("price", "quoted in", "age", "at most", "took", "volume 24 h"):
-        table.add_column(name, justify="right", no_wrap=True)
+    table = table_of("source", "", "", ">price", ">quoted in", ">age", ">at most", ">took", ">volume 24 h")
     for quote in quotes:
         fate = "used" if quote.is_used else f"dropped: {clean(quote.reason, 32).lower().replace('_', ' ')}"
         table.add_row(

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from datafacade.cli.ask import Json
 from datafacade.cli.failure import UsageError
-from datafacade.cli.output import out, warn, write_json
+from datafacade.cli.output import out, table_of, warn, write_json
 from datafacade.cli.text import clean
 
 
@@ -68,11 +67,10 @@ def replay(
 
 
 def _books(books: Mapping[str, Mapping[str, Any]]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, header_style="dim")
-    for name in ("book", "state", "proven by", "best bid", "best ask"):
-        table.add_column(name, no_wrap=True)
-    for name in ("levels", "updates", "proofs", "failed", "gaps", "resyncs"):
-        table.add_column(name, justify="right", no_wrap=True)
+    table = table_of(
+        *("book", "state", "proven by", "best bid", "best ask"),
+        *(">levels", ">updates", ">proofs", ">failed", ">gaps", ">resyncs"),
+    )
     for key, book in books.items():
         proofs = book["proofs"]
         is_live = book["state"] == "LIVE"
@@ -93,10 +91,7 @@ def _books(books: Mapping[str, Mapping[str, Any]]) -> Table:
 
 
 def _trades(trades: Mapping[str, Mapping[str, Any]]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, header_style="dim")
-    table.add_column("trades of", no_wrap=True)
-    for name in ("count", "quantity", "vwap", "missing ids"):
-        table.add_column(name, justify="right", no_wrap=True)
+    table = table_of("trades of", ">count", ">quantity", ">vwap", ">missing ids")
     for key, tally in trades.items():
         missing = "-" if tally["id_gaps"] is None else f"{tally['id_gaps']:,}"
         table.add_row(
@@ -106,10 +101,9 @@ def _trades(trades: Mapping[str, Mapping[str, Any]]) -> Table:
 
 
 def _klines(klines: Mapping[str, list[list[Any]]]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, header_style="dim")
-    table.add_column("complete klines of", no_wrap=True)
-    for name in ("opens (UTC)", "open", "high", "low", "close", "volume", "trades"):
-        table.add_column(name, justify="right", no_wrap=True)
+    table = table_of(
+        "complete klines of", ">opens (UTC)", ">open", ">high", ">low", ">close", ">volume", ">trades"
+    )
     for key, rows in klines.items():
         for open_ms, *prices, volume, _, count, _ in rows:
             opens = datetime.fromtimestamp(open_ms / 1000, UTC)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from datafacade.cli.ask import TARGET_DEFAULT, Json, Symbol, Target, Venue, ask
-from datafacade.cli.output import out, print_table, write_json
+from datafacade.cli.output import out, print_table, table_of, write_json
 from datafacade.cli.provenance import provenance_line
 from datafacade.cli.text import NOTHING, clean, full, moment
 from datafacade.cli.values import values
@@ -55,10 +54,7 @@ def ticker(venue: Venue, symbol: Symbol, target: Target = TARGET_DEFAULT, as_jso
 
 def ticker_table(one: Ticker) -> Table:
     """Return a row for each figure that the venue gave."""
-    table = Table(box=box.SIMPLE_HEAD, header_style="dim")
-    table.add_column("", no_wrap=True)
-    for name in ("price", "quantity"):
-        table.add_column(name, justify="right", no_wrap=True)
+    table = table_of("", ">price", ">quantity")
     for name, price, quantity in FIGURES:
         cells = [full(getattr(one, field)) if field else "" for field in (price, quantity)]
         if set(cells) - {"", NOTHING}:

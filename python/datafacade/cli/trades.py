@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Annotated, Final
 
 import typer
-from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from datafacade.cli.ask import TARGET_DEFAULT, Json, Symbol, Target, Venue, ask
-from datafacade.cli.output import out, print_table, write_json
+from datafacade.cli.output import out, print_table, table_of, write_json
 from datafacade.cli.provenance import provenance_line
 from datafacade.cli.text import NOTHING, clean, full, moment
 from datafacade.cli.values import values
@@ -51,11 +50,7 @@ def trades(
 
 def trades_table(found: Trades) -> Table:
     """Return a row for each trade."""
-    table = Table(box=box.SIMPLE_HEAD, header_style="dim")
-    for name in ("time (UTC)", "taker"):
-        table.add_column(name, no_wrap=True)
-    for name in ("quantity", "price", "trade id"):
-        table.add_column(name, justify="right", no_wrap=True)
+    table = table_of("time (UTC)", "taker", ">quantity", ">price", ">trade id")
     for row in found.rows:
         style = STYLES.get(row.side, "")
         table.add_row(

@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from datafacade.cli.output import table_of
 from datafacade.cli.text import NOTHING, clean, full, moment, span
 from datafacade.cli.values import values
 from datafacade.client import Book, Client, ClientError, Klines, Provenance, Trades
@@ -63,11 +63,8 @@ async def _part(name: str, question: Callable[[], Awaitable[Found]]) -> Part:
 
 def fetch_table(parts: tuple[Part, ...], *, minutes: float, now: int) -> Table:
     """Return a row for each part: what came, from where, how old, how fast; ``now`` in ns UTC."""
-    table = Table(box=box.SIMPLE_HEAD, header_style="dim")
-    for name in ("TEST", "RESULT", "CACHE", "SOURCE"):
-        table.add_column(name, no_wrap=name != "RESULT")
-    for name in ("AGE", "TOOK"):
-        table.add_column(name, justify="right", no_wrap=True)
+    table = table_of("TEST", "RESULT", "CACHE", "SOURCE", ">AGE", ">TOOK")
+    table.columns[1].no_wrap = False
     for part in parts:
         told = part.provenance
         table.add_row(
