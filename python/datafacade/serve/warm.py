@@ -11,15 +11,12 @@ from google.protobuf.message import Message
 from datafacade.errors import InvalidRequest
 from datafacade.serve.answer import Answer, Past, parse, stored, to_answer
 from datafacade.v1 import price_pb2, warm_pb2
+from datafacade.warm import prices
 from datafacade.warm.answers import Served
 from datafacade.warm.cases import Wanted, WarmCases, When
 
 METHODS: Final[Mapping[int, str]] = MappingProxyType(
-    {
-        price_pb2.RECONCILE_METHOD_UNSPECIFIED: "",
-        price_pb2.RECONCILE_METHOD_TRIMMED_MEDIAN: "trimmed_median",
-        price_pb2.RECONCILE_METHOD_TRIMMED_MEAN: "trimmed_mean",
-    }
+    {price_pb2.RECONCILE_METHOD_UNSPECIFIED: "", **{number: text for text, number in prices.METHODS.items()}}
 )
 REQUESTS: Final[Mapping[str, type[Message]]] = MappingProxyType(
     {
@@ -41,7 +38,7 @@ class WarmHandlers:
 
     def __init__(self, cases: WarmCases) -> None:
         self._cases = cases
-        use, warm, prices = self._method, warm_pb2, price_pb2
+        use, warm, price = self._method, warm_pb2, price_pb2
         self.methods: Mapping[str, Handler] = MappingProxyType(
             {
                 "WarmKlines": use(self._klines, warm.WarmKlinesRequest, warm.WarmKlinesResponse),
@@ -49,7 +46,7 @@ class WarmHandlers:
                 "WarmTicker": use(self._ticker, warm.WarmTickerRequest, warm.WarmTickerResponse),
                 "WarmFunding": use(self._funding, warm.WarmFundingRequest, warm.WarmFundingResponse),
                 "ReconciledPrice": use(
-                    self._price, prices.ReconciledPriceRequest, prices.ReconciledPriceResponse
+                    self._price, price.ReconciledPriceRequest, price.ReconciledPriceResponse
                 ),
             }
         )

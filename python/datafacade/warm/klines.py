@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from datafacade.clock import NS_PER_MS, Clock
@@ -35,6 +35,11 @@ class Part:
     told: warm_pb2.WarmKlinesResponse
     served: Served
     latency_ns: int
+
+    @property
+    def ts_source(self) -> int:
+        """The newest time that the venue told, ns UTC; 0: none."""
+        return max((one.ts_source for one in self.told.lineage.sources), default=0)
 
 
 class JointKlines:
@@ -120,19 +125,9 @@ class JointKlines:
     async def _part(self, venue: str, row: InstrumentRow, ask: Ask) -> Part | None:
         """Return what one venue has; that it has nothing is evidence too."""
         started = self._clock.monotonic_ns()
-        question = Ask(
-            kind=ask.kind,
-            venue=venue,
-            row=row,
-            interval=ask.interval,
-            interval_ns=ask.interval_ns,
-            limit=ask.limit,
-            ts_from=ask.ts_from,
-            ts_until=ask.ts_until,
-        )
         try:
             async with asyncio.timeout(PATIENCE_S):
-                served = await self._fresh(question)
+                served = await self._fresh(replace(ask, venue=venue, row=row))
         except (FacadeError, TimeoutError):
             return None
         return Part(
@@ -158,7 +153,7 @@ class JointKlines:
             quote = lineage_pb2.SourceQuote(source=venue, used=not reason, reason=reason)
             if venue in known:
                 quote.latency_ns = known[venue].latency_ns
-                ts_source = max((one.ts_source for one in known[venue].told.lineage.sources), default=0)
+                ts_source = known[venue].ts_source
                 if ts_source:
                     quote.ts_source, quote.age_ns = ts_source, max(0, now - ts_source)
             quotes.append(quote)
@@ -171,13 +166,12 @@ class JointKlines:
             if reason:
                 self._attribution.dropped(RECONCILED, venue)
                 continue
-            sources = known[venue].told.lineage.sources
             self._attribution.used(
                 RECONCILED,
                 venue,
                 latency_ns=known[venue].latency_ns,
                 data_class="" if is_past else ask.shape.cache_class,
-                ts_newest=max((one.ts_source for one in sources), default=0),
+                ts_newest=known[venue].ts_source,
             )
 
     def _ttl_ms(self, parts: Iterable[Part]) -> int:
