@@ -13,7 +13,6 @@ from datafacade.v1 import (
     lineage_pb2,
     market_pb2,
     price_pb2,
-    reference_pb2,
     stream_pb2,
     types_pb2,
 )
@@ -44,13 +43,8 @@ FUNDING_STATE = Words(market_pb2.FundingState.DESCRIPTOR)
 GAP_CAUSE = Words(stream_pb2.GapCause.DESCRIPTOR)
 GAP_SCOPE = Words(stream_pb2.GapScope.DESCRIPTOR)
 GAP_STATE = Words(stream_pb2.GapState.DESCRIPTOR)
-HEALTH_STATUS = Words(health_pb2.HealthStatus.DESCRIPTOR)
-INSTRUMENT_STATUS = Words(reference_pb2.InstrumentStatus.DESCRIPTOR)
-INSTRUMENT_TYPE = Words(reference_pb2.InstrumentType.DESCRIPTOR)
 INTEGRITY = Words(types_pb2.Integrity.DESCRIPTOR)
 KLINE_STATE = Words(market_pb2.KlineState.DESCRIPTOR)
-LATENCY_STAGE = Words(health_pb2.LatencyStage.DESCRIPTOR)
-RECOMMENDATION = Words(health_pb2.Recommendation.DESCRIPTOR)
 RECONCILE_METHOD = Words(price_pb2.ReconcileMethod.DESCRIPTOR)
 SIDE = Words(types_pb2.Side.DESCRIPTOR)
 STATE = Words(types_pb2.State.DESCRIPTOR)

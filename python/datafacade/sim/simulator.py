@@ -42,7 +42,7 @@ from datafacade.sim.rest import RestServer
 from datafacade.sim.settings import SimulatorSettings
 from datafacade.sim.stats import Stats
 from datafacade.sim.trade_faults import TradeFaults
-from datafacade.sim.truth import Digester, TruthLog
+from datafacade.sim.truth import FORMAT, Digester, TruthLog
 from datafacade.sim.venue import Surroundings, Venue
 from datafacade.sim.venues import build_venue
 
@@ -143,7 +143,7 @@ class Simulator:
 
     async def _listen(self, host: str) -> None:
         self.truth.record(
-            "start", {"format": 1, "seed": self.settings.seed, "products": list(self.settings.products)}
+            "start", {"format": FORMAT, "seed": self.settings.seed, "products": list(self.settings.products)}
         )
         for product, listener in self.listeners.items():
             ws_port, rest_port = await listener.start(host, 0), await self.rests[product].start(host, 0)

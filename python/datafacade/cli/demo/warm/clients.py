@@ -24,7 +24,6 @@ COLD_S: Final = 30.0  # deadlines
 ZIPF_S: Final = 5.0
 SERVICE: Final = "/datafacade.v1.DataFacadeService"
 LIMITED: Final = ("VENUE_RATE_LIMITED", "DEADLINE_EXCEEDED")
-SERVED_TAG: Final = 0x7A  # field 15, a message
 VARINT_MORE: Final = 0x80
 LATE_NS: Final = 100_000_000  # an answer may be told fresh so long after it ceased to be
 
