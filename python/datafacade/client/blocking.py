@@ -121,6 +121,14 @@ class BlockingClient:
         """Return what was known at a time, as `Client.pit_at`."""
         return self._wait(self._client.pit_at(entity, ts_as_of))
 
+    def pit_find(self, entity: str, ts_as_of: int = 0) -> PitSnapshot:
+        """Return the newest answer that was known at a time, as `Client.pit_find`."""
+        return self._wait(self._client.pit_find(entity, ts_as_of))
+
+    def pit_entities(self) -> list[str]:
+        """Return everything of which an answer is kept, as `Client.pit_entities`."""
+        return self._wait(self._client.pit_entities())
+
     def pit_list(self, entity: str, ts_from: int = 0, ts_until: int = 0) -> pl.DataFrame:
         """Return which answers are kept, as `Client.pit_list`."""
         return self._wait(self._client.pit_list(entity, ts_from, ts_until))

@@ -122,6 +122,7 @@ async def test_a_script_asks_the_same(bench: Bench) -> None:
             told = client.klines("kraken", "BTC-USD", "1h", limit=24)
             assert client.pit_list(ENTITY).height == 1
             assert client.pit_at(ENTITY).height == 24
+            assert client.pit_find(ENTITY).entity in client.pit_entities()
             return client.pit_get(told.provenance.snapshot_id).rows
 
     assert await asyncio.to_thread(ask) == 24
