@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeVar
 
 from datafacade.sim.frames import Frame
 from datafacade.sim.listings import Instrument
+from datafacade.sim.proxy_verbs import ProxyVerb
 from datafacade.sim.truth import TruthLog
 from datafacade.sim.verb import Verb
 from datafacade.sim.verbs import SELECTORS, VERBS
@@ -20,6 +21,27 @@ Options = dict[str, object]
 
 class FaultRefused(ValueError):
     """The request names no verb, an unknown option, or something the venue cannot do."""
+
+
+VerbT = TypeVar("VerbT", Verb, ProxyVerb)
+
+
+def verb_of(request: Mapping[str, object], verbs: Mapping[str, VerbT], selectors: Set[str]) -> VerbT:
+    """Return the verb that a request names.
+
+    Raises:
+        FaultRefused: It names none, or has a key that is neither a selector nor an option of the verb.
+    """
+    name = str(request.get("verb", ""))
+    verb = verbs.get(name)
+    if verb is None:
+        raise FaultRefused(f"unknown verb {name!r}: expected one of {', '.join(sorted(verbs))}")
+    known = selectors | set(verb.options)
+    unknown = set(request) - known
+    if unknown:
+        wanted = ", ".join(sorted(known))
+        raise FaultRefused(f"{name}: unknown option {', '.join(sorted(unknown))}: expected {wanted}")
+    return verb
 
 
 @dataclass(slots=True)
@@ -118,17 +140,10 @@ class FaultBoard:
         Raises:
             FaultRefused: The request is not understood.
         """
-        name = str(request.get("verb", ""))
-        verb = VERBS.get(name)
-        if verb is None:
-            raise FaultRefused(f"unknown verb {name!r}: expected one of {', '.join(sorted(VERBS))}")
-        unknown = set(request) - SELECTORS - set(verb.options)
-        if unknown:
-            wanted = ", ".join(sorted(SELECTORS | set(verb.options)))
-            raise FaultRefused(f"{name}: unknown option {', '.join(sorted(unknown))}: expected {wanted}")
+        verb = verb_of(request, VERBS, SELECTORS)
         fault = self._build(verb, request)
         self._active.append(fault)
-        self._truth.record("fault", {"fault": name, "phase": "armed", **fault.proof()})
+        self._truth.record("fault", {"fault": verb.name, "phase": "armed", **fault.proof()})
         return fault
 
     def _build(self, verb: Verb, request: Mapping[str, object]) -> Fault:

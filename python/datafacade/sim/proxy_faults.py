@@ -8,14 +8,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from random import Random
-from typing import Final, Protocol
+from typing import Protocol
 
-from datafacade.sim.faults import FaultRefused
+from datafacade.sim.faults import FINISHED_KEPT, UNBOUNDED, FaultRefused, verb_of
 from datafacade.sim.proxy_verbs import DIRECTIONS, PROXY_SELECTORS, PROXY_VERBS, SCOPES, Direction, ProxyVerb
 from datafacade.sim.truth import TruthLog
-
-UNBOUNDED: Final = -1
-FINISHED_KEPT: Final = 1_000
 
 
 class Place(Protocol):
@@ -194,14 +191,7 @@ def parse(request: Mapping[str, object], number: int) -> ProxyFault:
     Raises:
         FaultRefused: A name is unknown or a value out of range.
     """
-    name = str(request.get("verb", ""))
-    verb = PROXY_VERBS.get(name)
-    if verb is None:
-        raise FaultRefused(f"unknown verb {name!r}: expected one of {', '.join(sorted(PROXY_VERBS))}")
-    unknown = set(request) - PROXY_SELECTORS - set(verb.options)
-    if unknown:
-        wanted = ", ".join(sorted(PROXY_SELECTORS | set(verb.options)))
-        raise FaultRefused(f"{name}: unknown option {', '.join(sorted(unknown))}: expected {wanted}")
+    verb = verb_of(request, PROXY_VERBS, PROXY_SELECTORS)
     duration = _whole(request, "duration_ms", None)
     count = _whole(request, "count", 1 if verb.is_counted and duration is None else None)
     now = time.monotonic_ns()

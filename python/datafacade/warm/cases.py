@@ -35,12 +35,16 @@ class When(TypedDict, total=False):
     is_refresh: bool  # nobody waits: make it anew
 
 
-class Wanted(When, total=False):
+class Rows(TypedDict, total=False):
     """Which rows of a series are wanted."""
 
     limit: int  # at most, the newest ones; 0: as many as is usual
     ts_start: int  # first instant wanted, ns UTC; 0: as early as ``limit`` allows
     ts_end: int  # first instant no longer wanted, ns UTC; 0: until now
+
+
+class Wanted(Rows, When, total=False):
+    """Which rows of a series, and as known when."""
 
 
 class WarmCases:
@@ -227,22 +231,12 @@ class WarmCases:
         row: InstrumentRow,
         *,
         interval: str = "",
-        limit: int = 0,
-        ts_start: int = 0,
-        ts_end: int = 0,
-        **when: Unpack[When],
+        ts_as_of: int = 0,
+        is_refresh: bool = False,
+        **rows: Unpack[Rows],
     ) -> Served:
-        ask = asks.series(
-            kind,
-            venue,
-            row,
-            interval=interval,
-            limit=limit,
-            ts_start=ts_start,
-            ts_end=ts_end,
-            now_ns=self._clock.wall_ns(),
-        )
-        return await self._ask(ask, **when)
+        ask = asks.series(kind, venue, row, interval=interval, now_ns=self._clock.wall_ns(), **rows)
+        return await self._ask(ask, ts_as_of=ts_as_of, is_refresh=is_refresh)
 
     async def _ask(self, ask: Ask, *, ts_as_of: int = 0, is_refresh: bool = False) -> Served:
         if ts_as_of:
