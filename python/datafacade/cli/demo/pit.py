@@ -14,10 +14,12 @@ from typing import Final, NamedTuple
 
 import yaml
 
-from datafacade.cli.demo.children import Child, first_of, running
+from datafacade.cli.demo.children import first_of
+from datafacade.cli.demo.pair import Pair, start_pair
+from datafacade.cli.demo.places import Ports
 from datafacade.cli.demo.warm.keys import MARKETS
-from datafacade.cli.demo.warm.scene import PRODUCTS, RATE, SERVING, service_files
-from datafacade.cli.failure import ProgramFailed, UsageError
+from datafacade.cli.demo.warm.scene import PRODUCTS, RATE, service_files
+from datafacade.cli.failure import UsageError
 from datafacade.cli.output import remark
 from datafacade.cli.screen import on_interrupt
 from datafacade.client import Client, PitNotFound, ServerUnavailable, VenueFailed
@@ -89,8 +91,8 @@ async def perform(wanted: int, directory: Path, *, seed: int) -> bool:
     taking = Taking(wanted)
 
     async def take() -> None:
-        async with staged(seed, place) as (target, children):
-            await first_of(ask(taking, target), *(child.ended() for child in children))
+        async with staged(seed, place) as pair:
+            await first_of(ask(taking, pair.target), *(child.ended() for child in pair.children))
 
     async def leave() -> None:
         await stop.wait()
@@ -143,7 +145,7 @@ async def _ask_venue(taking: Taking, client: Client, venue: str, stock: Iterator
 
 
 @contextlib.asynccontextmanager
-async def staged(seed: int, directory: Path) -> AsyncIterator[tuple[str, tuple[Child, ...]]]:
+async def staged(seed: int, directory: Path) -> AsyncIterator[Pair]:
     """Run simulator and service; they end with this process, however it ends.
 
     Raises:
@@ -151,25 +153,13 @@ async def staged(seed: int, directory: Path) -> AsyncIterator[tuple[str, tuple[C
     """
     async with contextlib.AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="datafacade-pit-")))
-        words = ["--seed", str(seed), "--products", ",".join(PRODUCTS), "--generated", str(GENERATED)]
-        words += ["--rate", str(RATE), "--aggregators", ""]
-        simulator = await stack.enter_async_context(
-            running("simulator", "datafacade.sim", *words, is_bound=True)
-        )
-        ports = json.loads(await simulator.first_line())
-        remark(f"simulated venues are ready, seed {seed}, control {ports['control']}")
-        config = folder / "config"
-        config.mkdir()
-        files = service_files(ports["venues"])
+        words = ("--products", ",".join(PRODUCTS), "--generated", str(GENERATED), "--rate", str(RATE))
         kept = {"version": 1, "base_path": str(directory), "books_sec": 0}
-        for name, text in (files | {"pit.yaml": yaml.safe_dump(kept)}).items():
-            (config / name).write_text(text, encoding="utf-8")
-        words = ["--config", str(config), "--data-dir", str(folder / "data"), "--port", "0"]
-        service = await stack.enter_async_context(
-            running("service", "datafacade.cli.main", "serve", *words, is_bound=True)
+
+        def files(ports: Ports) -> dict[str, str]:
+            return service_files(ports) | {"pit.yaml": yaml.safe_dump(kept)}
+
+        pair = await start_pair(
+            stack, folder, *words, "--aggregators", "", seed=seed, files=files, is_bound=True
         )
-        target = (await service.first_line()).removeprefix(SERVING).split(",")[0]
-        if not target:
-            raise ProgramFailed("the service named no address")
-        remark(f"the service is ready at {target}")
-        yield target, (simulator, service)
+        yield pair

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
-import json
 import os
 import tempfile
 from collections.abc import AsyncIterator
@@ -13,13 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from datafacade.cli.demo.children import Child, running
+from datafacade.cli.demo.children import Child
+from datafacade.cli.demo.pair import start_pair
 from datafacade.cli.demo.places import venues_yaml
-from datafacade.cli.output import remark
 
 PIPE_BYTES: Final = 1 << 20
 LINE_BYTES_MAX: Final = 1 << 20
-SERVING: Final = "serving on "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,19 +40,14 @@ async def staged(seed: int) -> AsyncIterator[Stage]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="datafacade-demo-")))
         truth = folder / "truth.jsonl"
         log = await stack.enter_async_context(pipe(truth))
-        simulator = await stack.enter_async_context(
-            running("simulator", "datafacade.sim", "--seed", str(seed), "--truth", str(truth))
+        pair = await start_pair(
+            stack,
+            folder,
+            *("--truth", str(truth)),
+            seed=seed,
+            files=lambda ports: {"venues.yaml": venues_yaml(ports)},
         )
-        ports = json.loads(await simulator.first_line())
-        remark(f"simulated venues are ready, seed {seed}, control {ports['control']}")
-        config = folder / "config"
-        config.mkdir()
-        (config / "venues.yaml").write_text(venues_yaml(ports["venues"]), encoding="utf-8")
-        words = ("--config", str(config), "--data-dir", str(folder / "data"), "--port", "0")
-        service = await stack.enter_async_context(running("service", "datafacade.cli.main", "serve", *words))
-        target = (await service.first_line()).removeprefix(SERVING).split(",")[0]
-        remark(f"the service is ready at {target}")
-        yield Stage(target=target, children=(simulator, service), log=log)
+        yield Stage(target=pair.target, children=pair.children, log=log)
 
 
 @contextlib.asynccontextmanager

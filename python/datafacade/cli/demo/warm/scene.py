@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import importlib.resources
-import json
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -14,12 +13,11 @@ from typing import Any, Final
 import aiohttp
 import yaml
 
-from datafacade.cli.demo.children import Child, running
-from datafacade.cli.demo.places import moved, packaged_venues
+from datafacade.cli.demo.children import Child
+from datafacade.cli.demo.pair import start_pair
+from datafacade.cli.demo.places import Ports, moved, packaged_venues
 from datafacade.cli.demo.warm.keys import BASES, GENERATED, MARKETS
-from datafacade.cli.output import remark
 
-SERVING: Final = "serving on "
 PRODUCTS: Final = tuple(
     dict.fromkeys(
         product
@@ -60,29 +58,22 @@ async def staged(seed: int) -> AsyncIterator[Scene]:
     async with contextlib.AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="datafacade-warm-")))
         truth = folder / "truth.jsonl"
-        words: tuple[str, ...] = ("--seed", str(seed), "--truth", str(truth))
-        words += ("--products", ",".join(PRODUCTS))
-        words += ("--history-s", str(HISTORY_S))
-        words += ("--symbols", ",".join(BASES), "--generated", str(GENERATED), "--rate", str(RATE))
-        simulator = await stack.enter_async_context(
-            running("simulator", "datafacade.sim", *words, "--aggregators", "")
+        words: tuple[str, ...] = (
+            "--truth",
+            str(truth),
+            "--products",
+            ",".join(PRODUCTS),
+            "--history-s",
+            str(HISTORY_S),
         )
-        ports = json.loads(await simulator.first_line())
-        remark(f"simulated venues are ready, seed {seed}, control {ports['control']}")
-        config = folder / "config"
-        config.mkdir()
-        for name, text in service_files(ports["venues"]).items():
-            (config / name).write_text(text, encoding="utf-8")
-        words = ("--config", str(config), "--data-dir", str(folder / "data"), "--port", "0")
-        service = await stack.enter_async_context(running("service", "datafacade.cli.main", "serve", *words))
-        target = (await service.first_line()).removeprefix(SERVING).split(",")[0]
-        remark(f"the service is ready at {target}")
+        words += ("--symbols", ",".join(BASES), "--generated", str(GENERATED), "--rate", str(RATE))
+        pair = await start_pair(stack, folder, *words, "--aggregators", "", seed=seed, files=service_files)
         timeout = aiohttp.ClientTimeout(total=CONTROL_S)
-        control = await stack.enter_async_context(aiohttp.ClientSession(ports["control"], timeout=timeout))
-        yield Scene(target=target, children=(simulator, service), truth_path=truth, control=control)
+        control = await stack.enter_async_context(aiohttp.ClientSession(pair.control, timeout=timeout))
+        yield Scene(target=pair.target, children=pair.children, truth_path=truth, control=control)
 
 
-def service_files(ports: Mapping[str, Any]) -> dict[str, str]:
+def service_files(ports: Ports) -> dict[str, str]:
     """Return the configuration of the service by file name: other hosts, everything else as packaged."""
     whole = packaged_venues()
     tree = moved({**whole, "venues": {name: whole["venues"][name] for name in MARKETS}}, ports)
