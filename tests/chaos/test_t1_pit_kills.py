@@ -20,18 +20,12 @@ from datafacade.store.pit.record import PitRef
 from datafacade.store.pit.vault import Vault
 from datafacade.store.pit.verify import verify
 from tests.chaos.harness import killing
-from tests.chaos.harness.killing import STRACE, Point
+from tests.chaos.harness.commits import tell, told_in, traced
+from tests.chaos.harness.killing import STRACE
 from tests.chaos.harness.vaults import WATCHED, before, opened
 from tests.unit.store.pit.fakes import ManualClock, commit
 
 pytestmark = pytest.mark.chaos
-
-
-def acknowledge(vault: Vault, ledger: int) -> None:
-    """Commit, then tell which ids were acknowledged."""
-    for outcome in commit(vault, WATCHED):
-        assert isinstance(outcome, PitRef), outcome
-        os.write(ledger, f"{outcome.id}\n".encode())
 
 
 def judge(path: Path, acknowledged: set[str], old: list[PitRef]) -> None:
@@ -57,10 +51,6 @@ def judge(path: Path, acknowledged: set[str], old: list[PitRef]) -> None:
     vault.close()
 
 
-def acknowledged_in(ledger: Path) -> set[str]:
-    return {line for line in ledger.read_text().split("\n")[:-1] if line}
-
-
 @pytest.mark.proves("ROW-F01")
 @pytest.mark.parametrize("side", ["before", "after"])
 def test_a_kill_at_any_call_of_a_commit_loses_nothing_acknowledged(tmp_path: Path, side: str) -> None:
@@ -70,7 +60,7 @@ def test_a_kill_at_any_call_of_a_commit_loses_nothing_acknowledged(tmp_path: Pat
     def run(path: Path, ledger: Path, **dies: int) -> None:
         vault = opened(path)
         told = os.open(ledger, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        made = killing.counted(lambda: acknowledge(vault, told), **dies)
+        made = killing.counted(lambda: tell(commit(vault, WATCHED), told), **dies)
         (path.parent / "calls").write_text(str(len(made)))
         os._exit(0)
 
@@ -78,14 +68,14 @@ def test_a_kill_at_any_call_of_a_commit_loses_nothing_acknowledged(tmp_path: Pat
     assert killing.in_child(lambda: run(tmp_path / "control", tmp_path / "told")) == 0
     calls = int((tmp_path / "calls").read_text())
     assert calls >= 60, "a commit of three snapshots makes more calls than that"
-    assert len(acknowledged_in(tmp_path / "told")) == len(WATCHED)
+    assert len(set(told_in(tmp_path / "told"))) == len(WATCHED)
     complete = 0
     for point in range(1, calls + 1):
         path, ledger = tmp_path / "store", tmp_path / "told"
         shutil.copytree(origin, path)
         ended = killing.in_child(lambda: run(path, ledger, **{f"dies_{side}": point}))  # noqa: B023  run at once
         assert ended == -signal.SIGKILL, f"call {point} of {calls}"
-        told = acknowledged_in(ledger)
+        told = set(told_in(ledger))
         complete += len(told) == len(WATCHED)
         judge(path, told, old)
         shutil.rmtree(path)
@@ -97,50 +87,17 @@ def test_a_kill_at_any_call_of_a_commit_loses_nothing_acknowledged(tmp_path: Pat
 def test_a_kill_at_any_system_call_of_a_trace_loses_nothing_acknowledged(tmp_path: Path) -> None:
     origin = tmp_path / "origin"
     old = before(origin)
-    points = traced(origin, tmp_path, None)[1]
+    points = killing.points_of(traced(origin, tmp_path)[1])
     killed: Counter[str] = Counter()
     for point in points:
-        ended, _ = traced(origin, tmp_path, point)
+        ended, _ = traced(origin, tmp_path, f"inject={point.call}:signal=SIGKILL:when={point.turn}")
         if ended != -signal.SIGKILL:
             assert point.call in killing.MEMORY, f"{point} was not reached: {ended}"
         killed[point.call] += ended == -signal.SIGKILL
-        judge(tmp_path / "store", acknowledged_in(tmp_path / "told"), old)
+        judge(tmp_path / "store", set(told_in(tmp_path / "told")), old)
     print(f"{sum(killed.values())} of {len(points)} points: {dict(killed)}")  # noqa: T201  the row's figures
     wanted = {"openat", "write", "fsync", "linkat", "unlinkat", "mkdirat", "flock", "close"}
     assert wanted <= set(killed)
-
-
-def traced(origin: Path, tmp_path: Path, point: Point | None) -> tuple[int, list[Point]]:
-    """Commit in a process under strace, killed at a point if one is given."""
-    path, ledger = tmp_path / "store", tmp_path / "told"
-    shutil.rmtree(path, ignore_errors=True)
-    shutil.copytree(origin, path)
-    ledger.write_text("")
-    reading, writing = os.pipe()
-    ready, is_ready = os.pipe()
-
-    def act() -> None:
-        os.close(writing)
-        vault = opened(path)
-        told = os.open(ledger, os.O_WRONLY)
-        os.write(is_ready, b"!")
-        killing.wait_for(reading)
-        acknowledge(vault, told)
-        os._exit(0)
-
-    child = os.fork()
-    if child == 0:
-        try:
-            act()
-        finally:
-            os._exit(1)
-    os.close(reading)
-    os.read(ready, 1)
-    options = () if point is None else ("-e", f"inject={point.call}:signal=SIGKILL:when={point.turn}")
-    ended = killing.straced(child, lambda: os.close(writing), tmp_path / "trace", *options)
-    for descriptor in (ready, is_ready):
-        os.close(descriptor)
-    return ended, killing.points_of(tmp_path / "trace")
 
 
 WRITER = """

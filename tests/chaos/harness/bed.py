@@ -58,6 +58,8 @@ class Plan:
     variables: Mapping[str, str] = field(default_factory=dict)
     simulator: Sequence[str] = ()  # further arguments of the simulator
     every_venue: Mapping[str, Any] = field(default_factory=dict)  # further figures in venues.yaml
+    files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # further files of the configuration
+    prefix: Sequence[str] = ()  # of the command that starts the service
 
     @property
     def venues(self) -> list[str]:
@@ -91,8 +93,11 @@ class Bed:
             service=plan.service,
             spares_dials=plan.spares_dials,
             every_venue=plan.every_venue,
+            files=plan.files,
         )
-        self.service = ServiceProcess(self.config, module=plan.module, variables=plan.variables).wait_ready()
+        self.service = ServiceProcess(
+            self.config, module=plan.module, variables=plan.variables, prefix=plan.prefix
+        ).wait_ready()
         self._probes = 0
         self.probe = self.new_probe()
         for number, venue in enumerate(plan.venues, 1):

@@ -3,6 +3,8 @@
 SIGUSR2 lets the next frame of one feed panic (row H01): ``DATAFACADE_FAILPOINT`` names it as ``kraken/spot``,
 and the factory's Feed is wrapped from outside. SIGUSR1 blocks the event loop for
 ``DATAFACADE_FAILPOINT_BLOCK_S`` seconds (2), as a plugin that forgot to await would (row E19).
+``DATAFACADE_FAILPOINT_TOLD_S`` says how long Health warns of an answer that was not kept, so that the end of
+the warning can be waited for (rows F03, F10 to F12).
 """
 
 from __future__ import annotations
@@ -15,9 +17,11 @@ from typing import Any, Final
 
 from datafacade.app import build
 from datafacade.cli import main
+from datafacade.warm import snapshots
 
 VARIABLE: Final = "DATAFACADE_FAILPOINT"
 BLOCK_VARIABLE: Final = "DATAFACADE_FAILPOINT_BLOCK_S"
+TOLD_VARIABLE: Final = "DATAFACADE_FAILPOINT_TOLD_S"
 
 
 def watch(name: str) -> None:
@@ -42,5 +46,7 @@ def block_on_signal(seconds: float) -> None:
 if __name__ == "__main__":
     if VARIABLE in os.environ:
         watch(os.environ[VARIABLE])
+    if TOLD_VARIABLE in os.environ:
+        vars(snapshots)["TOLD_NS"] = int(float(os.environ[TOLD_VARIABLE]) * 1e9)
     block_on_signal(float(os.environ.get(BLOCK_VARIABLE, "2")))
     sys.exit(main.main())

@@ -1,4 +1,4 @@
-"""Take time from a process, or step its wall clock: SIGSTOP in a duty cycle, and a preloaded clock (shift.c).
+"""Take time from a process, give it more, or step its wall clock by a preloaded library (shift.c).
 
 Why not libfaketime: it looks at its file once a second at most, or opens it at every look at the clock. Here
 a step is one store into mapped memory, and the C compiler that it needs is needed to build the core too.
@@ -10,12 +10,13 @@ import contextlib
 import os
 import signal
 import struct
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
+
+from tests.chaos.harness.preload import compiled
 
 SOURCE: Final = Path(__file__).with_name("shift.c")
 CYCLE_S: Final = 0.1
@@ -26,10 +27,8 @@ class WallClock:
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / "clock-shift"
-        self._library = folder / "shift.so"
+        self._library = compiled(SOURCE, folder)
         self.step_to(0)
-        command = ["cc", "-shared", "-fPIC", "-O2", "-Wall", "-Werror", "-o", str(self._library), str(SOURCE)]
-        subprocess.run([*command, "-ldl"], check=True)  # noqa: S603  our own source
 
     @property
     def variables(self) -> dict[str, str]:
@@ -86,3 +85,21 @@ def stopped(pid: int) -> Iterator[None]:
 def is_stopped(pid: int) -> bool:
     """Return whether the system says that a process is stopped."""
     return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] == "T"
+
+
+@contextlib.contextmanager
+def ahead_of_others(*pids: int) -> Iterator[None]:
+    """Let processes go before all others of this machine meanwhile, as far as we may.
+
+    What is compared then is one window with another, not what else the machine had to do in each.
+    """
+    threads = [int(path.name) for pid in pids for path in Path(f"/proc/{pid}/task").iterdir()]
+    with contextlib.suppress(PermissionError):
+        for thread in threads:
+            os.sched_setscheduler(thread, os.SCHED_RR, os.sched_param(1))
+    try:
+        yield
+    finally:
+        for thread in threads:
+            with contextlib.suppress(ProcessLookupError):
+                os.sched_setscheduler(thread, os.SCHED_OTHER, os.sched_param(0))

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -52,6 +52,7 @@ def write_config(
     service: Mapping[str, Any] | None = None,
     spares_dials: bool = True,
     every_venue: Mapping[str, Any] | None = None,
+    files: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Path:
     """Write a configuration that points at a simulator; return the folder.
 
@@ -62,6 +63,7 @@ def write_config(
         service: Further sections of service.yaml.
         spares_dials: Keep the connection budgets of the venues; False: a row makes more dials than a day has.
         every_venue: Further figures of each venue.
+        files: Further files, as ``{"pit.yaml": {"books_sec": 1}}``.
     """
     folder.mkdir(exist_ok=True)
     venues: dict[str, Any] = {}
@@ -93,6 +95,8 @@ def write_config(
         for section in limits["venues"].values():
             section["connections"] = [{"limit": 1_000, "seconds": 1}]
         dump(folder / "rate_limits.yaml", limits)
+    for name, content in (files or {}).items():
+        dump(folder / name, {"version": 1, **content})
     return folder
 
 
@@ -102,7 +106,7 @@ def dump(path: Path, value: object) -> None:
 
 
 class ServiceProcess:
-    """One run of ``datafacade serve``."""
+    """One run of ``datafacade serve``, behind the words of a command that becomes it (``prefix``)."""
 
     def __init__(
         self,
@@ -112,9 +116,10 @@ class ServiceProcess:
         more: tuple[str, ...] = (),
         module: str = MODULE,
         variables: Mapping[str, str] | None = None,
+        prefix: Sequence[str] = (),
     ) -> None:
         self.log_path = config / "service.log"
-        self.command = [sys.executable, "-m", module, "serve", "--config", str(config)]
+        self.command = [*prefix, sys.executable, "-m", module, "serve", "--config", str(config)]
         self.command += ["--port", str(port), *more]
         self._output = (config / "service.out").open("w+", encoding="utf-8")
         with self.log_path.open("ab") as log:

@@ -41,7 +41,9 @@ async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         yield running
 
 
+@pytest.mark.proves("ROW-F05")
 async def test_a_damaged_snapshot_is_never_served(bench: Bench, tmp_path: Path) -> None:
+    other = (await bench.stub.WarmTicker(TICKER)).served.snapshot_id
     answer = await bench.stub.WarmKlines(KLINES)
     snapshot_id = answer.served.snapshot_id
     (path,) = store_of(tmp_path).rglob(f"*{snapshot_id[:32]}.pb")
@@ -51,8 +53,18 @@ async def test_a_damaged_snapshot_is_never_served(bench: Bench, tmp_path: Path) 
     path.write_bytes(content)
     asked = warm_pb2.WarmKlinesRequest(snapshot_id=snapshot_id)
     assert (await refused(bench.stub.WarmKlines(asked))).code() is Code.DATA_LOSS
+    quarantine = store_of(tmp_path) / ".quarantine"
+    async with asyncio.timeout(10):
+        while path.exists():  # noqa: ASYNC110  another thread moves it
+            await asyncio.sleep(0.02)
+    assert [one.read_bytes() for one in quarantine.iterdir()] == [bytes(content)], "put aside as it was"
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await fetched(bench, snapshot_id)
+    assert caught.value.code() is Code.DATA_LOSS
+    assert (await fetched(bench, other))[0].id == other
     verdict = await stub_of(bench).VerifyPit(pit_pb2.VerifyPitRequest())
     assert {damage.what for damage in verdict.damages} == {snapshot_id}
+    assert verdict.ok == verdict.snapshots - 1
 
 
 async def test_a_disk_that_refuses_costs_no_answer_and_is_announced(
