@@ -53,6 +53,7 @@ def judge(path: Path, acknowledged: set[str], old: list[PitRef]) -> None:
 
 @pytest.mark.proves("ROW-F01")
 @pytest.mark.parametrize("side", ["before", "after"])
+@pytest.mark.proves("REQ-P1")
 def test_a_kill_at_any_call_of_a_commit_loses_nothing_acknowledged(tmp_path: Path, side: str) -> None:
     origin = tmp_path / "origin"
     old = before(origin)

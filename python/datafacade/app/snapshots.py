@@ -18,6 +18,7 @@ from datafacade.warm.snapshots import Snapshots
 if TYPE_CHECKING:
     from datafacade.store.pit.index_keeper import IndexKeeper
     from datafacade.store.redis_line import RedisLine
+    from datafacade.warm.tables import Tables
 
 SCRUB_MARK: Final = "pit.scrub"  # in the data directory: how far the store was read
 
@@ -33,7 +34,15 @@ def open_snapshots(config: Config, data: DataDir | None, *, clock: Clock) -> Sna
     path = data.path / config.pit.base_path
     opener = partial(_open, path, clock=clock, bytes_max=config.pit.bytes_max)
     hours = max(kept.retention_hours, config.pit.retention_hours)
-    return Snapshots(path, opener, clock=clock, retention_hours=hours)
+    return Snapshots(path, opener, clock=clock, retention_hours=hours, tables=_tables(config))
+
+
+def _tables(config: Config) -> Tables | None:
+    if config.pit.format != "parquet":
+        return None
+    from datafacade.warm.tables import Tables
+
+    return Tables(config.pit.compression)
 
 
 def build_upkeep(

@@ -79,8 +79,8 @@ class Pit:
 
     version: Version
     base_path: Text = "artifacts/pit"
-    format: Literal["json.gz", "parquet"] = "json.gz"
-    compression: Literal["gzip", "zstd"] = "gzip"
+    format: Literal["json.gz", "parquet"] = "json.gz"  # parquet: large answers of rows as tables too
+    compression: Literal["gzip", "zstd"] = "gzip"  # zstd: of tables alone
     retention_hours: Count = 24
     bytes_max: Bytes = 10 * 2**30
     books_sec: SecondsOrNone = 60  # between two snapshots of a followed book; 0: none

@@ -109,6 +109,9 @@ def _check_warm(config: Config) -> None:
 def _check_pit(config: Config) -> None:
     if config.pit.redis_index and not config.cache.redis.url.get_secret_value():
         raise ConfigError("pit.yaml", 0, "redis_index", "expected redis.url in cache.yaml, which is empty")
+    if config.pit.format == "json.gz" and config.pit.compression != "gzip":
+        problem = f"format json.gz is gzip; {config.pit.compression} packs tables, with format parquet"
+        raise ConfigError("pit.yaml", 0, "compression", problem)
 
 
 def _check_weights(config: Config) -> None:

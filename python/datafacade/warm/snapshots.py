@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from google.protobuf.message import Message
 
@@ -33,6 +33,9 @@ from datafacade.store.pit.vault import Vault
 from datafacade.v1 import lineage_pb2
 from datafacade.warm.answers import Question, Served
 from datafacade.warm.readable import readable
+
+if TYPE_CHECKING:
+    from datafacade.warm.tables import Tables  # with it comes Polars
 
 log = logging.getLogger(__name__)
 
@@ -71,16 +74,24 @@ class Snapshots:
         opener: Opens the store; it is asked again while the directory cannot be used.
         clock: Where times come from.
         retention_hours: How long answers are kept that nothing holds.
+        tables: Makes tables of large answers; None: there are none.
     """
 
     def __init__(
-        self, path: Path, opener: Callable[[], PitStore], *, clock: Clock, retention_hours: int
+        self,
+        path: Path,
+        opener: Callable[[], PitStore],
+        *,
+        clock: Clock,
+        retention_hours: int,
+        tables: Tables | None = None,
     ) -> None:
         self.path = path
         self.missed = Missed()
         self._opener = opener
         self._clock = clock
         self._retention_hours = retention_hours
+        self._tables = tables
         self._under_way = 0
         self._store: PitStore | None = None
         self._is_closed = False
@@ -151,6 +162,8 @@ class Snapshots:
                     draft_of, entity, carrier, message, ts_wall=now, labels=tuple(labels)
                 )
                 await asyncio.wrap_future(self._store.submit(draft))
+            if self._tables is not None:
+                self._tables.keep(self._store, entity, carrier, draft)
         except PitExists:
             pass  # these very bytes are kept already
         except TimeoutError:

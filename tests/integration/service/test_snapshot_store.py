@@ -42,6 +42,7 @@ async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 
 
 @pytest.mark.proves("ROW-F05")
+@pytest.mark.proves("REQ-P9")
 async def test_a_damaged_snapshot_is_never_served(bench: Bench, tmp_path: Path) -> None:
     other = (await bench.stub.WarmTicker(TICKER)).served.snapshot_id
     answer = await bench.stub.WarmKlines(KLINES)

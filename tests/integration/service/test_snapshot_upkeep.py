@@ -6,14 +6,17 @@ import asyncio
 import signal
 import time
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from datafacade.client import Client
 from datafacade.errors import PitUnusable
 from datafacade.store.pit import index_keeper
 from datafacade.store.pit.redis_index import RedisIndex
+from datafacade.store.pit.vault import Vault
 from datafacade.v1 import health_pb2
 from tests.integration.service.bench import Bench, service
 from tests.integration.service.kept import KLINES, TICKER, store_of
@@ -89,6 +92,31 @@ async def test_growth_and_packing_of_the_store_are_told(tmp_path: Path) -> None:
         assert after.pit.bytes_written == on_disk
         assert after.pit.compression_ratio > 2
         assert not after.pit.HasField("index")
+
+
+@pytest.mark.proves("REQ-P8")
+async def test_with_format_parquet_a_large_answer_is_a_table_too(tmp_path: Path) -> None:
+    files = {"pit.yaml": {"format": "parquet", "compression": "zstd"}}
+    async with service(tmp_path / "config", files=files) as bench, Client(bench.address) as client:
+        klines = await client.klines("kraken", "BTC-USD", "1h", limit=120)
+        entity = "table.warm.klines/kraken/BTC-USD/1h:120"
+        await told(bench, lambda _: entity in entities(tmp_path))
+        table = await client.pit_find(entity)
+        assert sha256(table.message).hexdigest() == table.id
+        assert table.path.endswith(".parquet")
+        assert table.to_polars()["close"].to_list() == [row.close for row in klines.rows]
+        assert table.to_polars()["volume"].to_list() == [row.volume for row in klines.rows]
+        answer = await client.pit_get(klines.provenance.snapshot_id)
+        assert sha256(answer.message).hexdigest() == answer.id
+
+
+def entities(tmp_path: Path) -> list[str]:
+    """Return what the store has something of, as another process sees it."""
+    vault = Vault.open(store_of(tmp_path), is_writable=False)
+    try:
+        return list(vault.entities())
+    finally:
+        vault.close()
 
 
 @pytest.mark.proves("REQ-K6")

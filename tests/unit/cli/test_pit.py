@@ -43,6 +43,7 @@ def test_a_whole_store_is_verified(
     assert len(kept) == 3
 
 
+@pytest.mark.proves("REQ-P9")
 def test_damage_is_named_and_ends_with_one(
     kept: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -81,6 +82,7 @@ def test_the_time_decides_what_was_known(
     assert ENTITY in text
 
 
+@pytest.mark.proves("REQ-P3")
 def test_a_label_holds_against_gc_and_all_is_told(
     kept: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 from datafacade.clock import NS_PER_S, Clock
 from datafacade.errors import FacadeError
 from datafacade.store.pit import manifest
-from datafacade.store.pit.files import DiskFolder, Folder, opened
+from datafacade.store.pit.files import DiskFolder, opened
 from datafacade.store.pit.index import Catalog
 from datafacade.store.pit.manifest import Chain, Line, Segment, segments_of
 from datafacade.store.pit.record import PUT, record_from
@@ -132,21 +132,39 @@ class Scrub:
 
     def _steps(self, catalog: Catalog, seq: int) -> Iterator[Step]:
         """Yield all that is live behind a number, segment by segment as they are found."""
-        with (
-            contextlib.closing(DiskFolder.root(self._path, is_made=False)) as root,
-            opened(root, manifest.FOLDER) as folder,
-        ):
-            while (segment := _next(folder, seq)) is not None:
-                try:
-                    content = folder.read(segment.name)
-                except FileNotFoundError:
-                    continue  # it was folded or cut off just now
-                chain = Chain()
-                for line in chain.lines(segment, content):
-                    if line["seq"] > seq:
-                        yield _step(root, catalog, line, segment)
-                self._judge(segment, chain)
-                seq = max(segment.last, chain.seq)
+        while (found := self._segment(seq)) is not None:
+            segment, content = found
+            chain = Chain()
+            for line in chain.lines(segment, content):
+                if line["seq"] > seq:
+                    yield self._look(catalog, line, segment)
+            self._judge(segment, chain)
+            seq = max(segment.last, chain.seq)
+
+    def _segment(self, seq: int) -> tuple[Segment, bytes] | None:
+        """Return the first segment that may hold a record behind a number; None: there is none."""
+        with self._root() as root, opened(root, manifest.FOLDER) as folder:
+            while True:
+                segments, _ = segments_of(folder.names())
+                segment = next((one for one in segments if one.last > seq), None)
+                if segment is None:
+                    return None
+                with contextlib.suppress(FileNotFoundError):  # it was folded or cut off just now
+                    return segment, folder.read(segment.name)
+
+    def _look(self, catalog: Catalog, line: Line, segment: Segment) -> Step:
+        """Return what is to be told of a line: the snapshot that it speaks of is read, if it is live."""
+        reached = segment.first - 1 if segment.is_small else line["seq"]
+        with catalog.lock:
+            ref = catalog.index.find(line["id"]) if line["op"] == PUT else None
+        if ref is None or ref.seq != line["seq"]:
+            return Step(reached)
+        with self._root() as root:
+            return Step(reached, ref.id, [*faults_of(root, record_from(line))])
+
+    def _root(self) -> contextlib.closing[DiskFolder]:
+        """Open the store for a moment: a scrub that rests holds no descriptor."""
+        return contextlib.closing(DiskFolder.root(self._path, is_made=False))
 
     def _judge(self, segment: Segment, chain: Chain) -> None:
         """Remember whether a segment of the manifest is what was written."""
@@ -169,19 +187,3 @@ class Scrub:
             self._marked_at = now
             with contextlib.suppress(OSError):
                 self._mark.write_text(str(seq), "ascii")
-
-
-def _next(folder: Folder, seq: int) -> Segment | None:
-    """Return the first segment that may hold a record behind a number; None: there is none."""
-    segments, _ = segments_of(folder.names())
-    return next((segment for segment in segments if segment.last > seq), None)
-
-
-def _step(root: Folder, catalog: Catalog, line: Line, segment: Segment) -> Step:
-    """Return what is to be told of a line: the snapshot that it speaks of, if that is live, was read."""
-    reached = segment.first - 1 if segment.is_small else line["seq"]
-    with catalog.lock:
-        ref = catalog.index.find(line["id"]) if line["op"] == PUT else None
-    if ref is None or ref.seq != line["seq"]:
-        return Step(reached)
-    return Step(reached, ref.id, [*faults_of(root, record_from(line))])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from io import BytesIO
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import polars as pl
 
@@ -20,8 +20,9 @@ HOUR_NS: Final = 3_600 * 10**9
 SPANS: Final = {"hour": HOUR_NS, "day": 24 * HOUR_NS}
 LATE_NS: Final = 60 * 10**9  # a span is finished so long behind its end
 COMPACTED: Final = "keep:compacted"  # tables outlive the answers that they were made of
-LEVEL: Final = 3  # of zstd
+LEVEL: Final = 3  # of either codec
 TABLE_BYTES_MAX: Final = 12 * 2**20  # of answers in one table: with their readable form they fit into memory
+Codec = Literal["zstd", "gzip"]
 SCHEMA: Final = {
     "id": pl.String,
     "seq": pl.UInt64,
@@ -34,7 +35,14 @@ SCHEMA: Final = {
 
 
 def table_draft(
-    entity: str, frame: pl.DataFrame, *, ts_wall: int = 0, kind: str = "table", labels: Sequence[str] = ()
+    entity: str,
+    frame: pl.DataFrame,
+    *,
+    ts_wall: int = 0,
+    kind: str = "table",
+    labels: Sequence[str] = (),
+    references: Sequence[str] = (),
+    codec: Codec = "zstd",
 ) -> Draft:
     """Return a table as what can be kept; its id is the hash of the Parquet bytes.
 
@@ -44,9 +52,11 @@ def table_draft(
         ts_wall: When it was known, ns UTC; 0: now.
         kind: What kind of table.
         labels: As of any snapshot.
+        references: Ids of the answers that it was made from.
+        codec: How its pages are packed.
     """
     packed = BytesIO()
-    frame.write_parquet(packed, compression="zstd", compression_level=LEVEL, statistics=True)
+    frame.write_parquet(packed, compression=codec, compression_level=LEVEL, statistics=True)
     return Draft(
         entity=entity,
         kind=kind,
@@ -55,6 +65,7 @@ def table_draft(
         ts_wall=ts_wall,
         rows=frame.height,
         labels=tuple(labels),
+        references=tuple(references),
     )
 
 

@@ -94,6 +94,7 @@ def test_text_that_names_no_entity_is_refused(text: str) -> None:
         Entity.parse(text)
 
 
+@pytest.mark.proves("REQ-P2")
 def test_files_are_named_by_second_and_id() -> None:
     ts, digits = 1_795_279_289_123_456_789, "0123456789abcdef" * 4
     assert stem_of(ts, digits) == "20261121_164129_" + "0123456789abcdef" * 2

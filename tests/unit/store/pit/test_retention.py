@@ -43,6 +43,7 @@ def test_a_clock_that_is_a_month_ahead_costs_a_tenth_at_most(vault: Vault, clock
     st.integers(0, 80),
     st.booleans(),
 )
+@pytest.mark.proves("REQ-P1")
 def test_nothing_that_is_young_kept_or_needed_ever_goes(
     made: list[tuple[int, bool, bool]], now: int, is_confirmed: bool
 ) -> None:

@@ -30,6 +30,9 @@ def files_of(root: Path) -> set[str]:
     return {name for name in found if not name.startswith(".")}
 
 
+@pytest.mark.proves("REQ-P1")
+@pytest.mark.proves("REQ-P2")
+@pytest.mark.proves("REQ-P3")
 def test_an_answer_lies_in_the_demanded_tree_readable_and_byte_for_byte(vault: Vault, tmp_path: Path) -> None:
     (ref,) = keep(vault, draft(7))
     digest = sha256(b"answer 7").hexdigest()
@@ -105,6 +108,7 @@ def test_an_answer_is_found_by_its_id_and_by_its_first_digits(vault: Vault) -> N
 
 
 @pytest.mark.proves("ROW-F07")
+@pytest.mark.proves("REQ-P1")
 def test_a_second_write_of_an_id_is_refused_and_changes_nothing(vault: Vault, tmp_path: Path) -> None:
     root = tmp_path / "pit"
     (ref,) = keep(vault, draft(1))

@@ -224,6 +224,7 @@ def test_the_newest_segment_is_missed_too_since_the_audit_log_knows_it(
 
 @pytest.mark.proves("ROW-F06")
 @pytest.mark.parametrize("change", [lost, doubled, swapped, emptied, None])
+@pytest.mark.proves("REQ-P3")
 def test_a_damaged_audit_log_is_named(
     store: tuple[Path, list[PitRef]], change: Callable[[bytes], bytes] | None
 ) -> None:
