@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tarfile
 from pathlib import Path
 
@@ -41,3 +42,30 @@ def test_a_store_of_an_older_release_is_whole_and_can_be_written_on(
 
 def test_there_is_a_store_of_each_release() -> None:
     assert [path.name for path in GOLDEN] == ["0.1.tar.gz"]
+
+
+@pytest.mark.proves("ROW-F17")
+def test_what_is_written_today_has_the_form_of_the_newest_golden_store(tmp_path: Path) -> None:
+    with tarfile.open(GOLDEN[-1]) as packed:
+        packed.extractall(tmp_path, filter="data")
+    vault = Vault.open(tmp_path / "today", is_writable=True, clock=ManualClock())
+    (ref,) = keep(vault, draft(1))
+    vault.close()
+    names = {path.relative_to(tmp_path / "today") for path in (tmp_path / "today").rglob(f"*{ref.id[:32]}*")}
+    assert names == {
+        path.relative_to(tmp_path / "pit") for path in (tmp_path / "pit").rglob(f"*{ref.id[:32]}*")
+    }
+    told = [form_of(tmp_path / name, ref.id) for name in ("pit", "today")]
+    assert told[0] == told[1], "a new form is a new release: pack a store of it too"
+
+
+def form_of(path: Path, snapshot_id: str) -> tuple[object, ...]:
+    """Return what a store tells of a snapshot, but for how its readable form was packed, and its group."""
+    meta = json.loads(next(path.rglob(f"{snapshot_id[:32]}.meta.json")).read_bytes())
+    for file in meta["files"]:
+        if not file["path"].endswith(".pb"):
+            del file["sha256"], file["size_bytes"]
+    lines = [line for file in (path / ".manifest").iterdir() for line in file.read_text().splitlines()]
+    line = next(json.loads(line) for line in lines if f'"id":"{snapshot_id}"' in line)
+    packed = {"json", "meta", "lines", "hash"}
+    return meta, [*meta], [name for name in line if name != "lines"], {**line, **dict.fromkeys(packed)}

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datafacade.errors import InvalidRequest, PitCorrupt, PitExists, PitFull, PitNotFound, PitUnusable
+from datafacade.serve.status import refuse
 from datafacade.store.pit.content import prepare
 from datafacade.store.pit.names import TEMP
 from datafacade.store.pit.record import DROP, Draft, PitRef
@@ -22,6 +23,7 @@ from datafacade.store.pit.verify import verify
 from tests.unit.store.pit.fakes import ENTITY, HOUR, START, ManualClock, commit, draft, keep
 
 STEM = "20261121_164129_"
+ALREADY_EXISTS = 6  # of gRPC
 
 
 def files_of(root: Path) -> set[str]:
@@ -117,6 +119,7 @@ def test_a_second_write_of_an_id_is_refused_and_changes_nothing(vault: Vault, tm
         (outcome,) = commit(vault, [other])
         assert isinstance(outcome, PitExists)
         assert outcome.snapshot_id == ref.id
+        assert refuse(outcome).code == ALREADY_EXISTS
     first, twin = commit(vault, [draft(2), draft(2)])
     assert not isinstance(first, PitExists)
     assert isinstance(twin, PitExists), "of twins in one group one wins"
