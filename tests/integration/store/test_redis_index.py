@@ -20,7 +20,6 @@ from datafacade.config.sources import Redis
 from datafacade.errors import PitNotFound, PitUnusable
 from datafacade.store.pit import PitStore, index_keeper, retention
 from datafacade.store.pit.index_keeper import BEHIND, IndexKeeper
-from datafacade.store.pit.record import PitRef
 from datafacade.store.pit.redis_index import RedisIndex, score_of
 from datafacade.store.redis_line import RedisLine
 from tests.integration.store.redis_server import PATIENCE_S, RedisServer, redis_server
@@ -190,21 +189,6 @@ async def test_of_one_instant_the_greater_id_is_the_newer(redis_server: RedisSer
         await bench.settled()
         assert await bench.reader.at(ENTITIES[0], ts) == max(ids)
         assert [ref.id for ref in await bench.reader.list(ENTITIES[0], ts, ts + 1_000)] == sorted(ids)
-
-
-async def test_the_newest_ten_thousand_of_an_entity_are_kept(redis_server: RedisServer) -> None:
-    redis_server.start()
-    line = line_to(redis_server.url)
-    index = RedisIndex(line)
-    name = index.name(ENTITIES[0]).decode()
-    for start in range(0, 12_000, 1_000):
-        members = [word for n in range(start, start + 1_000) for word in (str(n), f"{n:064x}")]
-        redis_server.command("ZADD", name, *members)
-    one = {"entity": ENTITIES[0], "kind": "T", "path": "", "size_bytes": 1, "seq": 1}
-    assert await index.apply((), [PitRef(id="f" * 64, ts_wall=HOUR, **one)])  # type: ignore[arg-type]
-    await line.close()
-    assert redis_server.command("ZCARD", name) == b":10000\r\n"
-    assert redis_server.command("ZREVRANK", name, "f" * 64) == b":0\r\n"
 
 
 @pytest.mark.proves("REQ-K6")

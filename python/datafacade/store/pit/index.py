@@ -169,19 +169,6 @@ class Index:
         for slot in sorted(self._slots.values()):
             yield self._ref(slot)
 
-    def before(self, entity: str, ts: int, limit: int) -> list[PitRef]:
-        """Return an entity's newest snapshots before a time, the newest first.
-
-        So many, and more if they are of one time with the last of them.
-        """
-        line = self._timeline(entity)
-        if line is None:
-            return []
-        end = bisect_left(line.ts, ts)
-        first = max(0, end - limit)
-        first = bisect_left(line.ts, line.ts[first]) if first else 0
-        return [self._ref(slot) for slot in reversed(line.slots[first:end])]
-
     def since(self, seq: int, limit: int) -> list[PitRef]:
         """Return live snapshots whose number is greater, in their logical order; no more than ``limit``."""
         slots = range(bisect_right(self._seq, seq), len(self._seq))

@@ -10,14 +10,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Final, NamedTuple
 
 from datafacade.clock import NS_PER_S, Clock
 from datafacade.store.pit.index import Catalog, Index
 from datafacade.store.pit.names import ID_DIGITS, is_id
 from datafacade.store.pit.record import PitRef
-from datafacade.store.pit.redis_index import REFERENCES_MAX, Claim, RedisIndex, State, score_of
+from datafacade.store.pit.redis_index import Claim, RedisIndex, State, score_of
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +29,7 @@ PASS_S: Final = 600.0  # between two comparisons of everything
 PATIENCE_S: Final = 30.0  # that the index may be behind before Health warns
 BEHIND: Final = "PIT_INDEX_BEHIND"  # in Health.warnings
 _INFINITE: Final = float("inf")
+_FOREVER: Final = 2**63 - 1  # ns
 
 
 class IndexStatus(NamedTuple):
@@ -157,28 +158,33 @@ class IndexKeeper:
     async def _compare(self, catalog: Catalog, entities: list[str]) -> AsyncIterator[bool]:
         """Make every set what it should be, a few calls a step; what Redis refused is done again."""
         for entity in entities:
-            ts, count, score_max = 2**63 - 1, 0, _INFINITE
-            while count < REFERENCES_MAX:
+            page: Sequence[PitRef] = ()
+            is_last = False
+            while not is_last:
+                last = page[-1] if page else None
+                after = None if last is None else (last.ts_wall, last.seq)
                 with catalog.lock:
-                    page = catalog.index.before(entity, ts, BATCH)
+                    page = catalog.index.between(entity, 0, _FOREVER, limit=BATCH, after=after)
                 is_last = len(page) < BATCH
-                score_min = -_INFINITE if is_last else score_of(page[-1].ts_wall)
+                score_min = -_INFINITE if last is None else score_of(last.ts_wall)
+                score_max = _INFINITE if is_last else score_of(page[-1].ts_wall)
                 while not await self._mend(catalog, entity, page, score_min, score_max):
                     yield False
                 yield True
-                if is_last:
-                    break
-                ts, count, score_max = page[-1].ts_wall, count + len(page), score_min
         async for step in self._tidy(catalog):
             yield step
 
     async def _mend(
-        self, catalog: Catalog, entity: str, page: list[PitRef], score_min: float, score_max: float
+        self,
+        catalog: Catalog,
+        entity: str,
+        page: Sequence[PitRef],
+        score_min: float,
+        score_max: float,
     ) -> bool:
         """Make a part of a set hold these and none that is not live; return whether it does."""
-        found = await self._redis.newest(
-            entity, score_min=score_min, score_max=score_max, limit=len(page) + BATCH
-        )
+        limit = len(page) + BATCH
+        found = await self._redis.between(entity, score_min, score_max, limit=limit)
         if found is None:
             if self._redis.is_connected:  # Redis refused: it is no sorted set, so it is none of ours
                 await self._redis.forget(self._redis.name(entity))
@@ -191,7 +197,7 @@ class IndexKeeper:
         missing = [ref for ref in page if found.get(ref.id.encode()) != score_of(ref.ts_wall)]
         if missing and not await self._redis.apply((), missing):
             return False
-        return len(found) < len(page) + BATCH or not stale
+        return len(found) < limit or not stale
 
     async def _tidy(self, catalog: Catalog) -> AsyncIterator[bool]:
         """Delete the sets of entities that have no snapshot any more."""

@@ -22,7 +22,6 @@ from datafacade.errors import PitNotFound, PitUnusable
 from datafacade.store.pit.record import PitRef
 from datafacade.store.redis_line import RedisLine
 
-REFERENCES_MAX: Final = 10_000  # of one entity, the newest
 STATE_MS: Final = 15_000  # that the state outlives its newest renewal
 KEPT_MS: Final = 24 * 3_600_000  # that a set outlives whoever kept it
 LIST_MAX: Final = 1_000
@@ -180,17 +179,16 @@ class RedisIndex:
         for entity, scores in added.items():
             name = self.name(entity)
             pipeline.zadd(name, scores)
-            pipeline.zremrangebyrank(name, 0, -REFERENCES_MAX - 1)
             pipeline.pexpire(name, KEPT_MS)
         return await self._line.call(pipeline.execute) is not None
 
-    async def newest(
-        self, entity: str, *, score_min: float, score_max: float, limit: int
+    async def between(
+        self, entity: str, score_min: float, score_max: float, *, limit: int
     ) -> Mapping[bytes, float] | None:
-        """Return members of an entity's set between two scores, both included: the newest so many."""
+        """Return members of an entity's set between two scores, both included: the first so many."""
         name = self.name(entity)
         pipeline = self._line.redis.pipeline(transaction=False)
-        pipeline.zrevrangebyscore(name, score_max, score_min, start=0, num=limit, withscores=True)
+        pipeline.zrangebyscore(name, score_min, score_max, start=0, num=limit, withscores=True)
         pipeline.pexpire(name, KEPT_MS)
         answer: Any = await self._line.call(pipeline.execute)
         return None if answer is None else dict(answer[0])
