@@ -1,8 +1,10 @@
-"""Rows F03 and F04 at the border of the system: each call of a commit that may fail does, by strace."""
+"""Rows F03, F04, F11 and F12 at the border of the system: each call of a commit fails once, by strace."""
 
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +14,7 @@ from datafacade.store.pit.names import TEMP
 from datafacade.store.pit.record import PitRef
 from datafacade.store.pit.vault import Vault
 from tests.chaos.harness.commits import told_in, traced
-from tests.chaos.harness.killing import STRACE
+from tests.chaos.harness.killing import STRACE, Point
 from tests.chaos.harness.vaults import WATCHED, assert_clean, before
 from tests.unit.store.pit.fakes import ManualClock, commit
 
@@ -21,7 +23,7 @@ pytestmark = [
     pytest.mark.skipif(STRACE is None, reason="strace is not installed: calls fail in Python only"),
 ]
 
-TAKES_ROOM: Final = re.compile(r"(openat|write|pwrite64|linkat|mkdirat)\(")  # openat with O_CREAT only
+_CHANGES: Final = re.compile(r"(openat|write|pwrite64|linkat|mkdirat)\(")
 _CALL: Final = re.compile(r"([a-z0-9_]+)\((\d+)<")
 _OLD: Final = 1  # snapshots that a store begins with
 
@@ -31,17 +33,33 @@ def lines_of(trace: Path) -> list[str]:
     return trace.read_text().splitlines()
 
 
-def turns(trace: Path, store: Path) -> list[tuple[str, int]]:
-    """Return the calls that ask the disk for room in a store: name, and number among those of that name."""
-    counts: dict[str, int] = {}
+def among(trace: Path, wanted: Callable[[str], bool]) -> list[Point]:
+    """Return some calls of a trace: name, and number among those of that name."""
+    counts: Counter[str] = Counter()
     found = []
     for line in lines_of(trace):
-        match = TAKES_ROOM.match(line)
-        if match:
-            counts[match[1]] = counts.get(match[1], 0) + 1
-            if f"<{store}" in line and (match[1] != "openat" or "O_CREAT" in line):
-                found.append((match[1], counts[match[1]]))
+        call = line.partition("(")[0]
+        counts[call] += 1
+        if wanted(line):
+            found.append(Point(call, counts[call]))
     return found
+
+
+def changing(tmp_path: Path) -> Callable[[Path], list[Point]]:
+    """Return what finds the calls that ask the disk for room in the store."""
+
+    def wanted(line: str) -> bool:
+        is_ours = f"<{tmp_path / 'store'}" in line
+        return is_ours and bool(_CHANGES.match(line)) and ("openat" not in line or "O_CREAT" in line)
+
+    return lambda trace: among(trace, wanted)
+
+
+def opening(tmp_path: Path) -> Callable[[Path], list[Point]]:
+    """Return what finds the calls that take a descriptor in the store."""
+    return lambda trace: among(
+        trace, lambda line: line.startswith("openat(") and f"<{tmp_path / 'store'}" in line
+    )
 
 
 def is_kept(told: list[str]) -> bool:
@@ -61,27 +79,51 @@ def assert_recovers(path: Path, count: int) -> None:
     assert_clean(path, _OLD + len(WATCHED))
 
 
+def refusals(tmp_path: Path, points: Callable[[Path], list[Point]], error: str, refusal: str) -> int:
+    """Let each of some calls of a commit fail, one a commit; return how many refused it.
+
+    Assert that each was refused or kept as a whole, left nothing partial, and could be done again.
+    """
+    origin, store = tmp_path / "origin", tmp_path / "store"
+    before(origin)
+    found = points(traced(origin, tmp_path)[1])
+    assert found
+    refused = 0
+    for point in found:
+        ended, trace = traced(origin, tmp_path, f"inject={point.call}:error={error}:when={point.turn}")
+        assert ended == 0, point
+        assert sum("(INJECTED)" in line for line in lines_of(trace)) == 1, "the fault was never met"
+        told = told_in(tmp_path / "told")
+        is_refused = told == [refusal] * len(WATCHED)
+        assert is_refused or is_kept(told), (point, told)
+        refused += is_refused
+        assert_recovers(store, _OLD if is_refused else _OLD + len(WATCHED))
+    print(f"{error}: {refused} of {len(found)} calls refuse the commit")  # noqa: T201  the row's figures
+    assert len(found) - refused <= 2, "only the audit log, behind the commit, may go without"
+    return refused
+
+
 @pytest.mark.proves("ROW-F03")
 @pytest.mark.parametrize("error", ["ENOSPC", "EDQUOT"])
 def test_a_disk_that_is_full_at_any_system_call_of_a_commit_leaves_nothing_partial(
     tmp_path: Path, error: str
 ) -> None:
-    origin, store = tmp_path / "origin", tmp_path / "store"
-    before(origin)
-    points = turns(traced(origin, tmp_path)[1], store)
-    assert {call for call, _ in points} >= {"openat", "write", "linkat", "mkdirat"}
-    refusals = 0
-    for call, turn in points:
-        ended, trace = traced(origin, tmp_path, f"inject={call}:error={error}:when={turn}")
-        assert ended == 0, (call, turn)
-        assert sum("(INJECTED)" in line for line in lines_of(trace)) == 1, "the disk was never full"
-        told = told_in(tmp_path / "told")
-        is_refused = told == ["PitFull"] * len(WATCHED)
-        assert is_refused or is_kept(told), (call, turn, told)
-        refusals += is_refused
-        assert_recovers(store, _OLD if is_refused else _OLD + len(WATCHED))
-    print(f"{error}: {refusals} of {len(points)} points refuse the commit")  # noqa: T201  the row's figures
-    assert len(points) - refusals <= 2, "only the audit log, behind the commit, may go without"
+    assert refusals(tmp_path, changing(tmp_path), error, "PitFull") >= 30
+
+
+@pytest.mark.proves("ROW-F11")
+@pytest.mark.parametrize("error", ["EROFS", "EACCES"])
+def test_a_disk_that_may_not_be_written_at_any_system_call_of_a_commit_leaves_nothing_partial(
+    tmp_path: Path, error: str
+) -> None:
+    assert refusals(tmp_path, changing(tmp_path), error, "PitWriteFailed") >= 30
+
+
+@pytest.mark.proves("ROW-F12")
+def test_descriptors_that_run_out_at_any_system_call_of_a_commit_leave_nothing_partial(
+    tmp_path: Path,
+) -> None:
+    assert refusals(tmp_path, opening(tmp_path), "EMFILE", "PitWriteFailed") >= 10
 
 
 @pytest.mark.proves("ROW-F04")

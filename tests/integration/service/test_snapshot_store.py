@@ -71,8 +71,6 @@ async def test_a_damaged_snapshot_is_never_served(bench: Bench, tmp_path: Path) 
 async def test_a_disk_that_refuses_costs_no_answer_and_is_announced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from datafacade.store.pit.vault import Vault as Vault
-
     async with service(tmp_path / "config") as bench:
         healthy: Callable[..., Any] = Vault.commit
 
