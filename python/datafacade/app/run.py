@@ -316,7 +316,7 @@ def _rust_edge(
             hosts=[address[0]],
             port=address[1],
             descriptor=descriptor.read_bytes() if dev else b"",
-            served_methods=[method_path(name) for name in handlers.unary_methods],
+            served_methods=[method_path(name) for name in handlers.methods],
             answers=facade.warm.cache,
             cached_methods={method_path(name): fields for name, fields in handlers.cached_methods.items()},
             dev=dev,

@@ -14,7 +14,7 @@ from datafacade.client.events import Event
 from datafacade.client.pit import PitSnapshot
 from datafacade.client.topic import Channel
 from datafacade.client.warm import Funding, Klines, Price, TickerAnswer, Trades
-from datafacade.v1 import cache_pb2, coverage_pb2, health_pb2, reference_pb2
+from datafacade.v1 import cache_pb2, coverage_pb2, health_pb2, pit_pb2, reference_pb2
 
 if TYPE_CHECKING:
     import polars as pl  # only frames need it
@@ -117,6 +117,10 @@ class BlockingClient:
         """Return a stored answer, as `Client.pit_get`."""
         return self._wait(self._client.pit_get(snapshot_id))
 
+    def pit_text(self, snapshot_id: str) -> str:
+        """Return the readable form of a stored answer, as `Client.pit_text`."""
+        return self._wait(self._client.pit_text(snapshot_id))
+
     def pit_at(self, entity: str, ts_as_of: int = 0) -> pl.DataFrame:
         """Return what was known at a time, as `Client.pit_at`."""
         return self._wait(self._client.pit_at(entity, ts_as_of))
@@ -128,6 +132,14 @@ class BlockingClient:
     def pit_entities(self) -> list[str]:
         """Return everything of which an answer is kept, as `Client.pit_entities`."""
         return self._wait(self._client.pit_entities())
+
+    def pit_verify(self) -> pit_pb2.VerifyPitResponse:
+        """Return what is damaged, as `Client.pit_verify`."""
+        return self._wait(self._client.pit_verify())
+
+    def pit_refs(self, entity: str, ts_from: int = 0, ts_until: int = 0) -> list[pit_pb2.PitRef]:
+        """Return which answers are kept, as `Client.pit_refs`."""
+        return self._wait(self._client.pit_refs(entity, ts_from, ts_until))
 
     def pit_list(self, entity: str, ts_from: int = 0, ts_until: int = 0) -> pl.DataFrame:
         """Return which answers are kept, as `Client.pit_list`."""

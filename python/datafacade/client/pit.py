@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -12,7 +13,7 @@ import grpc
 from google.protobuf.message import Message
 
 from datafacade.client.call import Metadata
-from datafacade.client.errors import PitCorrupt, error_of
+from datafacade.client.errors import DeadlineExceeded, PitCorrupt, error_of
 from datafacade.v1 import book_pb2, pit_pb2, price_pb2, reference_pb2, warm_pb2
 from datafacade.v1.pit_pb2_grpc import SnapshotServiceStub
 
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
 Request = TypeVar("Request")
 Answer = TypeVar("Answer")
 
-LIST_ROWS: Final = 10_000
+Tell = Callable[[int, int], None]
+
+LIST_ROWS: Final = 10_000  # a page
 TABLE: Final = ".parquet"
 CARRIERS: Final[Mapping[str, type[Message]]] = MappingProxyType(
     {
@@ -55,6 +58,11 @@ class PitSnapshot:
     labels: tuple[str, ...]
     path: str  # of the readable file, relative to the store
     message: bytes
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of the stored bytes."""
+        return len(self.message)
 
     def answer(self) -> Message:
         """Return the answer in the contract's own words.
@@ -87,25 +95,19 @@ class PitCalls:
     _timeout_s: float
     _metadata: Metadata
 
-    async def pit_get(self, snapshot_id: str) -> PitSnapshot:
-        """Return a stored answer byte for byte.
+    async def pit_get(self, snapshot_id: str, *, tell: Tell | None = None) -> PitSnapshot:
+        """Return a stored answer byte for byte; ``timeout_s`` of the client bounds the wait for each part.
 
         Args:
             snapshot_id: As ``provenance.snapshot_id`` of the answer; 64 hex digits, or the first 16 or more.
+            tell: Hears how many bytes have come, and how many there are.
 
         Raises:
             PitNotFound: No such snapshot.
             PitCorrupt: It is no longer what was written.
             ClientError: The service is not there, or keeps nothing.
         """
-        request, whole = pit_pb2.PitGetRequest(snapshot_id=snapshot_id), pit_pb2.PitGetResponse()
-        try:
-            call = self._snapshots.PitGet(request, timeout=self._timeout_s, metadata=self._metadata or None)
-            async for part in call:
-                whole.MergeFrom(part)
-        except grpc.aio.AioRpcError as failed:
-            raise error_of(failed) from None
-        ref, message = whole.ref, b"".join(whole.chunks)
+        ref, message = await self._fetch(pit_pb2.PitGetRequest(snapshot_id=snapshot_id), tell)
         if sha256(message).hexdigest() != ref.id:
             raise PitCorrupt(f"snapshot {ref.id} came damaged")
         return PitSnapshot(
@@ -120,6 +122,41 @@ class PitCalls:
             message=message,
         )
 
+    async def pit_text(self, snapshot_id: str) -> str:
+        """Return the readable form of a stored answer, a JSON text; else as `pit_get`.
+
+        Raises:
+            InvalidRequest: It is a table.
+        """
+        encoding = pit_pb2.PIT_ENCODING_JSON
+        _, text = await self._fetch(pit_pb2.PitGetRequest(snapshot_id=snapshot_id, encoding=encoding))
+        return text.decode("utf-8")
+
+    async def _fetch(
+        self, request: pit_pb2.PitGetRequest, tell: Tell | None = None
+    ) -> tuple[pit_pb2.PitRef, bytes]:
+        """Return where a snapshot stands, and all parts of its content joined."""
+        call = self._snapshots.PitGet(request, metadata=self._metadata or None)
+        ref, chunks, size = pit_pb2.PitRef(), list[bytes](), 0
+        try:
+            while True:
+                async with asyncio.timeout(self._timeout_s):
+                    part = await call.read()
+                if not isinstance(part, pit_pb2.PitGetResponse):
+                    return ref, b"".join(chunks)
+                if part.HasField("ref"):
+                    ref = part.ref
+                chunks.extend(part.chunks)
+                size += sum(map(len, part.chunks))
+                if tell is not None:
+                    tell(size, ref.size_bytes)
+        except grpc.aio.AioRpcError as failed:
+            raise error_of(failed) from None
+        except TimeoutError:
+            raise DeadlineExceeded(f"nothing more came for {self._timeout_s:g} s") from None
+        finally:
+            call.cancel()
+
     async def pit_at(self, entity: str, ts_as_of: int = 0) -> pl.DataFrame:
         """Return what was known of an entity at a time, as rows; which answer that was: `pit_find`.
 
@@ -133,7 +170,7 @@ class PitCalls:
         """
         return (await self.pit_find(entity, ts_as_of)).to_polars()
 
-    async def pit_find(self, entity: str, ts_as_of: int = 0) -> PitSnapshot:
+    async def pit_find(self, entity: str, ts_as_of: int = 0, *, tell: Tell | None = None) -> PitSnapshot:
         """Return the newest answer of an entity that was known at a time, ns since 1970 UTC; 0: now.
 
         Raises:
@@ -142,10 +179,10 @@ class PitCalls:
             ClientError: The time lies ahead; the service is not there, or keeps nothing.
         """
         request = pit_pb2.PitAtRequest(entity=entity, ts_as_of=ts_as_of)
-        return await self.pit_get((await self._ask(self._snapshots.PitAt, request)).ref.id)
+        return await self.pit_get((await self._ask(self._snapshots.PitAt, request)).ref.id, tell=tell)
 
     async def pit_list(self, entity: str, ts_from: int = 0, ts_until: int = 0) -> pl.DataFrame:
-        """Return which answers of an entity are kept, oldest first; at most 10,000.
+        """Return which answers of an entity are kept, oldest first.
 
         Columns: id, timestamp (naive UTC), seq, kind, rows, size_bytes, labels.
 
@@ -160,8 +197,27 @@ class PitCalls:
         """
         from datafacade.client import pit_frames  # late: the client needs Polars here alone
 
+        return pit_frames.refs_frame(await self.pit_refs(entity, ts_from, ts_until))
+
+    async def pit_refs(self, entity: str, ts_from: int = 0, ts_until: int = 0) -> list[pit_pb2.PitRef]:
+        """Return which answers of an entity are kept, as `pit_list`, in the contract's own words."""
         request = pit_pb2.PitListRequest(entity=entity, ts_from=ts_from, ts_until=ts_until, limit=LIST_ROWS)
-        return pit_frames.refs_frame((await self._ask(self._snapshots.PitList, request)).refs)
+        refs: list[pit_pb2.PitRef] = []
+        while True:
+            page = await self._ask(self._snapshots.PitList, request)
+            refs += page.refs
+            if not page.next_page_token:
+                return refs
+            request.page_token = page.next_page_token
+
+    async def pit_verify(self) -> pit_pb2.VerifyPitResponse:
+        """Have the service read everything that it keeps, and return what is not what was written.
+
+        Raises:
+            QuotaExceeded: It is too much for one call: use `datafacade pit verify` where the files are.
+            ClientError: The service is not there, or keeps nothing.
+        """
+        return await self._ask(self._snapshots.VerifyPit, pit_pb2.VerifyPitRequest())
 
     async def pit_entities(self) -> list[str]:
         """Return everything of which an answer is kept, sorted.

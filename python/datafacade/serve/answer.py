@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
 from datafacade.errors import InvalidRequest, NotSupported
 from datafacade.warm.answers import Served
 from datafacade.warm.cases import WarmCases
+
+MESSAGE_BYTES_MAX: Final = 3 * 2**20  # below the 4 MiB that gRPC clients take unless told otherwise
+
+# Hands over one of several messages, returns when there is room for the next; the last one is the answer.
+Send = Callable[[bytes], Awaitable[None]]
 
 
 class Past(Protocol):
@@ -22,7 +28,7 @@ RequestT = TypeVar("RequestT", bound=Message)
 
 
 class Answer(NamedTuple):
-    """A unary answer: what the handler wrote, and what ``served`` says about it."""
+    """The only message of an answer, or its last one, and what ``served`` says about it."""
 
     message: bytes
     cache_tier: int  # CacheTier

@@ -65,6 +65,10 @@ class Call(Protocol):
         """Answer, or accept a request of a stream."""
         ...
 
+    def part(self, message: bytes) -> bool:
+        """Hand over one of several messages; the next may come when the edge credits the call."""
+        ...
+
     def fail(self, code: int, message: str, details: bytes = b"") -> bool:
         """Refuse; a stream ends."""
         ...
@@ -95,6 +99,10 @@ class Edge(Protocol):
 
     def cancelled(self) -> list[int]:
         """Return the calls that nobody waits for any more."""
+        ...
+
+    def credited(self) -> list[int]:
+        """Return the calls that may hand over their next message."""
         ...
 
     def closed(self) -> list[int]:
@@ -130,6 +138,7 @@ class EdgeServer:
         self._edge = edge
         self._handlers = handlers
         self._calls: dict[int, asyncio.Task[None]] = {}
+        self._credits: dict[int, asyncio.Future[None]] = {}  # what handlers of several messages wait for
 
     async def start(self) -> list[str]:
         """Listen; return the addresses.
@@ -200,6 +209,10 @@ class EdgeServer:
             waiting = self._calls.get(call_id)
             if waiting is not None:
                 waiting.cancel()
+        for call_id in self._edge.credited():
+            credit = self._credits.get(call_id)
+            if credit is not None and not credit.done():
+                credit.set_result(None)
         for subscriber in self._edge.closed():
             self._handlers.stream_closed(subscriber)
 
@@ -213,7 +226,9 @@ class EdgeServer:
                 call.reply()
                 return
         else:
-            answer = await self._handlers.call(call.method, call.request, is_refresh=call.is_refresh)
+            answer = await self._handlers.call(
+                call.method, call.request, send=partial(self._send, call), is_refresh=call.is_refresh
+            )
             if not isinstance(answer, Refusal):
                 call.reply(
                     answer.message,
@@ -228,3 +243,12 @@ class EdgeServer:
                 return
             refusal = answer
         call.fail(refusal.code, refusal.message, refusal.details)
+
+    async def _send(self, call: Call, message: bytes) -> None:
+        """Hand over one of several messages, and wait until the edge has taken it."""
+        credit = self._credits[call.id] = asyncio.get_running_loop().create_future()
+        try:
+            call.part(message)
+            await credit  # if nobody waits for the call any more, a cancellation comes instead
+        finally:
+            del self._credits[call.id]

@@ -116,8 +116,10 @@ class GrpcioServer(grpc.GenericRpcHandler):
         name = method.rpartition("/")[2]
         if method == path(STREAM_METHOD):
             return grpc.stream_stream_rpc_method_handler(self._stream)
-        if name in self._handlers.unary_methods and method == path(name):
-            return grpc.unary_unary_rpc_method_handler(partial(self._unary, name))
+        if name in self._handlers.parted_methods and method == path(name):
+            return grpc.unary_stream_rpc_method_handler(partial(self._parted, method))
+        if name in self._handlers.methods and method == path(name):
+            return grpc.unary_unary_rpc_method_handler(partial(self._unary, method))
         if method == f"{_HEALTH}Check":
             return grpc.unary_unary_rpc_method_handler(self._check)
         if method == f"{_HEALTH}Watch":
@@ -126,9 +128,13 @@ class GrpcioServer(grpc.GenericRpcHandler):
 
     # Methods
 
-    async def _unary(self, name: str, request: bytes, context: Context) -> bytes:
+    async def _parted(self, method: str, request: bytes, context: Context) -> None:
+        await context.write(await self._unary(method, request, context))
+
+    async def _unary(self, method: str, request: bytes, context: Context) -> bytes:
+        """Return the last message of an answer; those before it are written."""
         started = self._clock.monotonic_ns()
-        answer = await self._handlers.unary(name, request)
+        answer = await self._handlers.call(method, request, send=context.write)
         if isinstance(answer, Refusal):
             await _abort(context, answer)
         return answer.message + served(answer, self._clock.monotonic_ns() - started)

@@ -7,9 +7,9 @@ import secrets
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from datafacade.errors import Draining, FacadeError, InvalidRequest, NotSupported
+from datafacade.errors import Draining, FacadeError, InvalidRequest, NotSupported, QuotaExceeded
 from datafacade.facade import DataFacade
-from datafacade.serve.answer import Answer, parse, refuse_past, stored, to_answer
+from datafacade.serve.answer import MESSAGE_BYTES_MAX, Answer, Send, parse, refuse_past, stored, to_answer
 from datafacade.serve.pit import METHODS as SNAPSHOT_METHODS
 from datafacade.serve.pit import PitHandlers
 from datafacade.serve.status import Refusal, refuse, refuse_internal
@@ -47,14 +47,21 @@ class Handlers:
             "CacheStats": self._cache_stats,
             "SourceAttribution": self._attribution,
             "ListInstruments": self._list_instruments,
-            **PitHandlers(facade.snapshots, facade.clock).methods,
         }
+        pit = PitHandlers(facade.snapshots, facade.clock)
+        self._methods |= pit.methods
+        self._parted = pit.parted
         self._warm = WarmHandlers(facade.warm).methods
 
     @property
-    def unary_methods(self) -> list[str]:
-        """Names of the unary methods; each answer carries ``served``."""
-        return [*self._methods, *self._warm]
+    def methods(self) -> list[str]:
+        """Names of the methods with one request; the last message of each answer carries ``served``."""
+        return [*self._methods, *self._parted, *self._warm]
+
+    @property
+    def parted_methods(self) -> list[str]:
+        """Those of them that may answer in several messages."""
+        return [*self._parted]
 
     @property
     def cached_methods(self) -> dict[str, list[int]]:
@@ -67,26 +74,39 @@ class Handlers:
             for name, kind in REQUESTS.items()
         }
 
-    async def call(self, asked: str, request: bytes, *, is_refresh: bool = False) -> Answer | Refusal:
-        """Answer the unary call of a path, as `/datafacade.v1.SnapshotService/PitAt`."""
-        method = asked.rpartition("/")[2]
-        if method not in self.unary_methods or path(method) != asked:
-            return refuse(NotSupported("this method", operation=asked))
-        return await self.unary(method, request, is_refresh=is_refresh)
+    async def call(
+        self, asked: str, request: bytes, *, send: Send, is_refresh: bool = False
+    ) -> Answer | Refusal:
+        """Answer the call of a path, as `/datafacade.v1.SnapshotService/PitAt`.
 
-    async def unary(self, method: str, request: bytes, *, is_refresh: bool = False) -> Answer | Refusal:
-        """Answer one unary call; a refresh is the edge's own, nobody waits for it."""
+        Args:
+            asked: The path.
+            request: The request message.
+            send: Hands over all messages but the last, where there are several.
+            is_refresh: Whether it is the edge's own call, that nobody waits for.
+        """
+        method = asked.rpartition("/")[2]
         try:
+            if method not in self.methods or path(method) != asked:
+                raise NotSupported("this method", operation=asked)
             self._refuse_if_draining()
             if method != "Health":
                 await self._facade.wait_ready()
-            if method in self._warm:
-                return await self._warm[method](request, is_refresh)
-            return await self._methods[method](request)
+            answer = await self._answer(method, request, send, is_refresh=is_refresh)
+            if len(answer.message) > MESSAGE_BYTES_MAX:
+                raise QuotaExceeded(f"bytes of a {method} answer", MESSAGE_BYTES_MAX, len(answer.message))
         except FacadeError as error:
             return refuse(error)
         except Exception as error:  # the root of a call
             return self._fault(method, error)
+        return answer
+
+    async def _answer(self, method: str, request: bytes, send: Send, *, is_refresh: bool) -> Answer:
+        if method in self._warm:
+            return await self._warm[method](request, is_refresh)
+        if method in self._parted:
+            return await self._parted[method](request, send)
+        return await self._methods[method](request)
 
     async def stream_request(self, subscriber: int, request: bytes) -> Refusal | None:
         """Apply one request of a stream; a refusal ends the stream."""

@@ -1,45 +1,45 @@
-"""Answer for what was kept: ``SnapshotService``, whose answers are given in one part."""
+"""Answer for what was kept: ``SnapshotService``."""
 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import closing
-from io import BytesIO
+from contextlib import nullcontext
 from types import MappingProxyType
 from typing import Final
 
 from datafacade.clock import NS_PER_S, Clock
-from datafacade.errors import InvalidRequest, NotSupported, PitCorrupt, QuotaExceeded
-from datafacade.serve.answer import Answer, parse
+from datafacade.errors import InvalidRequest, NotSupported, QuotaExceeded
+from datafacade.serve.answer import Answer, Send, parse
+from datafacade.serve.pit_content import is_made, pieces_of, reader
 from datafacade.store.pit.manifest import Damage
-from datafacade.store.pit.names import JSON
 from datafacade.store.pit.record import PitRef
-from datafacade.store.pit.snapshot import PitSnapshot, read_part, unpack_text
-from datafacade.store.pit.vault import Vault
 from datafacade.store.pit.verify import Verdict
 from datafacade.store.pit.verify import verify as walk
 from datafacade.v1 import lineage_pb2, pit_pb2
 from datafacade.warm.snapshots import Snapshots
 
 METHODS: Final = ("PitGet", "PitAt", "PitList", "VerifyPit", "PitStats")
-CHUNK_BYTES: Final = 64 * 1024
-ANSWER_BYTES_MAX: Final = 3 * 2**20  # below the 4 MiB that gRPC clients take unless told otherwise
+MADE_MAX: Final = 2  # large texts and tables in memory at once; who comes then waits, within its deadline
 REFS_MAX: Final = 10_000
 REFS_DEFAULT: Final = 1_000
 LISTED_MAX: Final = 1_000  # damages, and files without a record, that one answer names
 WALK_S: Final = 10.0  # that a walk over all snapshots may take
+_TOKEN: Final = re.compile(r"([0-9]{1,19}):([0-9]{1,19})", re.ASCII)
 LIVE: Final = lineage_pb2.CACHE_TIER_LIVE
 
 
 class PitHandlers:
-    """The methods of ``SnapshotService``; ``PitGet`` streams one part: on the wire that is a unary answer."""
+    """The methods of ``SnapshotService``; ``parted`` are those that answer in several messages."""
 
     def __init__(self, snapshots: Snapshots | None, clock: Clock) -> None:
         self._kept = snapshots
         self._clock = clock
+        self._made = asyncio.Semaphore(MADE_MAX)
+        self.parted: Mapping[str, Callable[[bytes, Send], Awaitable[Answer]]] = {"PitGet": self._get}
         self.methods: Mapping[str, Callable[[bytes], Awaitable[Answer]]] = MappingProxyType(
-            dict(zip(METHODS, (self._get, self._at, self._list, self._verify, self._stats), strict=True))
+            {"PitAt": self._at, "PitList": self._list, "VerifyPit": self._verify, "PitStats": self._stats}
         )
 
     @property
@@ -48,7 +48,7 @@ class PitHandlers:
             raise NotSupported("snapshots without a data directory")
         return self._kept
 
-    async def _get(self, request: bytes) -> Answer:
+    async def _get(self, request: bytes, send: Send) -> Answer:
         asked = parse(pit_pb2.PitGetRequest, request)
         _refuse("ts_as_of", asked.ts_as_of)
         if not asked.snapshot_id:
@@ -58,13 +58,22 @@ class PitHandlers:
                 "encoding", f"expected an encoding of the contract, received {asked.encoding}"
             )
         ref = self._snapshots.store.find(asked.snapshot_id)
-        content = await asyncio.to_thread(self._content, ref, asked.encoding)
-        if len(content) > ANSWER_BYTES_MAX:
-            raise QuotaExceeded("PitGet", ANSWER_BYTES_MAX, len(content))
-        chunks = [content[at : at + CHUNK_BYTES] for at in range(0, len(content), CHUNK_BYTES)]
-        answer = pit_pb2.PitGetResponse(ref=to_ref(ref), chunks=chunks)
         age_ns = max(0, self._clock.wall_ns() - ref.ts_wall)
-        return Answer(answer.SerializeToString(), lineage_pb2.CACHE_TIER_PIT, age_ns=age_ns)
+        async with self._made if is_made(ref, asked.encoding) else nullcontext():
+            message = await self._parts(ref, asked.encoding, send)
+        return Answer(message, lineage_pb2.CACHE_TIER_PIT, age_ns=age_ns, snapshot_id=ref.id)
+
+    async def _parts(self, ref: PitRef, encoding: pit_pb2.PitEncoding.ValueType, send: Send) -> bytes:
+        """Send all parts of a snapshot but the last one, and return that."""
+        pieces = pieces_of(self._snapshots, ref, encoding)
+        part = pit_pb2.PitGetResponse(ref=to_ref(ref))
+        while True:
+            piece = await asyncio.to_thread(next, pieces)
+            part.chunks.extend(piece.chunks())
+            if piece.is_last:
+                return part.SerializeToString()
+            await send(part.SerializeToString())
+            part = pit_pb2.PitGetResponse()
 
     async def _at(self, request: bytes) -> Answer:
         asked = parse(pit_pb2.PitAtRequest, request)
@@ -83,12 +92,16 @@ class PitHandlers:
         self._snapshots.check_time(asked.ts_as_of)
         store = self._snapshots.store
         if not asked.entity:
-            return _sized(pit_pb2.PitListResponse(entities=store.entities()))
+            return Answer(pit_pb2.PitListResponse(entities=store.entities()).SerializeToString(), LIVE)
+        after = place_of(asked.page_token) if asked.page_token else None
         until = min(asked.ts_until or 2**63 - 1, (asked.ts_as_of or self._clock.wall_ns()) + 1)
         limit = asked.limit or REFS_DEFAULT
-        refs = store.list(asked.entity, asked.ts_from, until, limit=limit + 1)
-        named = [to_ref(ref) for ref in refs[:limit]]
-        return _sized(pit_pb2.PitListResponse(refs=named, is_cut=len(refs) > limit))
+        refs = store.list(asked.entity, asked.ts_from, until, limit=limit + 1, after=after)
+        answer = pit_pb2.PitListResponse(refs=[to_ref(ref) for ref in refs[:limit]])
+        if len(refs) > limit:
+            last = refs[limit - 1]
+            answer.is_cut, answer.next_page_token = True, f"{last.ts_wall}:{last.seq}"
+        return Answer(answer.SerializeToString(), LIVE)
 
     async def _verify(self, request: bytes) -> Answer:
         asked = parse(pit_pb2.VerifyPitRequest, request)
@@ -126,25 +139,8 @@ class PitHandlers:
 
     # On another thread
 
-    def _content(self, ref: PitRef, encoding: pit_pb2.PitEncoding.ValueType) -> bytes:
-        """Return a snapshot as it is wanted; what is readable and what is rows is made of what was proven."""
-        found = self._snapshots.store.get(ref.id)
-        if encoding == pit_pb2.PIT_ENCODING_JSON:
-            return self._readable(ref)
-        if encoding == pit_pb2.PIT_ENCODING_ARROW:
-            return _arrow(found)
-        return found.message
-
-    def _readable(self, ref: PitRef) -> bytes:
-        if not ref.path.endswith(JSON):
-            raise InvalidRequest("encoding", "expected PROTOBUF or ARROW: a table has no JSON")
-        with _reader(self._snapshots) as vault:
-            if vault.bad_files(ref.id):
-                raise PitCorrupt(ref.id)
-            return unpack_text(read_part(vault.root, ref.path))
-
     def _verdict(self, wanted: PitRef | None) -> Verdict:
-        with _reader(self._snapshots) as vault:
+        with reader(self._snapshots) as vault:
             if wanted is None:
                 return walk(vault.root, tell=_within(WALK_S, self._clock))
             bad = vault.bad_files(wanted.id)
@@ -161,6 +157,22 @@ def _within(seconds: float, clock: Clock) -> Callable[[int, int], None]:
             raise QuotaExceeded(f"VerifyPit, snapshots in {seconds:g} s,", done, count)
 
     return tell
+
+
+def place_of(token: str) -> tuple[int, int]:
+    """Return where a page ended: the time and the number of its last snapshot.
+
+    Raises:
+        InvalidRequest: It is no token of ours.
+
+    Example:
+        >>> place_of("1700000000000000000:12")
+        (1700000000000000000, 12)
+    """
+    match = _TOKEN.fullmatch(token)
+    if match is None:
+        raise InvalidRequest("page_token", f"expected a next_page_token, received {token[:64]!r}")
+    return int(match[1]), int(match[2])
 
 
 def to_ref(ref: PitRef) -> pit_pb2.PitRef:
@@ -181,24 +193,3 @@ def to_ref(ref: PitRef) -> pit_pb2.PitRef:
 def _refuse(name: str, value: int | str) -> None:
     if value:
         raise InvalidRequest(name, f"expected nothing here, received {str(value)[:64]!r}")
-
-
-def _sized(answer: pit_pb2.PitListResponse) -> Answer:
-    message = answer.SerializeToString()
-    if len(message) > ANSWER_BYTES_MAX:
-        raise QuotaExceeded("PitList", ANSWER_BYTES_MAX, len(message))
-    return Answer(message, LIVE)
-
-
-def _reader(snapshots: Snapshots) -> closing[Vault]:
-    """Open the store a second time, for reading: a long walk keeps no answer waiting."""
-    return closing(Vault.open(snapshots.path, is_writable=False))
-
-
-def _arrow(found: PitSnapshot) -> bytes:
-    if found.ref.path.endswith(JSON):
-        problem = f"expected PROTOBUF or JSON: a {found.ref.kind} is no table"
-        raise InvalidRequest("encoding", problem)
-    packed = BytesIO()
-    found.frame().write_ipc_stream(packed)
-    return packed.getvalue()

@@ -25,15 +25,15 @@ _sym_db = _symbol_database.Default()
 from datafacade.v1 import lineage_pb2 as datafacade_dot_v1_dot_lineage__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x64\x61tafacade/v1/pit.proto\x12\rdatafacade.v1\x1a\x1b\x64\x61tafacade/v1/lineage.proto\"\x90\x01\n\x06PitRef\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0b\n\x03seq\x18\x02 \x01(\x04\x12\x0e\n\x06\x65ntity\x18\x03 \x01(\t\x12\x0c\n\x04kind\x18\x04 \x01(\t\x12\x0f\n\x07ts_wall\x18\x05 \x01(\x10\x12\x12\n\nsize_bytes\x18\x06 \x01(\x04\x12\x0c\n\x04rows\x18\x07 \x01(\x04\x12\x0e\n\x06labels\x18\x08 \x03(\t\x12\x0c\n\x04path\x18\t \x01(\t\"8\n\tPitDamage\x12\x0c\n\x04what\x18\x01 \x01(\t\x12\x0c\n\x04\x66ile\x18\x02 \x01(\t\x12\x0f\n\x07problem\x18\x03 \x01(\t\"d\n\rPitGetRequest\x12,\n\x08\x65ncoding\x18\x01 \x01(\x0e\x32\x1a.datafacade.v1.PitEncoding\x12\x10\n\x08ts_as_of\x18\x0e \x01(\x10\x12\x13\n\x0bsnapshot_id\x18\x0f \x01(\t\"k\n\x0ePitGetResponse\x12\"\n\x03ref\x18\x01 \x01(\x0b\x32\x15.datafacade.v1.PitRef\x12\x0e\n\x06\x63hunks\x18\x02 \x03(\x0c\x12%\n\x06served\x18\x0f \x01(\x0b\x32\x15.datafacade.v1.Served\"E\n\x0cPitAtRequest\x12\x0e\n\x06\x65ntity\x18\x01 \x01(\t\x12\x10\n\x08ts_as_of\x18\x0e \x01(\x10\x12\x13\n\x0bsnapshot_id\x18\x0f \x01(\t\"Z\n\rPitAtResponse\x12\"\n\x03ref\x18\x01 \x01(\x0b\x32\x15.datafacade.v1.PitRef\x12%\n\x06served\x18\x0f \x01(\x0b\x32\x15.datafacade.v1.Served\"y\n\x0ePitListRequest\x12\x0e\n\x06\x65ntity\x18\x01 \x01(\t\x12\x0f\n\x07ts_from\x18\x02 \x01(\x10\x12\x10\n\x08ts_until\x18\x03 \x01(\x10\x12\r\n\x05limit\x18\x04 \x01(\r\x12\x10\n\x08ts_as_of\x18\x0e \x01(\x10\x12\x13\n\x0bsnapshot_id\x18\x0f \x01(\t\"\x7f\n\x0fPitListResponse\x12#\n\x04refs\x18\x01 \x03(\x0b\x32\x15.datafacade.v1.PitRef\x12\x0e\n\x06is_cut\x18\x02 \x01(\x08\x12\x10\n\x08\x65ntities\x18\x03 \x03(\t\x12%\n\x06served\x18\x0f \x01(\x0b\x32\x15.datafacade.v1.Served\"9\n\x10VerifyPitRequest\x12\x10\n\x08ts_as_of\x18\x0e \x01(\x10\x12\x13\n\x0bsnapshot_id\x18\x0f \x01(\t\"\xab\x01\n\x11VerifyPitResponse\x12\x11\n\tsnapshots\x18\x01 \x01(\x04\x12\n\n\x02ok\x18\x02 \x01(\x04\x12)\n\x07\x64\x61mages\x18\x03 \x03(\x0b\x32\x18.datafacade.v1.PitDamage\x12\x10\n\x08unlisted\x18\x04 \x03(\t\x12\x13\n\x0bquarantined\x18\x05 \x01(\r\x12%\n\x06served\x18\x0f \x01(\x0b\x32\x15.datafacade.v1.Served\"8\n\x0fPitStatsRequest\x12\x10\n\x08ts_as_of\x18\x0e \x01(\x10\x12\x13\n\x0bsnapshot_id\x18\x0f \x01(\t\"\xe3\x01\n\x10PitStatsResponse\x12\x11\n\tsnapshots\x18\x01 \x01(\x04\x12\x10\n\x08\x65ntities\x18\x02 \x01(\r\x12\x12\n\nbytes_live\x18\x03 \x01(\x04\x12\x0b\n\x03seq\x18\x04 \x01(\x04\x12\x0c\n\x04head\x18\x05 \x01(\t\x12\x0f\n\x07waiting\x18\x06 \x01(\r\x12\x11\n\tcommitted\x18\x07 \x01(\x04\x12\x0f\n\x07skipped\x18\x08 \x01(\x04\x12\x0e\n\x06\x66\x61iled\x18\t \x01(\x04\x12\x0f\n\x07\x66\x61ilure\x18\n \x01(\t\x12%\n\x06served\x18\x0f \x01(\x0b\x32\x15.datafacade.v1.Served*u\n\x0bPitEncoding\x12\x1c\n\x18PIT_ENCODING_UNSPECIFIED\x10\x00\x12\x19\n\x15PIT_ENCODING_PROTOBUF\x10\x01\x12\x15\n\x11PIT_ENCODING_JSON\x10\x02\x12\x16\n\x12PIT_ENCODING_ARROW\x10\x03\x32\x85\x03\n\x0fSnapshotService\x12G\n\x06PitGet\x12\x1c.datafacade.v1.PitGetRequest\x1a\x1d.datafacade.v1.PitGetResponse0\x01\x12\x42\n\x05PitAt\x12\x1b.datafacade.v1.PitAtRequest\x1a\x1c.datafacade.v1.PitAtResponse\x12H\n\x07PitList\x12\x1d.datafacade.v1.PitListRequest\x1a\x1e.datafacade.v1.PitListResponse\x12N\n\tVerifyPit\x12\x1f.datafacade.v1.VerifyPitRequest\x1a .datafacade.v1.VerifyPitResponse\x12K\n\x08PitStats\x12\x1e.datafacade.v1.PitStatsRequest\x1a\x1f.datafacade.v1.PitStatsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x64\x61tafacade/v1/pit.proto\x12\rdatafacade.v1\x1a\x1b\x64\x61tafacade/v1/lineage.proto\"\x90\x01\n\x06PitRef\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0b\n\x03seq\x18\x02 \x01(\x04\x12\x0e\n\x06\x65ntity\x18\x03 \x01(\t\x12\x0c\n\x04kind\x18\x04 \x01(\t\x12\x0f\n\x07ts_wall\x18\x05 \x01(\x10\x12\x12\n\nsize_bytes\x18\x06 \x01(\x04\x12\x0c\n\x04rows\x18\x07 \x01(\x04\x12\x0e\n\x06labels\x18\x08 \x03(\t\x12\x0c\n\x04path\x18\t \x01(\t\"8\n\tPitDamage\x12\x0c\n\x04what\x18\x01 \x01(\t\x12\x0c\n\x04\x66ile\x18\x02 \x01(\t\x12\x0f\n\x07problem\x18\x03 \x01(\t\"d\n\rPitGetRequest\x12,\n\x08\x65ncoding\x18\x01 \x01(\x0e\x32\x1a.datafacade.v1.PitEncoding\x12\x10\n\x08ts_as_of\x18\x0e \x01(\x10\x12\x13\n\x0bsnapshot_id\x18\x0f \x01(\t\"k\n\x0ePitGetResponse\x12\"\n\x03ref\x18\x01 \x01(\x0b\x32\x15.datafacade.v1.PitRef\x12\x0e\n\x06\x63hunks\x18\x02 \x03(\x0c\x12%\n\x06served\x18\x0f \x01(\x0b\x32\x15.datafacade.v1.Served\"E\n\x0cPitAtRequest\x12\x0e\n\x06\x65ntity\x18\x01 \x01(\t\x12\x10\n\x08ts_as_of\x18\x0e \x01(\x10\x12\x13\n\x0bsnapshot_id\x18\x0f \x01(\t\"Z\n\rPitAtResponse\x12\"\n\x03ref\x18\x01 \x01(\x0b\x32\x15.datafacade.v1.PitRef\x12%\n\x06served\x18\x0f \x01(\x0b\x32\x15.datafacade.v1.Served\"\x8d\x01\n\x0ePitListRequest\x12\x0e\n\x06\x65ntity\x18\x01 \x01(\t\x12\x0f\n\x07ts_from\x18\x02 \x01(\x10\x12\x10\n\x08ts_until\x18\x03 \x01(\x10\x12\r\n\x05limit\x18\x04 \x01(\r\x12\x12\n\npage_token\x18\x05 \x01(\t\x12\x10\n\x08ts_as_of\x18\x0e \x01(\x10\x12\x13\n\x0bsnapshot_id\x18\x0f \x01(\t\"\x98\x01\n\x0fPitListResponse\x12#\n\x04refs\x18\x01 \x03(\x0b\x32\x15.datafacade.v1.PitRef\x12\x0e\n\x06is_cut\x18\x02 \x01(\x08\x12\x10\n\x08\x65ntities\x18\x03 \x03(\t\x12\x17\n\x0fnext_page_token\x18\x04 \x01(\t\x12%\n\x06served\x18\x0f \x01(\x0b\x32\x15.datafacade.v1.Served\"9\n\x10VerifyPitRequest\x12\x10\n\x08ts_as_of\x18\x0e \x01(\x10\x12\x13\n\x0bsnapshot_id\x18\x0f \x01(\t\"\xab\x01\n\x11VerifyPitResponse\x12\x11\n\tsnapshots\x18\x01 \x01(\x04\x12\n\n\x02ok\x18\x02 \x01(\x04\x12)\n\x07\x64\x61mages\x18\x03 \x03(\x0b\x32\x18.datafacade.v1.PitDamage\x12\x10\n\x08unlisted\x18\x04 \x03(\t\x12\x13\n\x0bquarantined\x18\x05 \x01(\r\x12%\n\x06served\x18\x0f \x01(\x0b\x32\x15.datafacade.v1.Served\"8\n\x0fPitStatsRequest\x12\x10\n\x08ts_as_of\x18\x0e \x01(\x10\x12\x13\n\x0bsnapshot_id\x18\x0f \x01(\t\"\xe3\x01\n\x10PitStatsResponse\x12\x11\n\tsnapshots\x18\x01 \x01(\x04\x12\x10\n\x08\x65ntities\x18\x02 \x01(\r\x12\x12\n\nbytes_live\x18\x03 \x01(\x04\x12\x0b\n\x03seq\x18\x04 \x01(\x04\x12\x0c\n\x04head\x18\x05 \x01(\t\x12\x0f\n\x07waiting\x18\x06 \x01(\r\x12\x11\n\tcommitted\x18\x07 \x01(\x04\x12\x0f\n\x07skipped\x18\x08 \x01(\x04\x12\x0e\n\x06\x66\x61iled\x18\t \x01(\x04\x12\x0f\n\x07\x66\x61ilure\x18\n \x01(\t\x12%\n\x06served\x18\x0f \x01(\x0b\x32\x15.datafacade.v1.Served*u\n\x0bPitEncoding\x12\x1c\n\x18PIT_ENCODING_UNSPECIFIED\x10\x00\x12\x19\n\x15PIT_ENCODING_PROTOBUF\x10\x01\x12\x15\n\x11PIT_ENCODING_JSON\x10\x02\x12\x16\n\x12PIT_ENCODING_ARROW\x10\x03\x32\x85\x03\n\x0fSnapshotService\x12G\n\x06PitGet\x12\x1c.datafacade.v1.PitGetRequest\x1a\x1d.datafacade.v1.PitGetResponse0\x01\x12\x42\n\x05PitAt\x12\x1b.datafacade.v1.PitAtRequest\x1a\x1c.datafacade.v1.PitAtResponse\x12H\n\x07PitList\x12\x1d.datafacade.v1.PitListRequest\x1a\x1e.datafacade.v1.PitListResponse\x12N\n\tVerifyPit\x12\x1f.datafacade.v1.VerifyPitRequest\x1a .datafacade.v1.VerifyPitResponse\x12K\n\x08PitStats\x12\x1e.datafacade.v1.PitStatsRequest\x1a\x1f.datafacade.v1.PitStatsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'datafacade.v1.pit_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PITENCODING']._serialized_start=1423
-  _globals['_PITENCODING']._serialized_end=1540
+  _globals['_PITENCODING']._serialized_start=1470
+  _globals['_PITENCODING']._serialized_end=1587
   _globals['_PITREF']._serialized_start=72
   _globals['_PITREF']._serialized_end=216
   _globals['_PITDAMAGE']._serialized_start=218
@@ -46,18 +46,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PITATREQUEST']._serialized_end=556
   _globals['_PITATRESPONSE']._serialized_start=558
   _globals['_PITATRESPONSE']._serialized_end=648
-  _globals['_PITLISTREQUEST']._serialized_start=650
-  _globals['_PITLISTREQUEST']._serialized_end=771
-  _globals['_PITLISTRESPONSE']._serialized_start=773
-  _globals['_PITLISTRESPONSE']._serialized_end=900
-  _globals['_VERIFYPITREQUEST']._serialized_start=902
-  _globals['_VERIFYPITREQUEST']._serialized_end=959
-  _globals['_VERIFYPITRESPONSE']._serialized_start=962
-  _globals['_VERIFYPITRESPONSE']._serialized_end=1133
-  _globals['_PITSTATSREQUEST']._serialized_start=1135
-  _globals['_PITSTATSREQUEST']._serialized_end=1191
-  _globals['_PITSTATSRESPONSE']._serialized_start=1194
-  _globals['_PITSTATSRESPONSE']._serialized_end=1421
-  _globals['_SNAPSHOTSERVICE']._serialized_start=1543
-  _globals['_SNAPSHOTSERVICE']._serialized_end=1932
+  _globals['_PITLISTREQUEST']._serialized_start=651
+  _globals['_PITLISTREQUEST']._serialized_end=792
+  _globals['_PITLISTRESPONSE']._serialized_start=795
+  _globals['_PITLISTRESPONSE']._serialized_end=947
+  _globals['_VERIFYPITREQUEST']._serialized_start=949
+  _globals['_VERIFYPITREQUEST']._serialized_end=1006
+  _globals['_VERIFYPITRESPONSE']._serialized_start=1009
+  _globals['_VERIFYPITRESPONSE']._serialized_end=1180
+  _globals['_PITSTATSREQUEST']._serialized_start=1182
+  _globals['_PITSTATSREQUEST']._serialized_end=1238
+  _globals['_PITSTATSRESPONSE']._serialized_start=1241
+  _globals['_PITSTATSRESPONSE']._serialized_end=1468
+  _globals['_SNAPSHOTSERVICE']._serialized_start=1590
+  _globals['_SNAPSHOTSERVICE']._serialized_end=1979
 # @@protoc_insertion_point(module_scope)

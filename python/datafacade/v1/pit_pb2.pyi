@@ -183,7 +183,9 @@ class PitGetResponse(_message.Message):
 
     @_builtins.property
     def served(self) -> _lineage_pb2.Served:
-        """How this answer was served; the edge alone writes it; absent in all but the last part."""
+        """How this answer was served, its `snapshot_id` is that of `ref`; the edge alone writes it; absent in all but the
+        last part.
+        """
 
     def __init__(
         self,
@@ -270,6 +272,7 @@ class PitListRequest(_message.Message):
     TS_FROM_FIELD_NUMBER: _builtins.int
     TS_UNTIL_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     TS_AS_OF_FIELD_NUMBER: _builtins.int
     SNAPSHOT_ID_FIELD_NUMBER: _builtins.int
     entity: _builtins.str
@@ -280,6 +283,8 @@ class PitListRequest(_message.Message):
     """First instant behind, ns since 1970 UTC; 0: now. 64 bit: BigInt or string in JavaScript."""
     limit: _builtins.int
     """Most snapshots to name, up to 10,000; 0: 1,000."""
+    page_token: _builtins.str
+    """`next_page_token` of the answer before, with the same entity and times; empty: from the start."""
     ts_as_of: _builtins.int
     """Answer as of this time, ns since 1970 UTC, not in the future; 0: now.
     64 bit: BigInt or string in JavaScript.
@@ -293,12 +298,13 @@ class PitListRequest(_message.Message):
         ts_from: _builtins.int = ...,
         ts_until: _builtins.int = ...,
         limit: _builtins.int = ...,
+        page_token: _builtins.str = ...,
         ts_as_of: _builtins.int = ...,
         snapshot_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["entity", b"entity", "limit", b"limit", "snapshot_id", b"snapshot_id", "ts_as_of", b"ts_as_of", "ts_from", b"ts_from", "ts_until", b"ts_until"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entity", b"entity", "limit", b"limit", "page_token", b"page_token", "snapshot_id", b"snapshot_id", "ts_as_of", b"ts_as_of", "ts_from", b"ts_from", "ts_until", b"ts_until"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -313,9 +319,12 @@ class PitListResponse(_message.Message):
     REFS_FIELD_NUMBER: _builtins.int
     IS_CUT_FIELD_NUMBER: _builtins.int
     ENTITIES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     SERVED_FIELD_NUMBER: _builtins.int
     is_cut: _builtins.bool
-    """Whether `limit` left some out: ask again from the last one on; false: these are all."""
+    """Whether `limit` left some out: ask again with `next_page_token`; false: these are all."""
+    next_page_token: _builtins.str
+    """To be given back for the snapshots behind these; empty: there are none."""
     @_builtins.property
     def refs(self) -> _containers.RepeatedCompositeFieldContainer[Global___PitRef]:
         """Snapshots, oldest first; empty: none in the interval, or no entity was asked for."""
@@ -334,11 +343,12 @@ class PitListResponse(_message.Message):
         refs: _abc.Iterable[Global___PitRef] | None = ...,
         is_cut: _builtins.bool = ...,
         entities: _abc.Iterable[_builtins.str] | None = ...,
+        next_page_token: _builtins.str = ...,
         served: _lineage_pb2.Served | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["served", b"served"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["entities", b"entities", "is_cut", b"is_cut", "refs", b"refs", "served", b"served"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entities", b"entities", "is_cut", b"is_cut", "next_page_token", b"next_page_token", "refs", b"refs", "served", b"served"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -67,7 +67,7 @@ class SnapshotServiceServicer:
     """
 
     def PitGet(self, request, context):
-        """Streams one stored answer; most fit into one part.
+        """Streams one stored answer, up to 1 MiB a part; it was proven before the first part leaves.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

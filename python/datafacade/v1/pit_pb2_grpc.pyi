@@ -34,7 +34,7 @@ class SnapshotServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> SnapshotServiceAsyncStub: ...
     PitGet: _grpc.UnaryStreamMultiCallable[_pit_pb2.PitGetRequest, _pit_pb2.PitGetResponse]
-    """Streams one stored answer; most fit into one part."""
+    """Streams one stored answer, up to 1 MiB a part; it was proven before the first part leaves."""
     PitAt: _grpc.UnaryUnaryMultiCallable[_pit_pb2.PitAtRequest, _pit_pb2.PitAtResponse]
     """Answers which snapshot of an entity was the newest at a time."""
     PitList: _grpc.UnaryUnaryMultiCallable[_pit_pb2.PitListRequest, _pit_pb2.PitListResponse]
@@ -50,7 +50,7 @@ class SnapshotServiceAsyncStub(SnapshotServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     PitGet: _aio.UnaryStreamMultiCallable[_pit_pb2.PitGetRequest, _pit_pb2.PitGetResponse]  # type: ignore[assignment]
-    """Streams one stored answer; most fit into one part."""
+    """Streams one stored answer, up to 1 MiB a part; it was proven before the first part leaves."""
     PitAt: _aio.UnaryUnaryMultiCallable[_pit_pb2.PitAtRequest, _pit_pb2.PitAtResponse]  # type: ignore[assignment]
     """Answers which snapshot of an entity was the newest at a time."""
     PitList: _aio.UnaryUnaryMultiCallable[_pit_pb2.PitListRequest, _pit_pb2.PitListResponse]  # type: ignore[assignment]
@@ -69,7 +69,7 @@ class SnapshotServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _pit_pb2.PitGetRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_pit_pb2.PitGetResponse], _abc.AsyncIterator[_pit_pb2.PitGetResponse]]:
-        """Streams one stored answer; most fit into one part."""
+        """Streams one stored answer, up to 1 MiB a part; it was proven before the first part leaves."""
 
     @_abc_1.abstractmethod
     def PitAt(

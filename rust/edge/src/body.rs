@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderValue, Response};
 use http_body::{Body, Frame};
 use tonic::Status;
 
+use crate::parts::PartsBody;
 use crate::reply::ReplyBody;
 use crate::status;
 use crate::stream::StreamBody;
@@ -25,6 +26,8 @@ pub(crate) enum Outgoing {
     Empty,
     /// The answer of a handler.
     Reply(ReplyBody),
+    /// The answer of a handler, in several messages.
+    Parts(Box<PartsBody>),
     /// A subscription.
     Stream(Box<StreamBody>),
     /// An answer of health or reflection, some of which never end.
@@ -70,6 +73,7 @@ impl Body for Outgoing {
         let frame = match &mut *self {
             Self::Empty => None,
             Self::Reply(reply) => reply.next(),
+            Self::Parts(parts) => ready!(parts.poll_next(context)),
             Self::Stream(stream) => ready!(stream.poll_next(context)),
             Self::Tonic(body, ending) => {
                 if let Poll::Ready(frame) = Pin::new(body).poll_frame(context) {
@@ -86,7 +90,7 @@ impl Body for Outgoing {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Empty => true,
-            Self::Reply(_) | Self::Stream(_) => false,
+            Self::Reply(_) | Self::Parts(_) | Self::Stream(_) => false,
             Self::Tonic(body, _) => body.is_end_stream(),
         }
     }

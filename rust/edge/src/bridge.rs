@@ -3,172 +3,18 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::SocketAddr;
 use std::os::fd::RawFd;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
-use std::{future, pin, task};
 
-use bytes::Bytes;
-use http::HeaderMap;
-use tokio::sync::oneshot;
-use tonic::Status;
-
+use crate::call::{self, Call, Question, Subscription, Ticket};
 use crate::doorbell::Doorbell;
-use crate::served::Provenance;
-use crate::{frame, status};
-
-/// What a handler says about one call.
-#[derive(Debug)]
-pub(crate) enum Answer {
-    /// A message with room for its prefix, what is known about it, and its key in the cache, empty: it is not there.
-    Reply { frame: Vec<u8>, provenance: Provenance, key: String },
-    /// The call, or the stream that the call belongs to, ends with this status.
-    Refusal(Status),
-}
-
-/// What a call is about.
-#[derive(Debug, Clone)]
-pub struct Question {
-    /// Path of the method, as `/package.Service/Method`.
-    pub method: Arc<str>,
-    /// The request message.
-    pub request: Bytes,
-    /// When the client stops waiting, ns of the monotonic clock; `None`: it never does.
-    pub deadline_ns: Option<u64>,
-    /// The client's address.
-    pub peer: SocketAddr,
-    /// The call's metadata.
-    pub metadata: Arc<HeaderMap>,
-    /// The stream that the message came on; `None`: a unary call.
-    pub subscriber: Option<Arc<Subscription>>,
-    /// Whether the edge asks, to have an answer in the cache made anew: nobody waits.
-    pub is_refresh: bool,
-}
-
-/// A stream as the handlers know it.
-#[derive(Debug)]
-pub struct Subscription {
-    /// The subscriber's number in the Hub.
-    pub id: u64,
-    /// Whether a handler has seen a message of it; else its end is none of their business.
-    is_known: AtomicBool,
-    is_closed: AtomicBool,
-}
-
-impl Subscription {
-    /// Describes a stream that no handler has seen yet.
-    #[must_use]
-    pub fn new(id: u64) -> Self {
-        Self { id, is_known: AtomicBool::new(false), is_closed: AtomicBool::new(false) }
-    }
-
-    /// Ends the stream for its handlers: requests of it that still wait concern nobody.
-    pub(crate) fn close(&self) {
-        self.is_closed.store(true, Ordering::Release);
-    }
-}
-
-#[derive(Debug, Default)]
-struct CallState {
-    /// Whether a handler has it. Changes under the inbox's lock only.
-    is_taken: AtomicBool,
-    is_over: AtomicBool,
-}
-
-/// One message on its way to a handler. Dropped without an answer, it fails with INTERNAL.
-#[derive(Debug)]
-pub struct Call {
-    id: u64,
-    question: Question,
-    state: Arc<CallState>,
-    answer: Mutex<Option<oneshot::Sender<Answer>>>,
-}
-
-impl Call {
-    /// Returns the number of the call, unique in this process.
-    #[must_use]
-    pub fn id(&self) -> u64 {
-        self.id
-    }
-
-    /// Returns what is asked.
-    #[must_use]
-    pub fn question(&self) -> &Question {
-        &self.question
-    }
-
-    /// Returns whether nobody waits for the answer any more: the deadline passed or the client left.
-    #[must_use]
-    pub fn is_cancelled(&self) -> bool {
-        let is_closed = |stream: &Arc<Subscription>| stream.is_closed.load(Ordering::Acquire);
-        self.state.is_over.load(Ordering::Acquire) || self.question.subscriber.as_ref().is_some_and(is_closed)
-    }
-
-    /// Answers with a message, which is copied. For a stream it means: accepted, the bytes are not sent.
-    ///
-    /// Returns whether somebody was still waiting.
-    pub fn reply(&self, message: &[u8], cache_tier: u32) -> bool {
-        self.reply_with(message, Provenance { cache_tier, ..Provenance::default() }, "")
-    }
-
-    /// Answers as [`Call::reply`], with all that is known about the message. `key` is the answer's in the cache, where
-    /// equal requests find it from now on; empty: it is not there.
-    pub fn reply_with(&self, message: &[u8], provenance: Provenance, key: &str) -> bool {
-        // Whoever refreshes wants the cache filled, not the bytes.
-        let frame = if self.question.is_refresh { Vec::new() } else { frame::with_room(message) };
-        !self.is_cancelled() && self.give(Answer::Reply { frame, provenance, key: key.to_owned() })
-    }
-
-    /// Refuses the call; a stream ends. `details` is a serialized `google.rpc.Status`, or empty.
-    ///
-    /// Returns whether somebody was still waiting.
-    pub fn fail(&self, code: tonic::Code, message: &str, details: &[u8]) -> bool {
-        let details = Bytes::copy_from_slice(details);
-        self.give(Answer::Refusal(Status::with_details(code, message, details)))
-    }
-
-    fn give(&self, answer: Answer) -> bool {
-        let waiting = lock(&self.answer).take();
-        waiting.is_some_and(|waiting| waiting.send(answer).is_ok())
-    }
-}
-
-/// The edge's end of a call: a future of the answer. Dropping it cancels the call.
-#[derive(Debug)]
-pub(crate) struct Ticket {
-    id: u64,
-    state: Arc<CallState>,
-    answer: oneshot::Receiver<Answer>,
-    bridge: Arc<Bridge>,
-    is_answered: bool,
-}
-
-impl future::Future for Ticket {
-    type Output = Answer;
-
-    fn poll(mut self: pin::Pin<&mut Self>, context: &mut task::Context<'_>) -> Poll<Answer> {
-        let answer = task::ready!(pin::Pin::new(&mut self.answer).poll(context));
-        self.is_answered = true;
-        Poll::Ready(answer.unwrap_or_else(|_| Answer::Refusal(status::unanswered())))
-    }
-}
-
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        self.bridge.open.fetch_sub(1, Ordering::AcqRel);
-        self.state.is_over.store(true, Ordering::Release);
-        if !self.is_answered {
-            self.bridge.post_cancelled(self.id, &self.state);
-        }
-    }
-}
 
 #[derive(Debug, Default)]
 struct Inbox {
     calls: VecDeque<Call>,
     cancelled: Vec<u64>,
+    credited: Vec<u64>,
     closed: Vec<u64>,
     is_ringing: bool,
 }
@@ -216,19 +62,15 @@ impl Bridge {
 
     /// Hands the waiting calls to `take`, oldest first, and silences the doorbell.
     ///
-    /// Whoever heard the bell also asks for [`Bridge::cancelled`] and [`Bridge::closed`], in this order.
+    /// Whoever heard the bell also asks for [`Bridge::cancelled`], [`Bridge::credited`] and
+    /// [`Bridge::closed`], in this order.
     pub fn calls(&self, mut take: impl FnMut(Call)) {
         let waiting = {
             let mut inbox = lock(&self.inbox);
             if std::mem::take(&mut inbox.is_ringing) {
                 self.doorbell.silence();
             }
-            for call in &inbox.calls {
-                call.state.is_taken.store(true, Ordering::Release);
-                if let Some(subscription) = &call.question.subscriber {
-                    subscription.is_known.store(true, Ordering::Release);
-                }
-            }
+            inbox.calls.iter().for_each(Call::taken);
             std::mem::take(&mut inbox.calls)
         };
         waiting.into_iter().filter(|call| !call.is_cancelled()).for_each(&mut take);
@@ -237,6 +79,11 @@ impl Bridge {
     /// Returns the numbers of calls that a handler has and nobody waits for any more.
     pub fn cancelled(&self) -> Vec<u64> {
         std::mem::take(&mut lock(&self.inbox).cancelled)
+    }
+
+    /// Returns the numbers of calls whose part the edge has taken: their handlers may hand over the next one.
+    pub fn credited(&self) -> Vec<u64> {
+        std::mem::take(&mut lock(&self.inbox).credited)
     }
 
     /// Returns the subscribers whose stream has ended since the last time.
@@ -250,29 +97,38 @@ impl Bridge {
             return Err(Overloaded);
         }
         let id = self.id_next.fetch_add(1, Ordering::Relaxed);
-        let state = Arc::new(CallState::default());
-        let (sender, answer) = oneshot::channel();
-        let call = Call { id, question, state: Arc::clone(&state), answer: Mutex::new(Some(sender)) };
+        let (call, ticket) = call::open(id, question, Arc::clone(self));
         let mut inbox = lock(&self.inbox);
         inbox.calls.push_back(call);
         self.ring(&mut inbox);
         drop(inbox);
-        Ok(Ticket { id, state, answer, bridge: Arc::clone(self), is_answered: false })
+        Ok(ticket)
     }
 
-    fn post_cancelled(&self, id: u64, state: &CallState) {
+    /// Gives a call's place free; a handler that has not said its last word is told that nobody waits for it.
+    pub(crate) fn ended(&self, ticket: &Ticket) {
+        self.open.fetch_sub(1, Ordering::AcqRel);
+        if ticket.is_answered() {
+            return;
+        }
         let mut inbox = lock(&self.inbox);
-        if state.is_taken.load(Ordering::Acquire) {
-            inbox.cancelled.push(id);
+        if ticket.is_taken() {
+            inbox.cancelled.push(ticket.id());
             self.ring(&mut inbox);
         } else {
-            inbox.calls.retain(|call| call.id != id);
+            inbox.calls.retain(|call| call.id() != ticket.id());
         }
+    }
+
+    pub(crate) fn post_credit(&self, id: u64) {
+        let mut inbox = lock(&self.inbox);
+        inbox.credited.push(id);
+        self.ring(&mut inbox);
     }
 
     pub(crate) fn post_closed(&self, subscription: &Subscription) {
         let mut inbox = lock(&self.inbox);
-        if subscription.is_known.load(Ordering::Acquire) {
+        if subscription.is_known() {
             inbox.closed.push(subscription.id);
             self.ring(&mut inbox);
         }
@@ -293,6 +149,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::call::{Answer, PART_BYTES_MAX, PartError, Reply};
+    use crate::frame;
+    use bytes::Bytes;
     use proptest::prelude::*;
     use std::collections::BTreeSet;
     use tonic::Code;
@@ -330,7 +189,7 @@ mod tests {
         let call = fetch(&bridge).pop().unwrap();
         assert!(call.reply(b"answer", 5));
         assert!(!call.reply(b"again", 5));
-        let Answer::Reply { frame, provenance, .. } = run(ticket) else { panic!("refused") };
+        let Reply { frame, provenance, .. } = run(ticket.only()).unwrap();
         assert_eq!((frame::message(&frame), provenance.cache_tier), (&b"answer"[..], 5));
         assert_eq!(bridge.calls_open(), 0);
     }
@@ -340,8 +199,7 @@ mod tests {
         let bridge = bridge(1);
         let ticket = bridge.post(question(None)).unwrap();
         drop(fetch(&bridge));
-        let Answer::Refusal(status) = run(ticket) else { panic!("answered") };
-        assert_eq!(status.code(), Code::Internal);
+        assert_eq!(run(ticket.only()).unwrap_err().code(), Code::Internal);
     }
 
     #[test]
@@ -378,8 +236,63 @@ mod tests {
         let bridge = bridge(1);
         let ticket = bridge.post(question(None)).unwrap();
         fetch(&bridge).pop().unwrap().fail(Code::NotFound, "nothing", b"");
-        run(ticket);
+        assert_eq!(run(ticket.only()).unwrap_err().code(), Code::NotFound);
         assert!(bridge.cancelled().is_empty());
+    }
+
+    #[test]
+    fn a_part_is_taken_before_the_next_one_is_credited() {
+        let bridge = bridge(1);
+        let mut ticket = bridge.post(question(None)).unwrap();
+        let call = fetch(&bridge).pop().unwrap();
+        assert_eq!(call.part(b"one"), Ok(true));
+        assert_eq!(call.part(b"two"), Err(PartError::NoCredit));
+        assert!(bridge.credited().is_empty());
+        let Answer::Part(first) = run(ticket.next()) else { panic!("no part") };
+        assert_eq!((frame::message(&first), bridge.credited()), (&b"one"[..], vec![call.id()]));
+        assert_eq!(call.part(b"two"), Ok(true));
+        assert!(matches!(run(ticket.next()), Answer::Part(_)));
+        assert!(call.reply(b"last", 1));
+        assert_eq!(call.part(b"more"), Err(PartError::NoCredit));
+        assert!(matches!(run(ticket.next()), Answer::Reply(_)));
+        assert_eq!(call.part(b"more"), Ok(false), "it has said its last word");
+        drop(ticket);
+        assert!(bridge.cancelled().is_empty());
+        assert_eq!(bridge.calls_open(), 0);
+    }
+
+    #[test]
+    fn a_refusal_stands_behind_the_part_that_waits() {
+        let bridge = bridge(1);
+        let mut ticket = bridge.post(question(None)).unwrap();
+        let call = fetch(&bridge).pop().unwrap();
+        assert_eq!(call.part(b"one"), Ok(true));
+        drop(call);
+        assert!(matches!(run(ticket.next()), Answer::Part(_)));
+        assert!(matches!(run(ticket.next()), Answer::Refusal(status) if status.code() == Code::Internal));
+    }
+
+    #[test]
+    fn a_client_that_leaves_between_two_parts_is_posted_as_cancelled() {
+        let bridge = bridge(1);
+        let mut ticket = bridge.post(question(None)).unwrap();
+        let call = fetch(&bridge).pop().unwrap();
+        assert_eq!(call.part(b"one"), Ok(true));
+        assert!(matches!(run(ticket.next()), Answer::Part(_)));
+        assert_eq!(call.part(b"two"), Ok(true));
+        drop(ticket);
+        assert_eq!(call.part(b"three"), Ok(false));
+        assert_eq!((bridge.cancelled(), bridge.calls_open()), (vec![call.id()], 0));
+    }
+
+    #[test]
+    fn a_part_beyond_the_bound_of_a_message_is_refused() {
+        let bridge = bridge(1);
+        let _ticket = bridge.post(question(None)).unwrap();
+        let call = fetch(&bridge).pop().unwrap();
+        let bytes = PART_BYTES_MAX + 1;
+        assert_eq!(call.part(&vec![0; bytes]), Err(PartError::TooLarge { bytes }));
+        assert_eq!(call.part(&vec![0; PART_BYTES_MAX]), Ok(true));
     }
 
     #[test]
@@ -434,14 +347,14 @@ mod tests {
                     Step::Fetch => held.extend(fetch(&bridge)),
                     Step::Answer(index) if index < held.len() => {
                         let call = held.swap_remove(index);
-                        let waits = tickets.iter().position(|ticket| ticket.id == call.id());
+                        let waits = tickets.iter().position(|ticket| ticket.id() == call.id());
                         prop_assert_eq!(call.reply(b"", 1), waits.is_some());
-                        waits.map(|at| run(tickets.swap_remove(at)));
+                        waits.map(|at| run(tickets.swap_remove(at).only()).unwrap());
                     }
                     Step::GiveUp(index) if index < tickets.len() => {
                         let ticket = tickets.swap_remove(index);
-                        if held.iter().any(|call| call.id() == ticket.id) {
-                            cancelled_expected.insert(ticket.id);
+                        if held.iter().any(|call| call.id() == ticket.id()) {
+                            cancelled_expected.insert(ticket.id());
                         }
                     }
                     Step::Answer(_) | Step::GiveUp(_) => {}

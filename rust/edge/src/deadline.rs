@@ -17,44 +17,47 @@ const WAIT_MAX: Duration = Duration::from_hours(365 * 24);
 /// When a call ends by time, and whose time it is.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Deadline {
-    at: Option<Instant>,
-    mono_ns: Option<u64>,
-    /// The server's bound, if that is what comes first.
-    server_limit: Option<Duration>,
+    arrived: Instant,
+    arrived_ns: u64,
+    client: Option<Duration>,
+    server: Option<Duration>,
 }
 
 impl Deadline {
-    /// Takes the earlier of the client's deadline and the server's bound.
+    /// Takes the earlier of the client's deadline and the server's bound, both from now.
     ///
     /// # Errors
     /// `INVALID_ARGUMENT` if `grpc-timeout` cannot be read.
-    pub(crate) fn new(headers: &HeaderMap, server_limit: Option<Duration>) -> Result<Self, Status> {
+    pub(crate) fn new(headers: &HeaderMap, server: Option<Duration>) -> Result<Self, Status> {
         let client = timeout(headers)?;
-        let wait = match (client, server_limit) {
-            (Some(client), Some(server)) => Some(client.min(server)),
-            (client, server) => client.or(server),
-        };
-        let is_client = client.is_some() && wait == client;
-        Ok(Self {
-            at: wait.map(|wait| Instant::now() + wait),
-            mono_ns: wait.map(|wait| clock::mono_ns().saturating_add(nanoseconds(wait))),
-            server_limit: if is_client { None } else { server_limit },
-        })
+        Ok(Self { arrived: Instant::now(), arrived_ns: clock::mono_ns(), client, server })
+    }
+
+    /// Returns this deadline with another bound of the server's, from the arrival of the call.
+    pub(crate) fn bounded(self, server: Duration) -> Self {
+        Self { server: Some(server), ..self }
     }
 
     /// Returns when it passes, ns of the monotonic clock; `None`: never.
     pub(crate) fn mono_ns(&self) -> Option<u64> {
-        self.mono_ns
+        self.wait().map(|wait| self.arrived_ns.saturating_add(nanoseconds(wait)))
     }
 
     /// Waits until it has passed and tells what the client is told. Only the client's own deadline gives
     /// `DEADLINE_EXCEEDED` (STYLE R20).
     pub(crate) async fn passed(&self) -> Status {
-        match self.at {
-            Some(at) => tokio::time::sleep_until(at).await,
+        match self.wait() {
+            Some(wait) => tokio::time::sleep_until(self.arrived + wait).await,
             None => std::future::pending().await,
         }
-        self.server_limit.map_or_else(status::deadline_exceeded, status::time_limit)
+        match self.server {
+            Some(server) if self.client.is_none_or(|client| server < client) => status::time_limit(server),
+            _ => status::deadline_exceeded(),
+        }
+    }
+
+    fn wait(&self) -> Option<Duration> {
+        self.client.into_iter().chain(self.server).min()
     }
 }
 

@@ -8,6 +8,7 @@
 
 mod body;
 mod bridge;
+mod call;
 mod clock;
 mod connection;
 mod contract;
@@ -18,6 +19,7 @@ mod executor;
 mod frame;
 mod listener;
 mod options;
+mod parts;
 mod pieces;
 mod protobuf;
 mod receive;
@@ -33,7 +35,8 @@ mod status;
 mod stream;
 mod unary;
 
-pub use bridge::{Bridge, Call, Question, Subscription};
+pub use bridge::Bridge;
+pub use call::{Call, PART_BYTES_MAX, PartError, Question, Subscription};
 pub use doorbell::Doorbell;
 pub use edge::{Edge, EdgeError};
 pub use options::{Limits, Options};

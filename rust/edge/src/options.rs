@@ -49,8 +49,10 @@ pub struct Limits {
     pub response_bytes_max: usize,
     /// Bytes handed to the transport in one piece: how much of a stopped stream lies unsent.
     pub write_bytes_max: usize,
-    /// Longest time that a unary call may take.
+    /// Longest time that a call may take until its answer, or the first message of several.
     pub unary_max: Duration,
+    /// Longest time that an answer in several messages may take, from the arrival of its call.
+    pub parts_max: Duration,
     /// Time in which the first request of a stream must come.
     pub first_request_max: Duration,
     /// Silence after which an empty response leaves on a stream.
@@ -83,6 +85,8 @@ impl Default for Limits {
             response_bytes_max: 64 * 1024,
             write_bytes_max: 16 * 1024,
             unary_max: Duration::from_secs(10),
+            // 64 MiB at 2 Mbit/s.
+            parts_max: Duration::from_mins(5),
             first_request_max: Duration::from_secs(5),
             silence_max: Duration::from_secs(1),
             blocked_max: Duration::from_secs(10),
@@ -125,6 +129,7 @@ impl Limits {
     fn time(&mut self, name: &str) -> Option<&mut Duration> {
         Some(match name {
             "unary_ms_max" => &mut self.unary_max,
+            "parts_ms_max" => &mut self.parts_max,
             "first_request_ms_max" => &mut self.first_request_max,
             "silence_ms_max" => &mut self.silence_max,
             "blocked_ms_max" => &mut self.blocked_max,

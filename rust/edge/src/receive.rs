@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use tonic::Status;
 
 use crate::body::Outgoing;
-use crate::bridge::{Answer, Question};
+use crate::call::Question;
 use crate::clock;
 use crate::contract::{self, RequestSummary};
 use crate::deadline::Deadline;
@@ -142,9 +142,6 @@ impl Receiver {
         };
         let calls_max = shared.options.limits.calls_max;
         let ticket = shared.bridge.post(question).map_err(|_| status::overloaded(calls_max))?;
-        match ticket.await {
-            Answer::Reply { .. } => Ok(()),
-            Answer::Refusal(status) => Err(status),
-        }
+        ticket.only().await.map(|_| ())
     }
 }

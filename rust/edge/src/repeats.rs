@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use facade_cache::{AnswerCache, Held, Refresh};
 
-use crate::bridge::Question;
+use crate::call::Question;
 use crate::protobuf::Fields;
 use crate::served::Provenance;
 use crate::shared::Shared;
@@ -97,7 +97,7 @@ fn post_refresh(shared: &Arc<Shared>, answers: Arc<AnswerCache>, refresh: Refres
     executor::spawn(&shared.stats, async move {
         let _duty = duty;
         // Beyond its time the call is cancelled: the ticket is dropped.
-        let _ = tokio::time::timeout(patience, ticket).await;
+        let _ = tokio::time::timeout(patience, ticket.only()).await;
     });
 }
 

@@ -17,7 +17,7 @@ use tokio::time::{Instant, Sleep};
 use tonic::Status;
 
 use crate::body;
-use crate::bridge::Subscription;
+use crate::call::Subscription;
 use crate::contract::ResponseHeader;
 use crate::pieces::{Pieces, Progress};
 use crate::shared::Shared;

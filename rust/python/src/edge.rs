@@ -128,6 +128,17 @@ impl PyCall {
         self.call.reply_with(message, provenance, key)
     }
 
+    /// Hand over one of several messages, at most 3 MiB; the last one is given with `reply`.
+    ///
+    /// The next one may come when the edge names this call in `credited()`: so a slow client slows its handler down.
+    /// Return whether somebody still waited; else a cancellation comes instead of credit.
+    ///
+    /// Raises:
+    ///     ValueError: The part before still waits, or this one is too large.
+    fn part(&self, message: &[u8]) -> PyResult<bool> {
+        self.call.part(message).map_err(|error| PyValueError::new_err(error.to_string()))
+    }
+
     /// Refuse the call; a stream ends with this status. Return whether somebody still waited.
     ///
     /// `code` is a `google.rpc.Code` from 1 to 16, `details` a serialized `google.rpc.Status` or empty.
@@ -149,7 +160,8 @@ fn is_metadata_for_handlers(name: &str) -> bool {
 
 /// The gRPC server: one thread that never takes the interpreter's lock.
 ///
-/// Watch `fd()` for reading; when it is readable, fetch `calls()`, then `cancelled()`, then `closed()`.
+/// Watch `fd()` for reading; when it is readable, fetch `calls()`, then `cancelled()`,
+/// then `credited()`, then `closed()`.
 ///
 /// Args:
 ///     hub: What `HotSubscribe` streams from.
@@ -251,6 +263,11 @@ impl PyEdge {
     /// Return the numbers of fetched calls that nobody waits for any more: deadline passed, client gone.
     fn cancelled(&self) -> Vec<u64> {
         self.bridge().cancelled()
+    }
+
+    /// Return the numbers of calls whose part the edge has taken: each may hand over its next message.
+    fn credited(&self) -> Vec<u64> {
+        self.bridge().credited()
     }
 
     /// Return the subscribers whose stream has ended; the Hub has dropped them already.

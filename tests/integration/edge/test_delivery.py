@@ -55,13 +55,14 @@ class World:
     numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     closed: list[int] = field(default_factory=list)
 
-    unary_methods: list[str] = field(default_factory=list)
+    methods: list[str] = field(default_factory=list)
+    parted_methods: list[str] = field(default_factory=list)
     channel: grpc.aio.Channel = field(init=False)
 
     # What a server asks of its handlers
 
-    async def unary(self, method: str, request: bytes) -> Refusal:
-        """Answer no unary call."""
+    async def call(self, method: str, request: bytes, **_: object) -> Refusal:
+        """Answer no call with one request."""
         raise AssertionError(method, request)
 
     async def stream_request(self, subscriber: int, request: bytes) -> None:

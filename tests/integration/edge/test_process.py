@@ -128,9 +128,11 @@ def test_four_threads_that_call_every_method_stall_nothing_and_break_nothing() -
         def fetch():
             for call in edge.calls():
                 held.append((call.id, call.method, call.request, call.peer, call.metadata()))
+                call.part(b"part")
                 call.reply(b"yes") if random_.random() < 0.8 else call.fail(5, "no")
         acts = [
-            fetch, edge.cancelled, edge.closed, edge.stats, edge.addresses, edge.fd, lambda: edge.is_idle,
+            fetch, edge.cancelled, edge.credited, edge.closed,
+            edge.stats, edge.addresses, edge.fd, lambda: edge.is_idle,
             lambda: edge.set_health("venue/kraken", True), lambda: ask.future(b"x", timeout=0.02), hub.stats,
             lambda: hub.push(subscriber, b"\\x0a\\x01v"), hub.ready,
             lambda: hub.take(subscriber, 65536, monotonic_ns=time.monotonic_ns()),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from io import BytesIO
@@ -20,6 +22,7 @@ from datafacade.store.pit.record import PitRef
 READABLE_BYTES_MAX: Final = 192 * 2**20  # of the unpacked text
 READABLE_RATIO_MAX: Final = 200  # text to packed bytes, beyond the first MiB: what is more is a bomb
 TABLE_BYTES_MAX: Final = 48 * 2**20  # that a table may take once it is decoded, unless the caller allows more
+PIECE_BYTES: Final = 2**20  # of an answer that is read piece by piece
 _CHUNK: Final = 256 * 1024
 
 
@@ -83,15 +86,59 @@ def read_answer(root: Folder, ref: PitRef, path: str) -> PitSnapshot:
         PitCorrupt: They are not, or are not there.
         PitUnusable: They cannot be read now; that says nothing of them.
     """
-    try:
+    with _told(ref, path):
         message = read_part(root, path, size=ref.size_bytes)
+    if sha256(message).hexdigest() != ref.id:
+        raise PitCorrupt(ref.id)
+    return PitSnapshot(ref=ref, message=message)
+
+
+def read_piece(root: Folder, ref: PitRef, path: str, at: int) -> bytes:
+    """Return up to 1 MiB of an answer's bytes, unproven; empty: behind the end.
+
+    Args:
+        root: The store.
+        ref: The snapshot.
+        path: Of the file that holds the bytes.
+        at: The first one.
+
+    Raises:
+        PitCorrupt: The file is lost or has another length.
+        PitUnusable: It cannot be read now; that says nothing of it.
+    """
+    wanted = min(PIECE_BYTES, ref.size_bytes - at)
+    *folders, name = path.split("/")
+    with _told(ref, path), opened(root, *folders) as folder:
+        # One byte more than there is: a file that has grown shows.
+        piece = folder.read(name, offset=at, size=wanted + (at + wanted == ref.size_bytes))
+    if len(piece) != wanted:
+        raise PitCorrupt(ref.id)
+    return piece
+
+
+def prove_answer(root: Folder, ref: PitRef, path: str) -> None:
+    """Compare an answer's bytes with its id; no more than a piece of it is in memory.
+
+    Raises:
+        PitCorrupt: They are not those of its id, or are not there.
+        PitUnusable: They cannot be read now; that says nothing of them.
+    """
+    digest = sha256()
+    for at in range(0, ref.size_bytes, PIECE_BYTES):
+        digest.update(read_piece(root, ref, path, at))
+    if digest.hexdigest() != ref.id:
+        raise PitCorrupt(ref.id)
+
+
+@contextlib.contextmanager
+def _told(ref: PitRef, path: str) -> Iterator[None]:
+    """Tell what is damaged from what cannot be looked at."""
+    try:
+        yield
     except OSError as error:
         if error.errno in DAMAGED:
             raise PitCorrupt(ref.id) from error
         raise PitUnusable(path, (error.strerror or type(error).__name__).lower()) from error
-    if sha256(message).hexdigest() != ref.id:
-        raise PitCorrupt(ref.id)
-    return PitSnapshot(ref=ref, message=message)
 
 
 def unpack(packed: bytes) -> Any:  # noqa: ANN401  JSON of any shape

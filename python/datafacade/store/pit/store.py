@@ -6,10 +6,11 @@ What waits is encoded meanwhile by others, and written in the order in which it 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import queue
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -174,12 +175,25 @@ class PitStore:
             PitNotFound: None is live, or several begin so.
             PitCorrupt: Its bytes are lost or changed; the file goes into quarantine.
         """
-        try:
+        with self._watched():
             return self._vault.get(snapshot_id)
-        except PitCorrupt as corrupt:
-            damaged = corrupt.snapshot_id
-            self._queue.put(_Work(lambda: self._quarantine(damaged)))
-            raise
+
+    def prove(self, ref: PitRef) -> None:
+        """Compare a snapshot's bytes with its id; no more than 1 MiB of them is in memory.
+
+        Raises:
+            PitCorrupt: They are lost or changed; the file goes into quarantine.
+        """
+        with self._watched():
+            self._vault.prove(ref)
+
+    def piece(self, ref: PitRef, at: int) -> bytes:
+        """Return up to 1 MiB of a snapshot's bytes from one on; `prove` it before. Empty: behind the end.
+
+        Raises:
+            PitCorrupt: They are lost.
+        """
+        return self._vault.piece(ref, at)
 
     def at(self, entity: str, ts: int) -> PitRef:
         """Return the newest snapshot of an entity that was known at a time, ns UTC.
@@ -245,6 +259,16 @@ class PitStore:
             self._thread.join()
             self._encoders.shutdown()
             self._vault.close()
+
+    @contextlib.contextmanager
+    def _watched(self) -> Iterator[None]:
+        """Have what a reader finds damaged put aside."""
+        try:
+            yield
+        except PitCorrupt as corrupt:
+            damaged = corrupt.snapshot_id
+            self._queue.put(_Work(lambda: self._quarantine(damaged)))
+            raise
 
     # On the thread
 

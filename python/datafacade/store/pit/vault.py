@@ -19,7 +19,7 @@ from datafacade.store.pit.manifest import Manifest
 from datafacade.store.pit.names import JSON, METADATA, PROTO, is_id, meta_name
 from datafacade.store.pit.record import LABEL, PUT, PitRef, record_from
 from datafacade.store.pit.recovery import QUARANTINE, Findings, aside, faults_of, recover
-from datafacade.store.pit.snapshot import PitSnapshot, read_answer, read_part
+from datafacade.store.pit.snapshot import PitSnapshot, prove_answer, read_answer, read_part, read_piece
 from datafacade.store.pit.writer import Outcome, Writer
 
 BYTES_MAX: Final = 10 * 2**30  # of the answers
@@ -150,8 +150,23 @@ class Vault:
             PitCorrupt: Its bytes are lost or changed; a writer has put them into quarantine.
         """
         ref = self.find(snapshot_id)
-        is_answer = ref.path.endswith(JSON)
-        return read_answer(self.root, ref, ref.path.removesuffix(JSON) + PROTO if is_answer else ref.path)
+        return read_answer(self.root, ref, _bytes_path(ref))
+
+    def prove(self, ref: PitRef) -> None:
+        """Compare a snapshot's bytes with its id, however large they are.
+
+        Raises:
+            PitCorrupt: They are lost or changed.
+        """
+        prove_answer(self.root, ref, _bytes_path(ref))
+
+    def piece(self, ref: PitRef, at: int) -> bytes:
+        """Return up to 1 MiB of a snapshot's bytes from one on, unproven; empty: behind the end.
+
+        Raises:
+            PitCorrupt: They are lost.
+        """
+        return read_piece(self.root, ref, _bytes_path(ref), at)
 
     def meta(self, ref: PitRef) -> bytes:
         """Return a snapshot's meta file as it is.
@@ -248,6 +263,11 @@ class Vault:
             self.catalog.rebuild(self.manifest.read())
         else:
             self.catalog.apply(news)
+
+
+def _bytes_path(ref: PitRef) -> str:
+    """Return the file that holds the very bytes."""
+    return ref.path.removesuffix(JSON) + PROTO if ref.path.endswith(JSON) else ref.path
 
 
 def _make_own(root: Folder) -> None:
