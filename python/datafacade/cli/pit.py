@@ -1,43 +1,49 @@
-"""``datafacade pit``: what was answered, fetched again byte for byte, and proven. No service is needed."""
+"""``datafacade pit``: what was answered, byte for byte, and proven; from a directory or from a service."""
 
 from __future__ import annotations
 
-import base64
+import json
 import re
-import sys
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
-from google.protobuf.json_format import MessageToDict
-from rich import box
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 from rich.text import Text
 
 from datafacade.cli.ask import Json, ask
 from datafacade.cli.failure import FAILED, UsageError
-from datafacade.cli.output import err, out, remark, write_json
+from datafacade.cli.output import out, remark, write_json
+from datafacade.cli.pit_view import (
+    Found,
+    Ref,
+    Verdict,
+    as_values,
+    progress,
+    show_answer,
+    show_entities,
+    show_snapshots,
+    show_verdict,
+    table_of,
+    time_text,
+    verdict_values,
+)
 from datafacade.cli.text import clean
-from datafacade.client import PitSnapshot
+from datafacade.client import Client, PitSnapshot
 from datafacade.errors import PitCorrupt
 from datafacade.store.pit import audit as trail
 from datafacade.store.pit import retention
 from datafacade.store.pit.files import opened
-from datafacade.store.pit.names import JSON, PARQUET, utc_text
+from datafacade.store.pit.names import JSON
 from datafacade.store.pit.record import PitRef
 from datafacade.store.pit.snapshot import read_part, unpack
 from datafacade.store.pit.vault import Vault
-from datafacade.store.pit.verify import Verdict
 from datafacade.store.pit.verify import verify as walk
 
 BASE_PATH: Final = Path("artifacts/pit")
 TS_END: Final = 2**63 - 1
-SHOWN_MAX: Final = 20
 _NS: Final = 1_000_000_000
 _INTEGER: Final = re.compile(r"[0-9]{1,19}")
 _TIME: Final = re.compile(r"(.*?)(?:\.([0-9]{1,9}))?(Z|[+-][0-9:]{5,6})?")
@@ -67,6 +73,7 @@ def ls(
     until: Annotated[str, typer.Option("--to", help="First instant behind: a time, ns, or now.")] = "",
     limit: Annotated[int, typer.Option(min=1, help="Rows for people; JSON has all.")] = 40,
     directory: Dir = BASE_PATH,
+    target: Service = "",
     as_json: Json = False,
 ) -> None:
     """List entities, or the snapshots of one.
@@ -77,16 +84,20 @@ def ls(
 
     Exit codes: 0 listed, 1 no store there.
     """
-    ts_from, ts_to = instant(since), instant(until) if until else TS_END
-    with store(directory) as vault:
-        names = [entity] if entity else list(vault.entities())
-        refs = [ref for name in names for ref in vault.list(name, ts_from, ts_to)]
+    ts_from, ts_to = instant(since), instant(until) if until else 0
+    refs: Sequence[Ref]
+    if target:
+        refs = ask(target, lambda client: _listed(client, entity, ts_from, ts_to))
+    else:
+        with store(directory) as vault:
+            names = [entity] if entity else vault.entities()
+            refs = [ref for name in names for ref in vault.list(name, ts_from, ts_to or TS_END)]
     if as_json:
         write_json([as_values(ref) for ref in refs])
     elif entity:
-        _show_snapshots(refs, limit)
+        show_snapshots(refs, limit)
     else:
-        _show_entities(refs, limit)
+        show_entities(refs, limit)
 
 
 def get(
@@ -106,10 +117,14 @@ def get(
     Exit codes: 0 printed, 1 no such snapshot, or it is damaged.
     """
     if target:
-        _print_answer(ask(target, lambda client: client.pit_get(snapshot_id)), raw=raw, as_json=as_json)
-        return
-    with store(directory) as vault:
-        _print(vault, vault.find(snapshot_id), raw=raw, as_json=as_json)
+        with progress("fetched", is_shown=not as_json, is_bytes=True) as tell:
+            found = ask(
+                target, lambda client: _given(client, client.pit_get(snapshot_id, tell=tell), raw=raw)
+            )
+    else:
+        with store(directory) as vault:
+            found = _read(vault, vault.find(snapshot_id))
+    show_answer(found, raw=raw, as_json=as_json)
 
 
 def at(
@@ -129,26 +144,36 @@ def at(
     """
     if target:
         ts = 0 if time == "now" else instant(time)  # its clock says when that is
-        _print_answer(ask(target, lambda client: client.pit_find(entity, ts)), raw=raw, as_json=as_json)
-        return
-    with store(directory) as vault:
-        _print(vault, vault.at(entity, instant(time)), raw=raw, as_json=as_json)
+        with progress("fetched", is_shown=not as_json, is_bytes=True) as tell:
+            found = ask(
+                target, lambda client: _given(client, client.pit_find(entity, ts, tell=tell), raw=raw)
+            )
+    else:
+        with store(directory) as vault:
+            found = _read(vault, vault.at(entity, instant(time)))
+    show_answer(found, raw=raw, as_json=as_json)
 
 
-def verify(directory: Dir = BASE_PATH, as_json: Json = False) -> None:
+def verify(directory: Dir = BASE_PATH, target: Service = "", as_json: Json = False) -> None:
     """Read every file and compare it with its hash; name each that is not what was written.
+
+    A service takes 10 s at most and names 1,000 damages at most; a directory is read to its end.
 
     Example:
       datafacade pit verify --dir DIR --json   # {"snapshots": 9, "ok": 9, "damaged": []}
 
     Exit codes: 0 everything is whole, 1 something is damaged, or no store is there.
     """
-    with store(directory) as vault, _progress("verified", is_shown=not as_json) as tell:
-        verdict = walk(vault.root, tell=tell)
+    verdict: Verdict
+    if target:
+        verdict = ask(target, lambda client: client.pit_verify())
+    else:
+        with store(directory) as vault, progress("verified", is_shown=not as_json) as tell:
+            verdict = walk(vault.root, tell=tell)
     if as_json:
         write_json(verdict_values(verdict))
     else:
-        _show(verdict)
+        show_verdict(verdict)
     if verdict.damages:
         raise typer.Exit(FAILED)
 
@@ -158,7 +183,7 @@ def audit(
     directory: Dir = BASE_PATH,
     as_json: Json = False,
 ) -> None:
-    """Print what was done to the store, oldest first.
+    """Print what was done to the store, oldest first. Works on a directory only.
 
     Exit codes: 0 printed, 1 the log is damaged, or no store is there.
     """
@@ -167,14 +192,14 @@ def audit(
     if as_json:
         write_json({"lines": lines, "damaged": sorted({damage.what for damage in damages})})
     else:
-        table = _table("when (UTC)", "what", "who", "")
+        table = table_of("when (UTC)", "what", "who", "")
         hidden = {"seq", "op", "ts", "by", "prev", "hash", "head"}
         for line in lines[-limit:]:
             told = ", ".join(
                 f"{name} {value}" for name, value in line.items() if name not in hidden and value
             )
             table.add_row(
-                _time(line["ts"]), line["op"], clean(line["by"], 32), Text(clean(told, 200), style="dim")
+                time_text(line["ts"]), line["op"], clean(line["by"], 32), Text(clean(told, 200), style="dim")
             )
         out().print(table)
         for damage in damages:
@@ -192,7 +217,8 @@ def gc(
 ) -> None:
     """Delete snapshots that are older than the retention, a tenth of all at most.
 
-    What bears the label keep, and what a live snapshot was made from, stays.
+    What bears the label keep, and what a live snapshot was made from, stays. Works on a directory only;
+    its service may run.
 
     Exit codes: 0 done, 1 no store is there.
     """
@@ -201,7 +227,7 @@ def gc(
             now = vault.clock.wall_ns()
             plan = retention.plan(vault.catalog.index, now=now, hours=hours, is_confirmed=confirm)
         else:
-            with _progress("deleted", is_shown=not as_json) as tell:
+            with progress("deleted", is_shown=not as_json) as tell:
                 plan = retention.sweep(vault, hours=hours, is_confirmed=confirm, tell=tell)
     told = {
         "snapshots": plan.snapshots,
@@ -226,7 +252,7 @@ def keep(
     directory: Dir = BASE_PATH,
     as_json: Json = False,
 ) -> None:
-    """Label a snapshot; keep, or keep:WHY, exempts it from retention.
+    """Label a snapshot; keep, or keep:WHY, exempts it from retention. Works on a directory only.
 
     Exit codes: 0 labelled, 1 no such snapshot.
     """
@@ -262,132 +288,25 @@ def instant(text: str) -> int:
     return int(moment.timestamp()) * _NS + int(((match and match[2]) or "").ljust(9, "0"))
 
 
-def as_values(ref: PitRef) -> dict[str, Any]:
-    """Return a snapshot for programs."""
-    return {
-        "id": ref.id,
-        "seq": ref.seq,
-        "entity": ref.entity,
-        "kind": ref.kind,
-        "ts_wall": ref.ts_wall,
-        "time": utc_text(ref.ts_wall),
-        "path": ref.path,
-        "size_bytes": ref.size_bytes,
-        "rows": ref.rows,
-        "labels": list(ref.labels),
-    }
+async def _listed(client: Client, entity: str, ts_from: int, ts_to: int) -> Sequence[Ref]:
+    names = [entity] if entity else await client.pit_entities()
+    return [ref for name in names for ref in await client.pit_refs(name, ts_from, ts_to)]
 
 
-def verdict_values(verdict: Verdict) -> dict[str, Any]:
-    """Return a verdict for programs."""
-    return {
-        "snapshots": verdict.snapshots,
-        "ok": verdict.ok,
-        "damaged": verdict.damaged,
-        "problems": [damage._asdict() for damage in verdict.damages],
-        "unlisted": verdict.unlisted,
-        "quarantined": verdict.quarantined,
-    }
+async def _given(client: Client, asked: Awaitable[PitSnapshot], *, raw: bool) -> Found:
+    """Return what a service gives; the readable form only where it is wanted."""
+    found = await asked
+    readable = None if raw or not found.path.endswith(JSON) else json.loads(await client.pit_text(found.id))
+    return Found(found, found.message, readable)
 
 
-def _print(vault: Vault, ref: PitRef, *, raw: bool, as_json: bool) -> None:
+def _read(vault: Vault, ref: PitRef) -> Found:
+    """Return what a directory holds, after its files were compared with their hashes."""
     message = vault.get(ref.id).message
     if vault.bad_files(ref.id):
         raise PitCorrupt(ref.id)
-    if raw:
-        sys.stdout.buffer.write(message)
-        return
     readable = unpack(read_part(vault.root, ref.path)) if ref.path.endswith(JSON) else None
-    if as_json:
-        encoded = base64.b64encode(message).decode("ascii")
-        write_json(as_values(ref) | {"readable": readable, "message_base64": encoded})
-    elif readable is None:
-        remark(f"a Parquet table of {ref.rows} rows: write it to a file with --raw")
-    else:
-        out().print_json(data=readable)
-
-
-def _print_answer(found: PitSnapshot, *, raw: bool, as_json: bool) -> None:
-    """Print what a running service gave, as a store on this disk is printed."""
-    if raw:
-        sys.stdout.buffer.write(found.message)
-        return
-    is_table = found.path.endswith(PARQUET)
-    readable = None if is_table else MessageToDict(found.answer(), preserving_proto_field_name=True)
-    if as_json:
-        told = {
-            "id": found.id,
-            "seq": found.seq,
-            "entity": found.entity,
-            "kind": found.kind,
-            "ts_wall": found.ts_wall,
-            "time": utc_text(found.ts_wall),
-            "path": found.path,
-            "size_bytes": len(found.message),
-            "rows": found.rows,
-            "labels": list(found.labels),
-        }
-        encoded = base64.b64encode(found.message).decode("ascii")
-        write_json(told | {"readable": readable, "message_base64": encoded})
-    elif readable is None:
-        remark(f"a Parquet table of {found.rows} rows: write it to a file with --raw")
-    else:
-        out().print_json(data=readable)
-
-
-def _show_snapshots(refs: Sequence[PitRef], limit: int) -> None:
-    table = _table("known at (UTC)", "id", "bytes", "rows", "labels")
-    for ref in refs[-limit:]:
-        labels = Text(clean(", ".join(ref.labels), 40), style="green")
-        table.add_row(_time(ref.ts_wall), ref.id[:16], f"{ref.size_bytes:,}", str(ref.rows), labels)
-    out().print(table)
-    if len(refs) > limit:
-        remark(f"the newest {limit} of {len(refs)}; see more with --limit {len(refs)}")
-    elif not refs:
-        remark("no snapshots")
-
-
-def _show_entities(refs: Sequence[PitRef], limit: int) -> None:
-    counts = Counter(ref.entity for ref in refs)
-    newest = {ref.entity: ref.ts_wall for ref in refs}
-    table = _table("newest (UTC)", "snapshots", "entity")
-    for name in sorted(counts)[:limit]:
-        table.add_row(_time(newest[name]), f"{counts[name]:,}", Text(clean(name, 80), style="bold"))
-    out().print(table)
-    remark(f"{len(refs)} snapshots of {len(counts)} entities")
-
-
-def _show(verdict: Verdict) -> None:
-    console = out()
-    style = "bold red" if verdict.damages else "bold green"
-    console.print(Text(f"{verdict.ok} of {verdict.snapshots} snapshots are what was written", style=style))
-    for damage in verdict.damages[:SHOWN_MAX]:
-        console.print(Text(f"  {clean(damage.what, 80)}: {clean(damage.file)}: {clean(damage.problem)}"))
-    if len(verdict.damages) > SHOWN_MAX:
-        remark(f"and {len(verdict.damages) - SHOWN_MAX} more; --json has all")
-    if verdict.unlisted:
-        remark(f"{len(verdict.unlisted)} files are in no record, as {clean(verdict.unlisted[0])}")
-
-
-@contextmanager
-def _progress(verb: str, *, is_shown: bool) -> Iterator[retention.Tell]:
-    columns = (TextColumn(verb), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=err(), transient=True, disable=not is_shown) as progress:
-        task = progress.add_task(verb, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, header_style="dim")
-    for name in columns:
-        table.add_column(
-            name, no_wrap=True, justify="right" if name in {"bytes", "rows", "snapshots"} else "left"
-        )
-    return table
-
-
-def _time(ts_ns: int) -> str:
-    return utc_text(ts_ns)[:23].replace("T", " ")
+    return Found(ref, message, readable)
 
 
 VERBS: Final[tuple[Callable[..., None], ...]] = (ls, get, at, verify, audit, gc, keep)

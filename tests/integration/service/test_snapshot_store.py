@@ -13,6 +13,7 @@ import grpc
 import pytest
 import pytest_asyncio
 
+from datafacade.cli.main import main
 from datafacade.errors import PitFull
 from datafacade.sim.settings import SimulatorSettings
 from datafacade.sim.simulator import Simulator
@@ -176,18 +177,31 @@ async def test_a_store_outlives_its_service(tmp_path: Path) -> None:
         assert bare(await bench.stub.WarmKlines(asked)) == bare(first)
 
 
-async def test_the_command_line_shows_the_same_from_a_service_and_from_its_directory(tmp_path: Path) -> None:
+async def test_the_command_line_shows_the_same_from_a_service_and_from_its_directory(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def said(*words: str) -> tuple[int, str, str]:
+        code = await asyncio.to_thread(main, ["pit", *words])
+        return code, *capsys.readouterr()
+
+    entity = "warm.klines/kraken/BTC-USD/1h:24"
     async with service(tmp_path / "config") as bench:
         snapshot_id = (await bench.stub.WarmKlines(KLINES)).served.snapshot_id
-        for words in (["get", snapshot_id], ["at", "warm.klines/kraken/BTC-USD/1h:24", "now"]):
-            told = [
-                await asyncio.to_thread(run, "pit", *words, "--json", *place)
-                for place in (["--target", bench.address], ["--dir", str(store_of(tmp_path))])
-            ]
-            assert [json.loads(one.stdout)["id"] for one in told] == [snapshot_id] * 2
-            assert told[0].stdout == told[1].stdout
-        lost = await asyncio.to_thread(run, "pit", "get", "ab" * 32, "--target", bench.address)
-        assert (lost.returncode, "no snapshot" in lost.stderr) == (1, True)
+        for words in (["get", snapshot_id], ["at", entity, "now"], ["ls"], ["ls", entity], ["verify"]):
+            for form in ([], ["--json"]):
+                remote = await said(*words, *form, "--target", bench.address)
+                local = await said(*words, *form, "--dir", str(store_of(tmp_path)))
+                assert remote[:2] == local[:2] == (0, remote[1])
+                assert remote[1]
+        told = json.loads((await said("at", entity, "--json", "--target", bench.address))[1])
+        assert told["id"] == snapshot_id
+        code, _, words_of_it = await said("get", "ab" * 32, "--target", bench.address)
+        assert (code, "no snapshot" in words_of_it) == (1, True)
+        (path,) = store_of(tmp_path).rglob(f"*{snapshot_id[:32]}.pb")
+        path.chmod(0o640)
+        path.write_bytes(b"other")
+        remote = await said("verify", "--json", "--target", bench.address)
+        assert (remote[0], json.loads(remote[1])["damaged"]) == (1, [snapshot_id])
 
 
 SLOW = """
