@@ -930,7 +930,7 @@ class HealthResponse(_message.Message):
     """Time since the start of the process, ns, from 0; never absent. 64 bit: BigInt or string in JavaScript."""
     status: Global___HealthStatus.ValueType
     """Status of the whole: the worst venue's, OFFLINE only if all are; DEGRADED while a second tier of the cache is
-    configured and does not answer; never unspecified.
+    configured and does not answer, or the store of snapshots has a warning; never unspecified.
     """
     is_draining: _builtins.bool
     """Whether the service is stopping; false: it runs."""

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from datafacade.clock import SystemClock
 from datafacade.config.fields import Secret
@@ -176,6 +178,17 @@ async def test_an_entity_that_has_no_snapshot_any_more_has_no_key(
         )
         assert float(score.split(b"\r\n")[1]) == pytest.approx(bench.clock.wall / 10**6, abs=0.001)
         assert int(redis_server.command("PTTL", f"cryptorun:pit:{ENTITIES[2]}")[1:-2]) > 0
+
+
+@pytest.mark.proves("CTL-S21")
+@given(st.lists(st.text(max_size=40), min_size=2, max_size=2, unique=True))
+def test_hostile_entities_have_a_key_each_without_blanks_and_control_characters(texts: list[str]) -> None:
+    index = RedisIndex(line_to("redis://127.0.0.1:1/0"))
+    one, other = (index.name(text) for text in texts)
+    assert one != other
+    for name in (one, other):
+        assert name.startswith(b"cryptorun:pit:")
+        assert not any(byte <= 32 or byte == 127 for byte in name)
 
 
 async def test_of_one_instant_the_greater_id_is_the_newer(redis_server: RedisServer, tmp_path: Path) -> None:
