@@ -17,7 +17,7 @@ from datafacade.store.pit.scrub import DAMAGED, Scrub
 from datafacade.store.pit.upkeep import Upkeep
 from datafacade.store.pit.vault import Vault
 from datafacade.store.pit.verify import verify
-from tests.unit.store.pit.fakes import ENTITY, HOUR, ManualClock, draft
+from tests.unit.store.pit.fakes import ENTITY, HOUR, ManualClock, draft, keep
 
 SNAPSHOTS = 40
 SHORT_HOURS = 1e-9
@@ -28,12 +28,13 @@ def scrub_of(path: Path, store: PitStore | None, *, hours: float = SHORT_HOURS) 
     return Scrub(path, lambda: store, clock=SystemClock(), hours=hours, mark=path.parent / "mark")
 
 
-async def filled(path: Path, clock: ManualClock) -> PitStore:
-    store = PitStore.open(path, clock=clock)
-    for number in range(0, SNAPSHOTS, 4):  # in groups, so that segments hold several
-        futures = [store.submit(draft(number + more)) for more in range(4)]
-        await asyncio.gather(*map(asyncio.wrap_future, futures))
-    return store
+def filled(path: Path, clock: ManualClock) -> PitStore:
+    """Return a store whose segments hold groups of four."""
+    vault = Vault.open(path, is_writable=True, clock=clock)
+    for number in range(0, SNAPSHOTS, 4):
+        keep(vault, *(draft(number + more) for more in range(4)))
+    vault.close()
+    return PitStore.open(path, clock=clock)
 
 
 async def until(claim: Callable[[], bool]) -> None:
@@ -64,7 +65,7 @@ def flip(path: Path, random: Random) -> None:
 @pytest.mark.parametrize("seed", range(6))
 async def test_what_verify_finds_is_found_without_a_reader_and_put_aside(tmp_path: Path, seed: int) -> None:
     random, path = Random(seed), tmp_path / "pit"
-    store = await filled(path, ManualClock())
+    store = filled(path, ManualClock())
     files = sorted(file for file in path.glob("btc*/**/*") if file.is_file())
     chosen = random.sample(files, 5)
     for file in chosen[:4]:
@@ -87,7 +88,7 @@ async def test_what_verify_finds_is_found_without_a_reader_and_put_aside(tmp_pat
 @pytest.mark.proves("REQ-H9")
 async def test_a_flipped_bit_of_the_manifest_is_found(tmp_path: Path) -> None:
     path = tmp_path / "pit"
-    store = await filled(path, ManualClock())
+    store = filled(path, ManualClock())
     segment = sorted((path / ".manifest").iterdir())[3]
     flip(segment, Random(1))
     one = scrub_of(path, store)
@@ -103,7 +104,7 @@ async def test_a_store_that_is_written_folded_and_swept_meanwhile_has_no_damage(
     monkeypatch.setattr(writer, "FOLD_SEGMENTS", 3)
     monkeypatch.setattr(scrub, "PACE_S_MAX", 0.0005)
     path, clock = tmp_path / "pit", ManualClock()
-    store = await filled(path, clock)
+    store = filled(path, clock)
     one = scrub_of(path, store)
     task = asyncio.create_task(one.run())
     for number in range(SNAPSHOTS, SNAPSHOTS + 60):
@@ -125,11 +126,11 @@ async def test_another_start_goes_on_where_the_last_one_was(
 ) -> None:
     monkeypatch.setattr(scrub, "MARK_S", 0.0)
     path = tmp_path / "pit"
-    store = await filled(path, ManualClock())
+    store = filled(path, ManualClock())
     first = scrub_of(path, store, hours=1.0)
     monkeypatch.setattr(scrub, "PACE_S_MAX", 0.01)
     task = asyncio.create_task(first.run())
-    await until(lambda: first.stats.snapshots >= SNAPSHOTS // 2)
+    await until(lambda: first.stats.snapshots >= SNAPSHOTS // 2 + 2)  # amid a group
     task.cancel()
     await asyncio.wait([task])
     second = scrub_of(path, store)
@@ -148,7 +149,7 @@ async def test_another_start_goes_on_where_the_last_one_was(
 
 async def test_what_retention_took_is_no_damage_any_more(tmp_path: Path) -> None:
     path, clock = tmp_path / "pit", ManualClock()
-    store = await filled(path, clock)
+    store = filled(path, clock)
     (victim,) = path.rglob(f"*{store.list(ENTITY, 0, 2**62)[0].id[:32]}.pb")
     flip(victim, Random(3))
     one = scrub_of(path, store)
@@ -176,7 +177,7 @@ async def test_a_store_that_is_not_open_yet_is_waited_for(
     assert one.damaged() == 0
     task = asyncio.create_task(one.run())
     await asyncio.sleep(0)
-    held.append(await filled(path, ManualClock()))
+    held.append(filled(path, ManualClock()))
     await until(lambda: one.stats.snapshots >= SNAPSHOTS)
     task.cancel()
     await asyncio.wait([task])
