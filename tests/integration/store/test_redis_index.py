@@ -180,6 +180,17 @@ async def test_an_entity_that_has_no_snapshot_any_more_has_no_key(
         assert int(redis_server.command("PTTL", f"cryptorun:pit:{ENTITIES[2]}")[1:-2]) > 0
 
 
+async def test_when_the_last_snapshot_goes_nothing_is_left(redis_server: RedisServer, tmp_path: Path) -> None:
+    redis_server.start()
+    async with bench_in(tmp_path / "pit", redis_server) as bench:
+        for number in range(3):
+            await bench.put(ENTITIES[0], number)
+        await bench.settled()
+        bench.clock.wall += 25 * HOUR
+        await bench.store.run(lambda vault: retention.sweep(vault, is_confirmed=True))
+        await bench.until(lambda: redis_server.command("KEYS", "cryptorun:pit:*") == b"*0\r\n")
+
+
 @pytest.mark.proves("CTL-S21")
 @given(st.lists(st.text(max_size=40), min_size=2, max_size=2, unique=True))
 def test_hostile_entities_have_a_key_each_without_blanks_and_control_characters(texts: list[str]) -> None:

@@ -139,7 +139,7 @@ class IndexKeeper:
 
     async def _follow(self, catalog: Catalog) -> bool | None:
         """Hand over what came and went; return whether that was all, None: Redis did not take it."""
-        index = self._followed or Index()
+        index = Index() if self._followed is None else self._followed
         with catalog.lock:
             head, news = index.seq_last, index.since(self._seq, BATCH)
             gone = index.gone_since(self._gone, BATCH)
