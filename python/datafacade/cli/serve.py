@@ -75,7 +75,7 @@ def serve(
     Exit codes: 0 stopped in order, 1 the port or the data directory cannot be had, 2 the configuration is
     wrong (file, line, key).
     """
-    # Until the service listens to signals the system ends the process: an import may swallow an interrupt.
+    # Until the service listens to signals the system ends the process, also where a shell had SIGINT ignored.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     from datafacade.config import load_config
 
