@@ -53,7 +53,6 @@ def build_warm(
     """Return the warm use cases over the venues of the hot tier, whose budgets they share."""
     times = SourceTimes()
     authority = Authority(config.data_sources)
-    attribution = Attribution(clock)
     cache = AnswerCache(
         entries_max=config.cache.max_entries,
         bytes_max=CACHE_BYTES_MAX,
@@ -67,18 +66,7 @@ def build_warm(
         for name, line in tier.venues.items()
         if family(name) in config.service.warm.venues
     }
-    warm = WarmTier(
-        sources,
-        answers=answers,
-        authority=authority,
-        attribution=attribution,
-        ttls=config.cache.ttls,
-        klines_ttls=KlinesTtls(
-            by_interval=config.cache.klines_ttls, default=config.service.warm.default_ttl_sec
-        ),
-        timeout_s=config.service.server.unary_timeout_sec,
-        clock=clock,
-    )
+    warm = _warm_tier(config, sources, answers=answers, authority=authority, clock=clock)
     aggregators, hosts = _aggregators(config, rests, clock=clock, times=times)
     prices = Prices(
         warm,
@@ -87,7 +75,7 @@ def build_warm(
         aggregators=aggregators,
         rules=Rules.of(config.data_sources.authority),
         clock=clock,
-        attribution=attribution,
+        attribution=warm.attribution,
     )
     joint_klines = JointKlines(
         warm,
@@ -95,7 +83,7 @@ def build_warm(
         venues=[name for name in authority.venues(DataKind.KLINES) if name in sources],
         rules=Rules.of(config.data_sources.authority),
         clock=clock,
-        attribution=attribution,
+        attribution=warm.attribution,
     )
     return WarmCases(
         warm,
@@ -120,6 +108,28 @@ def redis_line(config: Config, *, clock: Clock, random: Random) -> RedisLine | N
     from datafacade.store.redis_line import RedisLine
 
     return RedisLine(config.cache.redis, clock=clock, random=random)
+
+
+def _warm_tier(
+    config: Config,
+    sources: Mapping[str, VenueRest],
+    *,
+    answers: Answers,
+    authority: Authority,
+    clock: Clock,
+) -> WarmTier:
+    settings = config.service
+    ttls = KlinesTtls(by_interval=config.cache.klines_ttls, default=settings.warm.default_ttl_sec)
+    return WarmTier(
+        sources,
+        answers=answers,
+        authority=authority,
+        attribution=Attribution(clock),
+        ttls=config.cache.ttls,
+        klines_ttls=ttls,
+        timeout_s=settings.server.unary_timeout_sec,
+        clock=clock,
+    )
 
 
 def _second(line: RedisLine) -> SharedTier:

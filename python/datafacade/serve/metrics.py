@@ -113,9 +113,9 @@ class _HealthCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         health = self._ask()
         up = GaugeMetricFamily("datafacade_service_status", "1 for the status that holds", labels=["status"])
-        for value, name in health_pb2.HealthStatus.items():
-            if name:
-                up.add_metric([_word(value, "HEALTH_STATUS_")], float(health.status == name))
+        for name, number in health_pb2.HealthStatus.items():
+            if number:
+                up.add_metric([_word(name, "HEALTH_STATUS_")], float(health.status == number))
         yield up
         yield GaugeMetricFamily(
             "datafacade_service_uptime_seconds", "since the start", value=health.uptime_ns / NS_PER_S

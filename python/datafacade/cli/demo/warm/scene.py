@@ -58,16 +58,10 @@ async def staged(seed: int) -> AsyncIterator[Scene]:
     async with contextlib.AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="datafacade-warm-")))
         truth = folder / "truth.jsonl"
-        words: tuple[str, ...] = (
-            "--truth",
-            str(truth),
-            "--products",
-            ",".join(PRODUCTS),
-            "--history-s",
-            str(HISTORY_S),
-        )
+        words: tuple[str, ...] = ("--products", ",".join(PRODUCTS), "--history-s", str(HISTORY_S))
         words += ("--symbols", ",".join(BASES), "--generated", str(GENERATED), "--rate", str(RATE))
-        pair = await start_pair(stack, folder, *words, "--aggregators", "", seed=seed, files=service_files)
+        words += ("--aggregators", "", "--truth", str(truth))
+        pair = await start_pair(stack, folder, *words, seed=seed, files=service_files)
         timeout = aiohttp.ClientTimeout(total=CONTROL_S)
         control = await stack.enter_async_context(aiohttp.ClientSession(pair.control, timeout=timeout))
         yield Scene(target=pair.target, children=pair.children, truth_path=truth, control=control)
