@@ -101,7 +101,7 @@ class SecondTier(Protocol):
 
 
 class Keep(Protocol):
-    """Where answers are kept for ever (the PIT store)."""
+    """Where answers are kept beyond their lifetime in the cache (the PIT store)."""
 
     async def __call__(self, question: Question, message: bytes) -> None:
         """Return once it is durable, or once it is announced that it could not be kept."""
@@ -116,7 +116,7 @@ class Question:
     cache_class: str  # of REQUIREMENTS 6: prices_hot, funding, ...
     ttl_ms: int
     source: str  # whose data it is
-    entity: Entity  # under which its answers are kept for ever
+    entity: Entity  # under which its answers are kept
     carrier: type[Message] | None = None  # type of the answer; None: it is not kept
 
 
