@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Literal, TypedDict
+from typing import Literal
 
 from datafacade.client.events import (
     LOCAL,
@@ -18,7 +18,7 @@ from datafacade.client.events import (
     Trade,
 )
 from datafacade.client.numbers import decimal, exact
-from datafacade.client.stamp import Received, stamp_of
+from datafacade.client.stamp import Received, Stamp, stamp_of
 from datafacade.client.topic import Topic
 from datafacade.client.words import (
     COMPLETENESS,
@@ -68,33 +68,20 @@ def top_of(update: hot_pb2.Update, received: Received) -> TopOfBook:
     )
 
 
-class TickerValues(TypedDict):
-    """The figures of a `Ticker`."""
-
-    last_price: Decimal | None
-    last_quantity: Decimal | None
-    bid_price: Decimal | None
-    bid_quantity: Decimal | None
-    ask_price: Decimal | None
-    ask_quantity: Decimal | None
-    open_24h: Decimal | None
-    high_24h: Decimal | None
-    low_24h: Decimal | None
-    volume_24h: Decimal | None
-    quote_volume_24h: Decimal | None
-    vwap_24h: Decimal | None
-    change_percent_24h: Decimal | None
-    trade_count_24h: int | None
-
-
 def ticker_of(update: hot_pb2.Update, received: Received) -> Ticker:
     """Return the statistics of an update."""
-    values = ticker_values(update.ticker, update.price_exponent, update.quantity_exponent)
-    return Ticker(venue=update.venue, symbol=update.symbol, stamp=stamp_of(update, received), **values)
+    return ticker(
+        update.ticker,
+        update.price_exponent,
+        update.quantity_exponent,
+        venue=update.venue,
+        symbol=update.symbol,
+        stamp=stamp_of(update, received),
+    )
 
 
-def ticker_values(row: market_pb2.Ticker, px: int, qty: int) -> TickerValues:
-    """Return the figures of a ticker at its two exponents."""
+def ticker(row: market_pb2.Ticker, px: int, qty: int, *, venue: str, symbol: str, stamp: Stamp) -> Ticker:
+    """Return a ticker whose figures have these two exponents."""
 
     def price(name: _Price) -> Decimal | None:
         return decimal(getattr(row, name), px) if row.HasField(name) else None
@@ -102,7 +89,9 @@ def ticker_values(row: market_pb2.Ticker, px: int, qty: int) -> TickerValues:
     def quantity(name: _Quantity) -> Decimal | None:
         return decimal(getattr(row, name), qty) if row.HasField(name) else None
 
-    return TickerValues(
+    return Ticker(
+        venue=venue,
+        symbol=symbol,
         last_price=price("last_price"),
         last_quantity=quantity("last_quantity"),
         bid_price=price("bid_price"),
@@ -117,6 +106,7 @@ def ticker_values(row: market_pb2.Ticker, px: int, qty: int) -> TickerValues:
         vwap_24h=exact(row.vwap_24h),
         change_percent_24h=exact(row.change_percent_24h),
         trade_count_24h=row.trade_count_24h if row.HasField("trade_count_24h") else None,
+        stamp=stamp,
     )
 
 

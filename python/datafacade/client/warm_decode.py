@@ -5,9 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Literal
 
-from datafacade.client.decode import ticker_values
+from datafacade.client.decode import ticker
 from datafacade.client.errors import ServiceFault
-from datafacade.client.events import Ticker
 from datafacade.client.numbers import decimal, exact
 from datafacade.client.provenance import provenance_of, sources_of
 from datafacade.client.stamp import Received, Stamp
@@ -99,9 +98,15 @@ def ticker_answer_of(answer: warm_pb2.WarmTickerResponse, received: Received) ->
         flags=0,
         venue_sequence=None,
     )
-    values = ticker_values(answer.ticker, answer.price_exponent, answer.quantity_exponent)
-    ticker = Ticker(venue=answer.venue, symbol=answer.symbol, stamp=stamp, **values)
-    return TickerAnswer(ticker=ticker, provenance=provenance_of(answer.served, answer.lineage))
+    told = ticker(
+        answer.ticker,
+        answer.price_exponent,
+        answer.quantity_exponent,
+        venue=answer.venue,
+        symbol=answer.symbol,
+        stamp=stamp,
+    )
+    return TickerAnswer(ticker=told, provenance=provenance_of(answer.served, answer.lineage))
 
 
 def funding_of(answer: warm_pb2.WarmFundingResponse) -> Funding:
