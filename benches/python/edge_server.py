@@ -188,7 +188,7 @@ def make(count: int, rate: int) -> tuple[DataFacade, PlayedSocket]:
     facade = DataFacade(
         config=config,
         tier=tier,
-        warm=build_warm(config, tier, rests=rests, clock=clock, random=random, snapshots=None),
+        warm=build_warm(config, tier, rests=rests, clock=clock, snapshots=None, line=None),
         hub=hub,
         reader=HubReader(hub),
         clock=clock,
