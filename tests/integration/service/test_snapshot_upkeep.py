@@ -137,6 +137,9 @@ async def test_another_process_finds_in_redis_what_the_service_answered(
         reader = RedisIndex.open(redis_server.url)
         assert await found(reader, KLINES_ENTITY) == snapshot_id
         assert [one.id for one in await reader.list(KLINES_ENTITY, begin, time.time_ns())] == [snapshot_id]
+        until_ms = str(time.time_ns() // 10**6 + 1)
+        recipe = ("ZREVRANGEBYSCORE", f"cryptorun:pit:{KLINES_ENTITY}", until_ms, "-inf", "LIMIT", "0", "1")
+        assert snapshot_id.encode() in redis_server.command(*recipe)
         redis_server.signal(signal.SIGSTOP)
         another = (await bench.stub.WarmTicker(TICKER)).served.snapshot_id
         assert another
