@@ -16,6 +16,7 @@ mod hub;
 mod instruments;
 mod journal;
 mod klines;
+mod manifest;
 mod reconcile;
 mod reconcile_columns;
 mod reconcile_tables;
@@ -50,6 +51,8 @@ mod _core {
     use crate::journal::PyJournal;
     #[pymodule_export]
     use crate::klines::{PyKlineTable, fill_kline_columns, kline_columns, roll_up_kline_columns};
+    #[pymodule_export]
+    use crate::manifest::{PyPitChain, PyPitIndex, is_pit_line};
     #[pymodule_export]
     use crate::reconcile::{PyReconciler, PyTable};
     #[pymodule_export]

@@ -17,12 +17,13 @@ from io import BytesIO
 from typing import Any, Final
 
 from datafacade.store.pit.files import File, Folder, problem_of
-from datafacade.store.pit.manifest import BROKEN_MAX, Damage
+from datafacade.store.pit.manifest import Damage
 from datafacade.store.pit.record import ZERO, Broken, line_of, values_of
 
 FOLDER: Final = ".audit"
 FILE_BYTES_MAX: Final = 8 * 2**20
 READ_BYTES_MAX: Final = 2 * FILE_BYTES_MAX  # a larger one was never written by us
+BROKEN_MAX: Final = 100  # lines of one file that are named; what follows them is not read
 _CHANGED_END: Final = re.compile(rb'"hash":"[0-9a-f]{64}"}[^\0]')
 _NAME: Final = re.compile(r"[0-9]{8}\.jsonl")
 

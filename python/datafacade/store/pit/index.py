@@ -1,130 +1,68 @@
-"""Find snapshots by id and by time: columns in memory, rebuilt from the manifest. No I/O."""
+"""Find snapshots by id and by time: an index in memory, rebuilt from the manifest by the core. No I/O."""
 
 from __future__ import annotations
 
+import json
 import threading
-from array import array
-from bisect import bisect_left, bisect_right
-from collections import Counter, deque
-from collections.abc import Iterable, Iterator
-from itertools import islice
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from typing import Any, Final
 
-from datafacade.store.pit.names import ID_DIGITS, JSON, NAME_DIGITS, PARQUET, Entity, day_of, stem_of
-from datafacade.store.pit.record import CUT, DROP, LABEL, PUT, PitRef
+from datafacade._core import PitIndex
+from datafacade.store.pit.names import JSON, NAME_DIGITS, PARQUET, Entity, day_of, stem_of
+from datafacade.store.pit.record import TS_MAX, PitRef
 
-NEWEST: Final = 64  # snapshots whose files are read at every start
-GONE_MAX: Final = 65_536  # of the newest that went, as many are named to those who follow
-KEEP: Final = "keep"
-_ID_BYTES: Final = ID_DIGITS // 2
-_KEY_BYTES: Final = NAME_DIGITS // 2  # what names on disk carry is what must be unique
-
-
-class Names:
-    """Small numbers for texts that repeat."""
-
-    def __init__(self) -> None:
-        self._numbers: dict[str, int] = {}
-        self.texts: list[str] = []
-
-    def number(self, text: str) -> int:
-        """Return the text's number."""
-        number = self._numbers.get(text)
-        if number is None:
-            number = self._numbers[text] = len(self.texts)
-            self.texts.append(text)
-        return number
-
-    def find(self, text: str) -> int | None:
-        """Return the text's number if it has one."""
-        return self._numbers.get(text)
-
-
-class Timeline:
-    """Snapshots of one entity, by wall time; what came later wins where the clock says the same."""
-
-    def __init__(self) -> None:
-        self.ts = array("q")
-        self.slots = array("L")
-
-    def add(self, ts: int, slot: int) -> None:
-        """Take one in."""
-        if not self.ts or self.ts[-1] <= ts:
-            self.ts.append(ts)
-            self.slots.append(slot)
-        else:
-            at = bisect_right(self.ts, ts)
-            self.ts.insert(at, ts)
-            self.slots.insert(at, slot)
-
-    def remove(self, ts: int, slot: int) -> None:
-        """Take one out."""
-        at = self.slots.index(slot, bisect_left(self.ts, ts), bisect_right(self.ts, ts))
-        del self.ts[at], self.slots[at]
+_ID_BYTES: Final = 32
+_Row = tuple[str, int, str, str, int, int, int, bool, list[str]]
 
 
 class Index:
-    """Everything that is live. About 150 bytes a snapshot."""
+    """Everything that is live. About 150 bytes a snapshot; any thread may ask."""
 
     def __init__(self) -> None:
-        self.dropped: set[bytes] = set()  # keys whose files may still be there
-        self.bytes_live = 0  # of the answers
-        self.newest: deque[dict[str, Any]] = deque(maxlen=NEWEST)  # their lines
-        self._slots: dict[bytes, int] = {}
-        self._ids = bytearray()
-        self._ts, self._seq = array("q"), array("Q")
-        self._size, self._rows = array("Q"), array("Q")
-        self._entity, self._kind = array("L"), array("L")
-        self._is_table = bytearray()
-        self._entities, self._kinds = Names(), Names()
-        self._timelines: list[Timeline] = []
-        self._labels: dict[bytes, tuple[str, ...]] = {}
-        self._references: dict[bytes, tuple[bytes, ...]] = {}
-        self._referenced: Counter[bytes] = Counter()
-        self.gone = 0  # that went, ever
-        self._gone: deque[int] = deque(maxlen=GONE_MAX)  # slots of the newest of them
+        self._core = PitIndex()
 
     def __len__(self) -> int:
         """Return how many are live."""
-        return len(self._slots)
+        return len(self._core)
 
     def __contains__(self, snapshot_id: object) -> bool:
         """Return whether a snapshot of this id, or of its name on disk, is live."""
-        return isinstance(snapshot_id, str) and key_of(snapshot_id) in self._slots
+        return isinstance(snapshot_id, str) and self._core.has(snapshot_id)
 
     @property
     def entities(self) -> list[str]:
         """All entities that have a live snapshot, sorted."""
-        named = zip(self._entities.texts, self._timelines, strict=True)
-        return sorted(text for text, line in named if line.ts)
+        return sorted(_text(spelling) for spelling, is_live in self._core.entities() if is_live)
 
     @property
     def seq_last(self) -> int:
         """Number of the newest record of a snapshot, live or not; 0: there is none."""
-        return self._seq[-1] if self._seq else 0
+        return self._core.seq_last
 
-    def apply(self, line: dict[str, Any]) -> None:
-        """Take in one line of the manifest; one that was seen before changes nothing."""
-        operation = line["op"]
-        if operation == CUT:
-            self._cut(line["first"])
-            return
-        key = key_of(line["id"])
-        if operation == PUT and key not in self._slots:
-            self._put(key, line)
-        elif operation == DROP and key in self._slots:
-            self._drop(key)
-        elif operation == LABEL and key in self._slots:
-            self._label(key, tuple(line["labels"]))
+    @property
+    def bytes_live(self) -> int:
+        """Bytes of all answers that are live."""
+        return self._core.bytes_live
+
+    @property
+    def newest(self) -> list[dict[str, Any]]:
+        """What the lines of the newest 64 snapshots tell, oldest first."""
+        return [json.loads(line) for line in self._core.newest()]
+
+    def apply(self, lines: bytes) -> None:
+        """Take in whole lines of the manifest; those that were seen before change nothing."""
+        self._core.apply(lines)
+
+    def settle(self) -> None:
+        """Forget what was dropped, since nothing of it is left on the disk."""
+        self._core.settle()
 
     def find(self, snapshot_id: str) -> PitRef | None:
         """Return the snapshot of an id or of its first 16 digits or more; None: there is none, or several."""
-        if len(snapshot_id) >= NAME_DIGITS:
-            slot = self._slots.get(key_of(snapshot_id))
-            ref = None if slot is None else self._ref(slot)
-            return ref if ref is not None and ref.id.startswith(snapshot_id) else None
-        found = [slot for key, slot in self._slots.items() if key.hex().startswith(snapshot_id)]
-        return self._ref(found[0]) if len(found) == 1 else None
+        row = self._core.find(snapshot_id)
+        return None if row is None else _ref(row)
 
     def known(self, snapshot_id: str) -> PitRef:
         """Return the snapshot of an id that is live.
@@ -132,13 +70,15 @@ class Index:
         Raises:
             KeyError: It is not.
         """
-        return self._ref(self._slots[key_of(snapshot_id)])
+        ref = self.find(snapshot_id)
+        if ref is None:
+            raise KeyError(snapshot_id)
+        return ref
 
     def at(self, entity: str, ts: int) -> PitRef | None:
         """Return the newest snapshot of an entity at a time, ns UTC."""
-        line = self._timeline(entity)
-        at = bisect_right(line.ts, ts) if line else 0
-        return self._ref(line.slots[at - 1]) if line and at else None
+        row = self._core.at(_spelling(entity), _within(ts))
+        return None if row is None else _ref(row)
 
     def between(
         self,
@@ -154,25 +94,27 @@ class Index:
         Those of one time come as they were committed; ``after``, a wall time and a number, leaves out all up
         to there.
         """
-        line = self._timeline(entity)
-        if line is None:
-            return []
-        first, end = bisect_left(line.ts, ts_from), bisect_left(line.ts, ts_to)
-        if after is not None:
-            first = max(first, bisect_right(line.slots, after, key=self._place))
-        if limit is not None:
-            end = min(end, first + limit)
-        return [self._ref(slot) for slot in line.slots[first:end]]
+        behind = None if after is None else (_within(after[0]), min(max(after[1], 0), TS_MAX))
+        first, end = _within(ts_from), _within(ts_to)
+        rows = self._core.between(_spelling(entity), first, end, limit=limit, after=behind)
+        return [_ref(row) for row in rows]
 
-    def refs(self) -> Iterator[PitRef]:
-        """Yield all live snapshots in their logical order."""
-        for slot in sorted(self._slots.values()):
-            yield self._ref(slot)
+    def refs(self, ts_max: int = TS_MAX) -> Iterator[PitRef]:
+        """Yield all snapshots that are live, or those up to a wall time, ns UTC, in their logical order."""
+        ids = self._core.ids(_within(ts_max))
+        for at in range(0, len(ids), _ID_BYTES):
+            ref = self.find(ids[at : at + _ID_BYTES].hex())
+            if ref is not None:  # it may have gone since
+                yield ref
 
     def since(self, seq: int, limit: int) -> list[PitRef]:
         """Return live snapshots whose number is greater, in their logical order; no more than ``limit``."""
-        slots = range(bisect_right(self._seq, seq), len(self._seq))
-        return [self._ref(slot) for slot in islice(filter(self._is_live, slots), limit)]
+        return [_ref(row) for row in self._core.since(seq, limit)]
+
+    @property
+    def gone(self) -> int:
+        """How many went, ever."""
+        return self._core.gone
 
     def gone_since(self, gone: int, limit: int) -> list[PitRef] | None:
         """Return snapshots that went after so many, in the order in which they went; None: not all are known.
@@ -181,106 +123,43 @@ class Index:
             gone: How many had gone before.
             limit: The first so many.
         """
-        first = len(self._gone) - (self.gone - gone)
-        if first < 0:
-            return None
-        return [self._ref(slot) for slot in islice(self._gone, first, first + limit)]
-
-    def folders(self) -> dict[str, int]:
-        """Return the folder of each entity and what ``holds`` calls it."""
-        return {Entity.parse(text).folder: number for number, text in enumerate(self._entities.texts)}
-
-    def holds(self, key: bytes, entity: int) -> int | None:
-        """Return the wall time of an entity's live snapshot, ns UTC; None: it is not live, or another's."""
-        slot = self._slots.get(key)
-        return None if slot is None or self._entity[slot] != entity else self._ts[slot]
+        rows = self._core.gone_since(gone, limit)
+        return None if rows is None else [_ref(row) for row in rows]
 
     def seq_first(self) -> int:
         """Return the number of the oldest record that is live; 0: none is."""
-        return min((self._seq[slot] for slot in self._slots.values()), default=0)
+        return self._core.seq_first()
 
     def is_held(self, snapshot_id: str) -> bool:
         """Return whether retention must leave it: by a keep label, or since a live one was made from it."""
-        key = key_of(snapshot_id)
-        kept = any(label == KEEP or label.startswith(f"{KEEP}:") for label in self._labels.get(key, ()))
-        return kept or self._referenced[key] > 0
+        return self._core.is_held(snapshot_id)
 
-    def references(self, snapshot_id: str) -> list[str]:
-        """Return the names of the snapshots that it was made from."""
-        return [key.hex() for key in self._references.get(key_of(snapshot_id), ())]
+    def is_dropped(self, digits: str) -> bool:
+        """Return whether a snapshot was dropped and may have left files; until ``settle``."""
+        return self._core.is_dropped(digits)
 
-    def _put(self, key: bytes, line: dict[str, Any]) -> None:
-        slot = len(self._ts)
-        self.newest.append(line)
-        entity = self._entities.number(line["entity"])
-        if entity == len(self._timelines):
-            self._timelines.append(Timeline())
-        self._slots[key] = slot
-        self._ids += bytes.fromhex(line["id"])
-        self.dropped.discard(key)
-        self._ts.append(line["ts"])
-        self._seq.append(line["seq"])
-        self._size.append(line["size"])
-        self._rows.append(line["rows"])
-        self._entity.append(entity)
-        self._kind.append(self._kinds.number(line["kind"]))
-        self._is_table.append("json" not in line)
-        self._timelines[entity].add(line["ts"], slot)
-        self.bytes_live += line["size"]
-        if "labels" in line:
-            self._labels[key] = tuple(line["labels"])
-        if "refs" in line:
-            self._references[key] = tuple(key_of(name) for name in line["refs"])
-            self._referenced.update(self._references[key])
+    def shelf(self) -> Shelf:
+        """Return who tells which files belong to live snapshots."""
+        return Shelf(self._core)
 
-    def _drop(self, key: bytes) -> None:
-        slot = self._slots.pop(key)
-        self._timelines[self._entity[slot]].remove(self._ts[slot], slot)
-        self.bytes_live -= self._size[slot]
-        self.dropped.add(key)
-        self.gone += 1
-        self._gone.append(slot)
-        self._labels.pop(key, None)
-        self._referenced.subtract(self._references.pop(key, ()))
 
-    def _cut(self, first: int) -> None:
-        """Let go of what is before the cut: a power loss may have left records without their ends."""
-        for key in [key for key, slot in self._slots.items() if self._seq[slot] < first]:
-            self._drop(key)
+class Shelf:
+    """Tells which files belong to a live snapshot; it is asked for every name in the store."""
 
-    def _label(self, key: bytes, labels: tuple[str, ...]) -> None:
-        if labels:
-            self._labels[key] = labels
-        else:
-            self._labels.pop(key, None)
+    def __init__(self, core: PitIndex) -> None:
+        self._core = core
+        self._spellings: Mapping[str, str] = {_folder(spelling): spelling for spelling, _ in core.entities()}
 
-    def _place(self, slot: int) -> tuple[int, int]:
-        return self._ts[slot], self._seq[slot]
+    def strays(self, entity: str, day: str, names: list[str]) -> list[str]:
+        """Return those names that are not the right ones in the right place.
 
-    def _is_live(self, slot: int) -> bool:
-        start = slot * _ID_BYTES
-        return self._slots.get(bytes(self._ids[start : start + _KEY_BYTES])) == slot
-
-    def _timeline(self, entity: str) -> Timeline | None:
-        number = self._entities.find(entity)
-        return None if number is None else self._timelines[number]
-
-    def _ref(self, slot: int) -> PitRef:
-        entity = self._entities.texts[self._entity[slot]]
-        identity = bytes(self._ids[slot * _ID_BYTES : (slot + 1) * _ID_BYTES])
-        snapshot_id, ts = identity.hex(), self._ts[slot]
-        suffix = PARQUET if self._is_table[slot] else JSON
-        return PitRef(
-            id=snapshot_id,
-            seq=self._seq[slot],
-            entity=entity,
-            kind=self._kinds.texts[self._kind[slot]],
-            ts_wall=ts,
-            path=f"{Entity.parse(entity).folder}/{day_of(ts)}/{stem_of(ts, snapshot_id)}{suffix}",
-            size_bytes=self._size[slot],
-            rows=self._rows[slot],
-            labels=self._labels.get(identity[:_KEY_BYTES], ()),
-        )
+        Args:
+            entity: Folder of the entity.
+            day: Folder in it.
+            names: What is there.
+        """
+        spelling = self._spellings.get(entity)
+        return names if spelling is None else self._core.strays(spelling, day, names)
 
 
 class Catalog:
@@ -290,17 +169,25 @@ class Catalog:
         self.index = Index()
         self.lock = threading.Lock()
 
-    def apply(self, lines: Iterable[dict[str, Any]]) -> None:
+    def apply(self, lines: Iterable[bytes]) -> None:
         """Take in what was committed."""
         with self.lock:
-            for line in lines:
-                self.index.apply(line)
+            for text in lines:
+                self.index.apply(text)
 
-    def rebuild(self, lines: Iterable[dict[str, Any]]) -> None:
-        """Begin anew; readers see the old index until the new one is whole."""
-        fresh = Index()
-        for line in lines:
-            fresh.apply(line)
+    def rebuild(self, lines: Iterable[bytes]) -> None:
+        """Begin anew; readers see the old index until the new one is whole.
+
+        What is judged is taken in by another thread while the next lines are judged; one part may wait.
+        """
+        fresh, taking = Index(), None
+        with ThreadPoolExecutor(1, thread_name_prefix="pit-index") as hand:
+            for text in lines:
+                if taking is not None:
+                    taking.result()
+                taking = hand.submit(fresh.apply, text)
+        if taking is not None:
+            taking.result()
         with self.lock:
             self.index = fresh
 
@@ -308,3 +195,38 @@ class Catalog:
 def key_of(snapshot_id: str) -> bytes:
     """Return what an id and the names of its files have in common."""
     return bytes.fromhex(snapshot_id[:NAME_DIGITS])
+
+
+def _ref(row: _Row) -> PitRef:
+    snapshot_id, seq, entity, kind, ts, size, rows, is_table, labels = row
+    suffix = PARQUET if is_table else JSON
+    return PitRef(
+        id=snapshot_id,
+        seq=seq,
+        entity=_text(entity),
+        kind=_text(kind),
+        ts_wall=ts,
+        path=f"{_folder(entity)}/{day_of(ts)}/{stem_of(ts, snapshot_id)}{suffix}",
+        size_bytes=size,
+        rows=rows,
+        labels=tuple(map(_text, labels)),
+    )
+
+
+def _spelling(text: str) -> str:
+    """Return a text as JSON spells it; there is one way."""
+    return json.dumps(text)[1:-1]
+
+
+def _text(spelling: str) -> str:
+    """Return what a text of the core says."""
+    return str(json.loads(f'"{spelling}"')) if "\\" in spelling else spelling
+
+
+@lru_cache(maxsize=4_096)
+def _folder(spelling: str) -> str:
+    return Entity.parse(_text(spelling)).folder
+
+
+def _within(ts: int) -> int:
+    return min(max(ts, -1), TS_MAX)

@@ -7,6 +7,7 @@ folded into one that holds the same lines and is named after its first and last 
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -14,16 +15,16 @@ from io import BytesIO
 from itertools import accumulate, pairwise
 from typing import Any, Final, NamedTuple
 
+from datafacade._core import PitChain
 from datafacade.store.pit.files import Folder, problem_of
-from datafacade.store.pit.record import CUT, ZERO, Broken, is_line, line_of, values_of
+from datafacade.store.pit.record import CUT, line_of
 
 FOLDER: Final = ".manifest"
 SEGMENT_BYTES_MAX: Final = 24 * 2**20  # a larger one was never written by us
 FOLDED_BYTES_MAX: Final = 16 * 2**20
-BROKEN_MAX: Final = 100  # lines of one segment that are named; what follows them is not read
 _NAME: Final = re.compile(r"([0-9]{16})(?:-([0-9]{16}))?\.jsonl")
 
-Line = dict[str, Any]  # what one line tells
+Lines = bytes  # of a segment that are whole, as they stand there
 Publish = Callable[[Folder, str, bytes], None]  # writes a file by the protocol
 
 
@@ -84,101 +85,20 @@ def segments_of(names: Iterable[str]) -> tuple[list[Segment], list[Segment]]:
     return holding, spare
 
 
-class Chain:
-    """Judges lines in order: what is broken, missing, doubled or out of place."""
-
-    def __init__(self) -> None:
-        self.damages: list[Damage] = []
-        self.last: Line | None = None
-        self._noted: list[tuple[int, Damage]] = []  # with the last record that it touches
-        self._starts: dict[int, str] = {}  # what the first line of a segment follows
-        self._is_torn = True  # the next line need not join: it is the first, or one before was unreadable
-        self._cut: Line | None = None
-
-    @property
-    def seq(self) -> int:
-        """Number of the last line; 0: there is none."""
-        return int(self.last["seq"]) if self.last else 0
-
-    @property
-    def cut_at(self) -> int:
-        """Number of the first record that the newest cut left; 0: there is none."""
-        return int(self._cut["first"]) if self._cut else 0
-
-    @property
-    def head(self) -> str:
-        """Hash of the last line."""
-        return str(self.last["hash"]) if self.last else ZERO
-
-    def lines(self, segment: Segment, content: bytes) -> Iterator[Line]:
-        """Yield every line that is whole, wherever it stands; note what is wrong."""
-        wanted, at, broken_lines = segment.last - segment.first + 1, 0, 0
-        for at, text in enumerate(BytesIO(content or b"\n"), 1):
-            try:
-                line = _line_of(text.removesuffix(b"\n"))
-            except Broken as broken:
-                self.note(segment.path, f"line {at}: {broken}", max(segment.last, self.seq))
-                self._is_torn = True
-                broken_lines += 1
-                if broken_lines >= BROKEN_MAX:
-                    return
-                continue
-            if at == 1:
-                self._starts[line["seq"]] = line["prev"]
-                wanted = line.get("lines", 1) if segment.is_small else wanted
-            self._join(segment, line, at)
-            yield line
-        if at != wanted and not self._is_torn:
-            self.note(segment.path, f"{at} lines, expected {wanted}", max(segment.last, self.seq))
-            self._is_torn = True
-
-    def end(self) -> None:
-        """Judge the beginning: it is the first line ever, or the one that the newest cut names."""
-        first, follows = (1, ZERO) if self._cut is None else (self._cut["first"], self._cut["follows"])
-        self.damages = [damage for reach, damage in self._noted if reach >= first]
-        if self.last is not None and self._starts.get(first) != follows and not self.damages:
-            path = f"{FOLDER}/{_name(first)}"
-            self.damages.append(Damage(path, path, "missing, or not what the beginning was"))
-
-    def expect(self, segment: Segment) -> None:
-        """Note that a file is missing if the next one begins further on."""
-        if self.last is not None and not self._is_torn and segment.first > self.seq + 1:
-            self.note(
-                f"{FOLDER}/{_name(self.seq + 1)}", f"missing up to {segment.first - 1}", segment.first - 1
-            )
-            self._is_torn = True
-
-    def miss(self, segment: Segment, problem: str) -> None:
-        """Note a file that cannot be read at all."""
-        self.note(segment.path, problem, max(segment.last, self.seq))
-        self._is_torn = True
-
-    def note(self, file: str, problem: str, reach: int) -> None:
-        """Note a damage and the last record that it touches: what was cut off since is none."""
-        damage = Damage(file, file, problem)
-        self._noted.append((reach, damage))
-        self.damages.append(damage)
-
-    def _join(self, segment: Segment, line: Line, at: int) -> None:
-        if not self._is_torn and (line["seq"], line["prev"]) != (self.seq + 1, self.head):
-            problem = f"line {at}: expected record {self.seq + 1}, found {line['seq']}"
-            self.note(segment.path, problem, max(line["seq"], self.seq + 1))
-        self._is_torn = False
-        if line["op"] == CUT:
-            self._cut = line
-        if line["seq"] > self.seq:
-            self.last = line
-
-
 class Manifest:
     """The chain as one process sees it. Only the holder of the store's lock may append."""
 
     def __init__(self, folder: Folder) -> None:
         self.folder = folder
-        self.chain = Chain()
+        self.chain = PitChain(FOLDER)
         self.segments: list[Segment] = []
         self._stamp = -1
         self._is_behind = True  # something may stand there that we do not know: all must be read anew
+
+    @property
+    def damages(self) -> list[Damage]:
+        """What is wrong in the chain."""
+        return [Damage(file, file, problem) for file, problem in self.chain.damages()]
 
     @property
     def seq_next(self) -> int:
@@ -188,16 +108,21 @@ class Manifest:
         )  # a segment may be unreadable: its name is taken
         return max(self.chain.seq, named) + 1
 
-    def read(self) -> Iterator[Line]:
-        """Yield every whole line from the beginning, and judge the chain anew."""
+    def read(self) -> Iterator[Lines]:
+        """Yield all whole lines from the beginning, a segment at a time, and judge the chain anew."""
         self._is_behind = True
-        self.chain, self._stamp = Chain(), self.folder.stamp()
+        self.chain, self._stamp = PitChain(FOLDER), self.folder.stamp()
         self.segments, _ = segments_of(self.folder.names())
         yield from self._lines(self.segments)
         self.chain.end()
         self._is_behind = False
 
-    def news(self) -> Iterator[Line] | None:
+    def told(self) -> Iterator[dict[str, Any]]:
+        """Yield what every whole line tells, as ``read`` does."""
+        for lines in self.read():
+            yield from told_in(lines)
+
+    def news(self) -> Iterator[Lines] | None:
         """Return what other processes appended since; None: read it anew, they folded or cut it.
 
         Raises:
@@ -214,7 +139,7 @@ class Manifest:
         if segments[:known] != self.segments:
             return None
         self.segments = segments
-        lines = list(self._lines(segments[known:]))
+        lines = [*self._lines(segments[known:])]
         self._is_behind = False
         return iter(lines)
 
@@ -232,8 +157,8 @@ class Manifest:
             text += line
         return Plan(Segment(seq, seq, _name(seq)), bytes(text))
 
-    def append(self, plan: Plan, publish: Publish) -> list[Line]:
-        """Append a segment as planned, durably.
+    def append(self, plan: Plan, publish: Publish) -> list[Lines]:
+        """Append a segment as planned, durably; return its lines.
 
         Args:
             plan: What to append.
@@ -245,7 +170,7 @@ class Manifest:
         self.segments.append(segment)
         self._stamp = self.folder.stamp()
         self._is_behind = False
-        return list(self.chain.lines(segment, text))
+        return [whole(self.chain, segment, text)]
 
     def fold(self, publish: Publish, *, least: int) -> int:
         """Write small segments as one, then remove them; return how many went.
@@ -255,7 +180,7 @@ class Manifest:
             least: Leave it be while fewer are there.
         """
         small = [segment for segment in self.segments if segment.is_small]
-        if len(small) <= least or self.chain.damages:
+        if len(small) <= least or self.chain.damages():
             return 0
         texts = [self.folder.read(segment.name) for segment in small[:-1]]  # processes look for the newest
         count = sum(size <= FOLDED_BYTES_MAX for size in accumulate(map(len, texts)))
@@ -279,10 +204,10 @@ class Manifest:
         """
         reach = seq_live or self.seq_next
         dead = [left for left, right in pairwise(self.segments) if right.first <= reach]
-        if not dead or self.chain.damages:
+        if not dead or self.chain.damages():
             return 0
         first = self.segments[len(dead)]
-        follows = values_of(self.folder.read(first.name).partition(b"\n")[0])["prev"]
+        follows = json.loads(self.folder.read(first.name).partition(b"\n")[0])["prev"]
         told = {"op": CUT, "id": "", "ts": ts, "first": first.first, "follows": follows}
         self.append(self.plan([told]), publish)
         self.segments = self.segments[len(dead) :]
@@ -298,25 +223,28 @@ class Manifest:
         self.segments = [segment for segment in self.segments if segment not in spare]
         self._stamp = self.folder.stamp()
 
-    def _lines(self, segments: Iterable[Segment]) -> Iterator[Line]:
+    def _lines(self, segments: Iterable[Segment]) -> Iterator[Lines]:
         for segment in segments:
-            self.chain.expect(segment)
+            self.chain.expect(segment.first)
             try:
                 facts = self.folder.facts(segment.name)
                 if facts is not None and facts.size > SEGMENT_BYTES_MAX:
                     raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
                 content = self.folder.read(segment.name)
             except OSError as error:
-                self.chain.miss(segment, problem_of(error))
+                self.chain.miss(segment.last, segment.path, problem_of(error))
                 continue
-            yield from self.chain.lines(segment, content)
+            yield whole(self.chain, segment, content)
 
 
-def _line_of(text: bytes) -> Line:
-    values = values_of(text)
-    if not is_line(values):
-        raise Broken("it does not tell what it must")
-    return values
+def whole(chain: PitChain, segment: Segment, content: bytes) -> Lines:
+    """Let a chain judge a segment; return all lines that are whole, wherever they stand."""
+    return chain.take(segment.first, segment.last, segment.path, segment.is_small, content)
+
+
+def told_in(lines: Lines) -> Iterator[dict[str, Any]]:
+    """Yield what each of these lines tells."""
+    return map(json.loads, BytesIO(lines))
 
 
 def _name(seq: int) -> str:

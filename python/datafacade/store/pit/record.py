@@ -7,20 +7,15 @@ hash of the line before: a line that is changed, lost, doubled or moved shows.
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from hashlib import sha256
-from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-from datafacade.errors import InvalidRequest
 from datafacade.store.pit.names import JSON, METADATA, PARQUET, PROTO, Entity, day_of, meta_name, stem_of
 
-TS_MAX: Final = 253_402_300_799 * 10**9  # 9999-12-31T23:59:59Z: four digits of a year
+TS_MAX: Final = 2**63 - 1  # ns: a day in the year 2262
 COUNT_MAX: Final = 2**53  # of any number in a line but times
-_ID: Final = re.compile(r"[0-9a-f]{64}")
 ZERO: Final = "0" * 64  # what the first line of a chain follows
 _MEMBERS: Final = frozenset({"seq", "op", "ts", "prev", "hash"})
 _TAIL: Final = b',"hash":"'
@@ -166,71 +161,6 @@ def values_of(line: bytes) -> dict[str, Any]:
     if not isinstance(values["seq"], int) or not 0 < values["seq"] <= COUNT_MAX:
         raise Broken("its number is none")
     return values
-
-
-def is_line(values: Mapping[str, Any]) -> bool:
-    """Return whether a line of the manifest tells of its operation what everybody relies on.
-
-    Whoever may write here may forge a line that is whole; it must not bring down who reads it.
-    """
-    shape = _SHAPES.get(values["op"]) if isinstance(values["op"], str) else None
-    if shape is None or _count(values["ts"], TS_MAX) < 0 or not isinstance(values["prev"], str):
-        return False
-    if "lines" in values and _count(values["lines"]) < 1:
-        return False
-    return shape(values)
-
-
-def _count(value: object, most: int = COUNT_MAX) -> int:
-    """Return a number that is one; else -1."""
-    return value if type(value) is int and value <= most else -1
-
-
-def _is_id(value: object) -> bool:
-    return isinstance(value, str) and _ID.fullmatch(value) is not None
-
-
-def _is_stored(value: object) -> bool:
-    return type(value) is list and len(value) == 2 and _count(value[0]) >= 0 and type(value[1]) is str
-
-
-def _are_texts(value: object) -> bool:
-    return isinstance(value, list | tuple) and all(isinstance(text, str) for text in value)
-
-
-def _is_put(line: Mapping[str, Any]) -> bool:
-    """Judge a put; every line is judged at every start, so what is not there costs nothing."""
-    entity = line.get("entity")
-    return (
-        _is_id(line.get("id"))
-        and _count(line.get("size")) >= 0
-        and _count(line.get("rows")) >= 0
-        and type(line.get("kind")) is str
-        and _is_stored(line.get("meta"))
-        and ("json" not in line or _is_stored(line["json"]))
-        and type(entity) is str
-        and _is_entity(entity)
-        and ("labels" not in line or _are_texts(line["labels"]))
-        and ("refs" not in line or (_are_texts(line["refs"]) and all(map(_is_id, line["refs"]))))
-    )
-
-
-@lru_cache(maxsize=4_096)
-def _is_entity(text: str) -> bool:
-    try:
-        return bool(Entity.parse(text).folder)
-    except InvalidRequest:
-        return False
-
-
-_SHAPES: Final[Mapping[str, Callable[[Mapping[str, Any]], bool]]] = MappingProxyType(
-    {
-        PUT: _is_put,
-        DROP: lambda line: _is_id(line.get("id")),
-        LABEL: lambda line: _is_id(line.get("id")) and _are_texts(line.get("labels")),
-        CUT: lambda line: _count(line.get("first")) > 0 and isinstance(line.get("follows"), str),
-    }
-)
 
 
 def record_of(line: bytes) -> Record:

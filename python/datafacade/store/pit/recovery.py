@@ -17,16 +17,16 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Final
 
+from datafacade._core import is_pit_line
 from datafacade.errors import FacadeError
 from datafacade.store.pit.audit import Trail
 from datafacade.store.pit.content import VERSION
 from datafacade.store.pit.files import Folder, opened, problem_of
-from datafacade.store.pit.index import Index, key_of
+from datafacade.store.pit.index import Index
 from datafacade.store.pit.manifest import Manifest
 from datafacade.store.pit.names import (
     JSON,
     META,
-    METADATA,
     NAME_DIGITS,
     PARQUET,
     PROTO,
@@ -36,7 +36,7 @@ from datafacade.store.pit.names import (
     stem_of,
 )
 from datafacade.store.pit.publish import forget
-from datafacade.store.pit.record import PUT, Record, is_line, record_from
+from datafacade.store.pit.record import PUT, ZERO, Record, line_of, record_from
 from datafacade.store.pit.snapshot import read_part
 from datafacade.store.pit.writer import Writer
 
@@ -45,7 +45,6 @@ log = logging.getLogger(__name__)
 QUARANTINE: Final = ".quarantine"
 FILE_NAME_MAX: Final = 200
 META_BYTES_MAX: Final = 2**20
-_ANSWERS: Final = (JSON, PROTO, PARQUET)
 _NAMED: Final = re.compile(
     rf"(?:[0-9]{{8}}_[0-9]{{6}}_)?([0-9a-f]{{{NAME_DIGITS}}})\.(?:json\.gz|pb|parquet|meta\.json)"
 )
@@ -96,8 +95,9 @@ def recover(root: Folder, writer: Writer, *, ts: int) -> Findings:
     if adopted:
         writer.record(adopted)
         found.adopted = [values["id"] for values in adopted]
-    found.damaged = [damage.what for damage in writer.manifest.chain.damages]
-    for line in list(index.newest):
+    index.settle()
+    found.damaged = [damage.what for damage in writer.manifest.damages]
+    for line in index.newest:
         if line["id"] in index:
             faults = faults_of(root, record_from(line))
             found.damaged += [line["id"]] if faults else []
@@ -159,48 +159,19 @@ def _passing_by() -> Iterator[None]:
 def clean(root: Folder, index: Index, findings: Findings) -> dict[str, list[str]]:
     """Remove temps and what retention left over; return files in no record, by digits of their id."""
     strays: dict[str, list[str]] = defaultdict(list)
-    shelf = Shelf(index)
+    shelf = index.shelf()
     for entity, day, folder, names in walk(root):
-        for name in names:
+        for name in shelf.strays(entity, day, names):
+            key = id_in(name)
             if name.startswith(TEMP):
                 forget(folder, name)
                 findings.temps += 1
-                continue
-            key = id_in(name)
-            if key is None or shelf.has(entity, day, name, key):
-                continue
-            if key_of(key) in index.dropped:
+            elif key is not None and index.is_dropped(key):
                 forget(folder, name)
                 findings.finished += 1
-            else:
+            elif key is not None:
                 strays[key].append(f"{entity}/{day}/{name}")
     return strays
-
-
-class Shelf:
-    """Tells which files belong to a live snapshot; it is asked for every file of the store."""
-
-    def __init__(self, index: Index) -> None:
-        self._index = index
-        self._entities = index.folders()
-
-    def has(self, entity: str, day: str, name: str, digits: str) -> bool:
-        """Return whether a file is the right name in the right place.
-
-        Args:
-            entity: Folder of the entity.
-            day: Folder in it.
-            name: The file's.
-            digits: Of the id, as ``id_in`` finds them in the name.
-        """
-        number = self._entities.get(entity)
-        ts = None if number is None else self._index.holds(bytes.fromhex(digits), number)
-        if ts is None:
-            return False
-        if day == METADATA:
-            return name == digits + META
-        stem = stem_of(ts, digits)
-        return name.startswith(stem) and name[len(stem) :] in _ANSWERS and day_of(ts) == day
 
 
 def adoptable(root: Folder, paths: list[str]) -> dict[str, Any] | None:
@@ -218,7 +189,8 @@ def adoptable(root: Folder, paths: list[str]) -> dict[str, Any] | None:
             if len(found) != file["size_bytes"] or sha256(found).hexdigest() != file["sha256"]:
                 return None
         values = _values(told, paths, meta=[len(content), sha256(content).hexdigest()])
-        return values if values is not None and is_line(values | {"seq": 1, "prev": "", "hash": ""}) else None
+        is_line = values is not None and is_pit_line(line_of(values, seq=1, prev=ZERO)[0].rstrip(b"\n"))
+        return values if is_line else None
     except OSError as error:
         problem_of(error)
         return None

@@ -50,7 +50,7 @@ def plan(index: Index, *, now: int, hours: int = HOURS, is_confirmed: bool = Fal
         hours: How long answers are kept.
         is_confirmed: Whether somebody looked: then all that has expired goes.
     """
-    old = [ref for ref in index.refs() if ref.ts_wall + hours * HOUR_NS <= now]
+    old = [*index.refs(now - hours * HOUR_NS)]
     expired = sorted(
         (ref for ref in old if not index.is_held(ref.id)), key=lambda ref: (ref.ts_wall, ref.seq)
     )

@@ -13,14 +13,15 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
+from datafacade._core import PitChain
 from datafacade.clock import NS_PER_S, Clock
 from datafacade.errors import FacadeError
 from datafacade.store.pit import manifest
 from datafacade.store.pit.files import DiskFolder, opened
 from datafacade.store.pit.index import Catalog
-from datafacade.store.pit.manifest import Chain, Line, Segment, segments_of
+from datafacade.store.pit.manifest import Segment, segments_of, told_in, whole
 from datafacade.store.pit.record import PUT, record_from
 from datafacade.store.pit.recovery import faults_of
 from datafacade.store.pit.store import PitStore
@@ -134,8 +135,8 @@ class Scrub:
         """Yield all that is live behind a number, segment by segment as they are found."""
         while (found := self._segment(seq)) is not None:
             segment, content = found
-            chain = Chain()
-            for line in chain.lines(segment, content):
+            chain = PitChain(manifest.FOLDER)
+            for line in told_in(whole(chain, segment, content)):
                 if line["seq"] > seq:
                     yield self._look(catalog, line, segment)
             self._judge(segment, chain)
@@ -152,7 +153,7 @@ class Scrub:
                 with contextlib.suppress(FileNotFoundError):  # it was folded or cut off just now
                     return segment, folder.read(segment.name)
 
-    def _look(self, catalog: Catalog, line: Line, segment: Segment) -> Step:
+    def _look(self, catalog: Catalog, line: dict[str, Any], segment: Segment) -> Step:
         """Return what is to be told of a line: the snapshot that it speaks of is read, if it is live."""
         reached = segment.first - 1 if segment.is_small else line["seq"]
         with catalog.lock:
@@ -166,12 +167,12 @@ class Scrub:
         """Open the store for a moment: a scrub that rests holds no descriptor."""
         return contextlib.closing(DiskFolder.root(self._path, is_made=False))
 
-    def _judge(self, segment: Segment, chain: Chain) -> None:
+    def _judge(self, segment: Segment, chain: PitChain) -> None:
         """Remember whether a segment of the manifest is what was written."""
         self.stats.damaged.pop(segment.path, None)
-        for damage in chain.damages:
-            self.stats.damaged[damage.file] = damage.file
-            log.error("pit.damaged", extra={"files": [damage.file], "problem": damage.problem})
+        for file, problem in chain.damages():
+            self.stats.damaged[file] = file
+            log.error("pit.damaged", extra={"files": [file], "problem": problem})
 
     def _marked(self) -> int:
         """Return how far the scrub of an earlier start came; 0: from the beginning."""

@@ -234,7 +234,7 @@ class Vault:
 
     def bad_files(self, snapshot_id: str) -> Sequence[str]:
         """Return the files of a live snapshot that are not what was written."""
-        for line in self.manifest.read():
+        for line in self.manifest.told():
             if line["op"] == PUT and line["id"] == snapshot_id and snapshot_id in self.catalog.index:
                 return [*faults_of(self.root, record_from(line))]
         return []

@@ -17,7 +17,7 @@ from datafacade.store.pit.index import Index
 from datafacade.store.pit.manifest import Damage, Manifest
 from datafacade.store.pit.names import TEMP
 from datafacade.store.pit.record import DROP, PUT, Broken, record_from, values_of
-from datafacade.store.pit.recovery import QUARANTINE, Shelf, faults_of, id_in, walk
+from datafacade.store.pit.recovery import QUARANTINE, faults_of, walk
 
 Tell = Callable[[int, int], None]  # snapshots done, of so many
 TELL_EACH: Final = 256
@@ -56,9 +56,9 @@ def verify(root: Folder, *, tell: Tell | None = None) -> Verdict:
             trail.take(line)
     with opened(root, manifest.FOLDER) as folder:
         book = Manifest(folder)
-        for line in book.read():
-            index.apply(line)
-        verdict.damages += book.chain.damages
+        for lines in book.read():
+            index.apply(lines)
+        verdict.damages += book.damages
         verdict.damages += _against_trail(book, trail)
         verdict.damages += _superfluous(book)
         _judge(root, book, index, verdict, tell=tell)
@@ -71,7 +71,7 @@ def verify(root: Folder, *, tell: Tell | None = None) -> Verdict:
 def _judge(root: Folder, book: Manifest, index: Index, verdict: Verdict, *, tell: Tell | None) -> None:
     verdict.snapshots, done, judged = len(index), 0, set()
     damages: dict[str, dict[str, str]] = {}
-    for line in Manifest(book.folder).read():
+    for line in Manifest(book.folder).told():
         if line["op"] != PUT or line["id"] not in index or line["id"] in judged:
             continue
         if index.known(line["id"]).seq != line["seq"]:
@@ -119,10 +119,10 @@ def _against_trail(book: Manifest, trail: _Trail) -> Iterator[Damage]:
             path = f"{audit.FOLDER}/00000001.jsonl"
             yield Damage(path, path, "missing")
         return
-    if trail.last > book.chain.seq and not book.chain.damages:
+    if trail.last > book.chain.seq and not book.damages:
         path = f"{manifest.FOLDER}/{book.chain.seq + 1:016d}.jsonl"
         yield Damage(path, path, f"missing up to record {trail.last}")
-    for line in Manifest(book.folder).read():
+    for line in Manifest(book.folder).told():
         if trail.heads.get(line["seq"], line["hash"]) != line["hash"]:
             path = f"{manifest.FOLDER}/{line['seq']:016d}.jsonl"
             yield Damage(path, path, f"record {line['seq']} is not the one that was committed")
@@ -130,7 +130,7 @@ def _against_trail(book: Manifest, trail: _Trail) -> Iterator[Damage]:
 
 def _dropped_since(book: Manifest) -> set[str]:
     """Return the ids that were dropped after a manifest was read."""
-    lines = Manifest(book.folder).read()
+    lines = Manifest(book.folder).told()
     return {line["id"] for line in lines if line["op"] == DROP and line["seq"] > book.chain.seq}
 
 
@@ -156,9 +156,7 @@ def _unlisted(root: Folder, index: Index) -> Iterator[str]:
         facts = root.facts(name)
         if name not in ours and (facts is None or not facts.is_folder):
             yield name
-    shelf = Shelf(index)
+    shelf = index.shelf()
     for entity, day, _, names in walk(root):
-        for name in names:
-            key = id_in(name)
-            if key is None or not shelf.has(entity, day, name, key):
-                yield f"{entity}/{day}/{name}"
+        for name in shelf.strays(entity, day, names):
+            yield f"{entity}/{day}/{name}"

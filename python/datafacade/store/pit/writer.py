@@ -21,7 +21,7 @@ from datafacade.store.pit.audit import Trail
 from datafacade.store.pit.content import Prepared
 from datafacade.store.pit.files import File, Folder, Lock
 from datafacade.store.pit.index import Catalog, key_of
-from datafacade.store.pit.manifest import Line, Manifest, Plan
+from datafacade.store.pit.manifest import Lines, Manifest, Plan
 from datafacade.store.pit.publish import TRIES, Publisher, SyncFailed, Temps, forget, syncing, write
 from datafacade.store.pit.record import PitRef
 
@@ -149,7 +149,7 @@ class Writer:
             return [_failure(error) for _ in group]
         return outcomes
 
-    def record(self, told: Sequence[dict[str, object]]) -> list[Line]:
+    def record(self, told: Sequence[dict[str, object]]) -> list[Lines]:
         """Append records of other operations; call it within ``turn``.
 
         Raises:
@@ -255,7 +255,7 @@ class Writer:
 
     def _record(
         self, attempt: _Attempt, plan: Plan, kept: dict[int, Prepared], *, is_as_planned: bool
-    ) -> list[Line]:
+    ) -> list[Lines]:
         """Publish the record of all that have their names, now that these are on the disk."""
         ((folder, temp),) = attempt.temps
         if is_as_planned:

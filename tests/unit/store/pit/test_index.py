@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from random import Random
-from typing import Any
 
 import pytest
 
-from datafacade.store.pit import index as index_module
 from datafacade.store.pit.index import Index
+from datafacade.store.pit.record import ZERO, line_of
 
 ENTITIES = ("warm.ticker/okx/BTC-USDT", "hot.book/kraken/BTC-USD")
 
@@ -17,10 +16,9 @@ def name_of(number: int) -> str:
     return 2 * f"{number:032x}"
 
 
-def put(seq: int, name: str, entity: str) -> dict[str, Any]:
-    return {
+def put(seq: int, name: str, entity: str) -> bytes:
+    values = {
         "op": "put",
-        "seq": seq,
         "id": name,
         "ts": seq * 10,
         "entity": entity,
@@ -28,11 +26,13 @@ def put(seq: int, name: str, entity: str) -> dict[str, Any]:
         "size": 1,
         "rows": 1,
         "json": [1, ""],
+        "meta": [1, ""],
     }
+    return line_of(values, seq=seq, prev=ZERO)[0]
 
 
-def drop(seq: int, name: str) -> dict[str, Any]:
-    return {"op": "drop", "seq": seq, "id": name, "ts": seq * 10}
+def drop(seq: int, name: str) -> bytes:
+    return line_of({"op": "drop", "id": name, "ts": seq * 10}, seq=seq, prev=ZERO)[0]
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -62,14 +62,12 @@ def test_who_follows_step_by_step_knows_what_is_live(seed: int) -> None:
             assert followed == live
 
 
-def test_who_is_too_far_behind_is_told_to_begin_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(index_module, "GONE_MAX", 2)
-    index = Index()
-    for number in range(1, 4):
-        index.apply(put(number, name_of(number), ENTITIES[0]))
-    for number in range(1, 4):
-        index.apply(drop(number + 3, name_of(number)))
+def test_who_is_too_far_behind_is_told_to_begin_anew() -> None:
+    index, count = Index(), 65_536 + 1
+    index.apply(b"".join(put(number, name_of(number), ENTITIES[0]) for number in range(1, count + 1)))
+    index.apply(b"".join(drop(number + count, name_of(number)) for number in range(1, count + 1)))
+    assert index.gone == count
     assert index.gone_since(0, 10) is None
-    last = index.gone_since(1, 10)
+    last = index.gone_since(1, 2)
     assert last is not None
     assert [ref.id for ref in last] == [name_of(2), name_of(3)]

@@ -132,7 +132,7 @@ def test_days_that_are_empty_go_and_the_manifest_is_cut(
     again = Vault.open(tmp_path / "pit", is_writable=True, clock=clock)
     assert again.at(ENTITY, clock.wall).id == ref.id
     assert len(again.list(ENTITY, 0, 2**62)) == 2
-    assert again.manifest.chain.damages == []
+    assert again.manifest.damages == []
     assert verify(again.root).damages == []
     (again_put,) = keep(again, draft(0))
     assert again.get(again_put.id).message == b"answer 0", "what was dropped may be kept anew"

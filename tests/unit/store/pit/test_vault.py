@@ -161,7 +161,7 @@ def test_a_clock_that_goes_back_changes_neither_order_nor_ids(vault: Vault, cloc
         monotonic.append(clock.monotonic)
     assert [ref.seq for ref in refs] == [1, 2, 3, 4, 5, 6]
     assert len({ref.id for ref in refs}) == 6
-    lines = [line for line in vault.manifest.read() if line["op"] == "put"]
+    lines = [line for line in vault.manifest.told() if line["op"] == "put"]
     assert [line["mono"] for line in lines] == monotonic, "the clock that cannot go back is recorded too"
     assert [line["ts"] - START for line in lines] == [s * 10**9 for s in (0, 60, -3_600, -3_000, 10, 4_000)]
     assert vault.at(ENTITY, START - 1_000 * 10**9).id == refs[3].id
@@ -262,7 +262,7 @@ def test_many_small_segments_are_folded_into_one_and_nothing_is_lost(
     assert [ref.id for ref in reader.list(ENTITY, 0, 2**62)] == [ref.id for ref in refs]
     again = Vault.open(tmp_path / "pit", is_writable=True, clock=clock)
     assert [ref.id for ref in again.list(ENTITY, 0, 2**62)] == [ref.id for ref in refs]
-    assert again.manifest.chain.damages == []
+    assert again.manifest.damages == []
     again.close()
     reader.close()
 
