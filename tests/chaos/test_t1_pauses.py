@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Final
 
 import pytest
@@ -15,6 +15,7 @@ from datafacade.check.story import Told, is_state
 from datafacade.v1 import hot_pb2, stream_pb2, types_pb2
 from tests.chaos.harness.bed import SCALE, Bed, Plan
 from tests.chaos.harness.figures import Figures
+from tests.chaos.harness.pace import p99, trade_ages_ms
 from tests.chaos.harness.pauses import DutyCycle, WallClock, is_stopped, stopped
 from tests.chaos.harness.resources import MemorySampler
 from tests.chaos.harness.tier import INJECTIONS, IS_FULL
@@ -130,39 +131,20 @@ def test_a_fifth_of_a_processor_raises_no_alarm_and_is_forgotten_soon(bed: Bed) 
             starved = ages(bed, start, seconds=STARVED_S)
         end = time.monotonic_ns()
         assert cycle.stopped_s >= 0.9 * (1 - SHARE) * STARVED_S * 0.9, f"stopped {cycle.stopped_s:.1f} s"
-        limit = 2 * worst(control)
+        limit = 2 * p99(control)
         until(lambda: fresh(bed, end, limit), within_s=3 * NORMAL_MS / 1000, what="as before")
         row.measure("normal", NORMAL_MS, end, time.monotonic_ns())
         assert dials(bed) == before, "a line was given up"
     sys.stdout.write(
         f"H05 stopped {cycle.stops} times, {cycle.stopped_s:.1f} s of {STARVED_S:g}; p99 of the age at the "
-        f"client: {worst(control):.1f} ms before, {worst(starved):.1f} ms meanwhile\n"
+        f"client: {p99(control):.1f} ms before, {p99(starved):.1f} ms meanwhile\n"
     )
 
 
 def ages(bed: Bed, start_ns: int, *, seconds: float = 0.0) -> list[float]:
     """Return how old trades were when the probe had them, ms, of those it got in a time from ``start_ns``."""
     let_pass(seconds)
-    until_ns = time.monotonic_ns()
-    truth = bed.simulator.truth_until(until_ns)
-    sent = {
-        (frame.topic, trade["id"]): frame.t_mono_ns
-        for frame in truth.sent
-        if frame.t_mono_ns >= start_ns
-        for trade in frame.trades
-    }
-    return [
-        (one.t_mono_ns - sent[topic, one.update.trade.trade_id]) / 1e6
-        for topic in bed.topics
-        if topic.channel == TRADES
-        for one in since(bed, topic, start_ns)
-        if one.kind == "trade" and (topic, one.update.trade.trade_id) in sent
-    ]
-
-
-def worst(found: Sequence[float]) -> float:
-    """Return the 99th percentile."""
-    return sorted(found)[min(len(found) - 1, int(0.99 * len(found)))]
+    return trade_ages_ms(bed, start_ns, time.monotonic_ns())
 
 
 def fresh(bed: Bed, start_ns: int, limit_ms: float) -> bool:

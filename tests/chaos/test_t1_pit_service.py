@@ -19,6 +19,7 @@ from datafacade.store.pit.verify import verify
 from datafacade.v1 import health_pb2
 from tests.chaos.harness import storing
 from tests.chaos.harness.bed import LIVE_S, Plan
+from tests.chaos.harness.pace import p99, trade_ages_ms
 from tests.chaos.harness.pauses import ahead_of_others
 from tests.chaos.harness.storing import BURST, StoreBed
 from tests.chaos.harness.syncs import Syncs
@@ -81,28 +82,6 @@ def bed(
 # F10
 
 
-def ages(bed: StoreBed, begin_ns: int, end_ns: int) -> list[float]:
-    """Return how long trades that were sent within a time took from the venue to the probe, ms."""
-    sent = {
-        (frame.topic, trade["id"]): frame.t_mono_ns
-        for frame in bed.simulator.truth_until(end_ns).sent
-        if begin_ns <= frame.t_mono_ns < end_ns
-        for trade in frame.trades
-    }
-    return [
-        (one.t_mono_ns - sent[topic, one.update.trade.trade_id]) / 1e6
-        for topic in bed.topics
-        if topic.channel == TRADES
-        for one in bed.probe.of(topic)
-        if one.kind == "trade" and (topic, one.update.trade.trade_id) in sent
-    ]
-
-
-def p99(values: list[float]) -> float:
-    """Return the 99th percentile."""
-    return sorted(values)[int(0.99 * len(values))]
-
-
 def window(bed: StoreBed) -> tuple[list[float], int]:
     """Ask many questions at once and let a window pass; return the ages, and the most that waited."""
     begin = time.monotonic_ns()
@@ -114,7 +93,7 @@ def window(bed: StoreBed) -> tuple[list[float], int]:
 
     until(look, within_s=storing.ANSWERED_S, what="all are answered")
     assert all(call.result().klines for call in calls)
-    return ages(bed, begin, time.monotonic_ns()), max(waiting)
+    return trade_ages_ms(bed, begin, time.monotonic_ns()), max(waiting)
 
 
 @pytest.mark.proves("ROW-F10")

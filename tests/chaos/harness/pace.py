@@ -1,18 +1,19 @@
-"""What the file of a client that acknowledges tells: how old data was, what was owed, what was skipped."""
+"""How old data was when clients had it, and what the file of one that acknowledges tells besides."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from datafacade.check.names import Topic
+from datafacade.check.names import TRADES, Topic
 from datafacade.check.probe import MAGIC, ProbeReader
 from datafacade.check.story import Story
 from datafacade.v1 import hot_pb2
+from tests.chaos.harness.bed import Bed
 
 DATA: Final = frozenset({"book_snapshot", "book_delta", "trade", "top_of_book", "ticker"})
 
@@ -75,6 +76,31 @@ def delays_ns(path: Path, *, since_ns: int, until_ns: int) -> list[int]:
         for one in story.order
         if since_ns <= one.t_mono_ns < until_ns and one.kind in DATA and one.update.ts_event
     ]
+
+
+def trade_ages_ms(bed: Bed, begin_ns: int, end_ns: int) -> list[float]:
+    """Return how long trades that were sent within a time took from the venue to the bed's probe.
+
+    Both ends are stamped by the monotonic clock, outside the service.
+    """
+    sent = {
+        (frame.topic, trade["id"]): frame.t_mono_ns
+        for frame in bed.simulator.truth_until(end_ns).sent
+        if begin_ns <= frame.t_mono_ns < end_ns
+        for trade in frame.trades
+    }
+    return [
+        (one.t_mono_ns - sent[topic, one.update.trade.trade_id]) / 1e6
+        for topic in bed.topics
+        if topic.channel == TRADES
+        for one in bed.probe.of(topic)
+        if one.kind == "trade" and (topic, one.update.trade.trade_id) in sent
+    ]
+
+
+def p99(values: Sequence[float]) -> float:
+    """Return the 99th percentile."""
+    return sorted(values)[min(len(values) - 1, int(0.99 * len(values)))]
 
 
 def owed_bytes_max(path: Path) -> int:
