@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from datafacade.check import Verdict, judge
 from datafacade.check.control import ControlLog, read_control
-from datafacade.check.held import REST_MAX, Held, rest_ports
+from datafacade.check.held import Held, rest_ports
 from datafacade.check.names import BOOK, TRADES, Topic
 from datafacade.check.process import CONTROL
 from datafacade.check.story import Story, Told, is_state
@@ -158,7 +158,7 @@ class Bed:
         return self.service.held(self.rest_ports)
 
     def wait_idle(self) -> None:
-        """Wait until the service holds the same threads and descriptors for a while.
+        """Wait until the service holds the same threads and descriptors for a while, REST apart.
 
         Raises:
             AssertionError: They change all the time; names the last counts.
@@ -169,8 +169,7 @@ class Bed:
         def look() -> bool:
             nonlocal since
             now = self.held()
-            is_same = (now.threads, now.fds) == (counts[-1].threads, counts[-1].fds)
-            if not is_same or now.rest > REST_MAX:
+            if (now.threads, now.fds) != (counts[-1].threads, counts[-1].fds):
                 counts.append(now)
                 since = time.monotonic()
             return time.monotonic() - since > IDLE_S
