@@ -10,6 +10,7 @@ LAYERS: dict[str, float] = {
     "errors": 0, "clock": 0, "types": 0,
     "config": 0.5,  # words too, but a bad file is told in the words of errors
     "_core": 1, "v1": 1,
+    "rows": 1.5,  # columns of what the contract says
     "cache": 2, "guard": 2, "observe": 2,
     "venues": 3, "store": 3,
     "hot": 4, "warm": 4, "query": 4,
@@ -18,7 +19,7 @@ LAYERS: dict[str, float] = {
     "serve": 6, "cli": 6,
     "app": 7,
 }  # fmt: skip
-BESIDE = {"client": {"client", "v1"}, "sim": {"sim"}, "check": {"check", "v1"}}
+BESIDE = {"client": {"client", "rows", "v1"}, "sim": {"sim"}, "check": {"check", "v1"}}
 COMPOSERS = {
     "cli"
 }  # faces of a program start it: `serve` runs the app, `watch` is a client, `demo` starts both

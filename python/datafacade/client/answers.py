@@ -5,7 +5,7 @@ from __future__ import annotations
 from datafacade.client.book import Book, Proof, Sides
 from datafacade.client.provenance import provenance_of
 from datafacade.client.stamp import Received, Stamp
-from datafacade.client.words import INTEGRITY, STATE
+from datafacade.rows.words import INTEGRITY, STATE
 from datafacade.v1 import book_pb2
 
 

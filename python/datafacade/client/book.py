@@ -7,9 +7,9 @@ from decimal import Decimal
 from typing import Final, NamedTuple
 
 from datafacade.client.ladder import Ladder
-from datafacade.client.numbers import decimal
 from datafacade.client.provenance import Provenance
 from datafacade.client.stamp import Flag, Stamp
+from datafacade.rows.numbers import decimal
 
 LIVE: Final = "LIVE"
 PROVEN: Final = frozenset({"SEQUENCE", "CHECKSUM", "SEQUENCE_AND_CHECKSUM", "AUDITED"})

@@ -23,7 +23,7 @@ from datafacade.client.subscription import Subscription, words
 from datafacade.client.topic import Channel, Position, channel_number, channel_of
 from datafacade.client.warm import Funding, Klines, Price, TickerAnswer, Trades
 from datafacade.client.warm_decode import funding_of, klines_of, price_of, ticker_answer_of, trades_of
-from datafacade.client.words import method_number
+from datafacade.rows.words import method_number
 from datafacade.v1 import (
     book_pb2,
     cache_pb2,

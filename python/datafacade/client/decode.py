@@ -17,10 +17,10 @@ from datafacade.client.events import (
     TopOfBook,
     Trade,
 )
-from datafacade.client.numbers import decimal, exact
 from datafacade.client.stamp import Received, Stamp, stamp_of
 from datafacade.client.topic import Topic
-from datafacade.client.words import (
+from datafacade.rows.numbers import decimal, exact
+from datafacade.rows.words import (
     COMPLETENESS,
     DELIVERY_CAUSE,
     DELIVERY_MODE,

@@ -25,7 +25,7 @@ from datafacade.client.mirror import Mirror, MirrorBroken
 from datafacade.client.report import TopicReport
 from datafacade.client.stamp import Received
 from datafacade.client.topic import Channel, Position, Topic
-from datafacade.client.words import DELIVERY_MODE, GAP_CAUSE, INTEGRITY
+from datafacade.rows.words import DELIVERY_MODE, GAP_CAUSE, INTEGRITY
 from datafacade.v1 import hot_pb2, stream_pb2, types_pb2
 
 SKIPPING: Final = frozenset({"LATEST", "INTERVAL"})  # deliveries under which a hole in ``seq`` is the count

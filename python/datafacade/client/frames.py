@@ -1,59 +1,67 @@
-"""Lay klines and trades out as Polars frames, for calculations: here alone prices become floats."""
+"""Lay answers out as Polars frames, for calculations: here alone prices become floats."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from decimal import Decimal
+from collections.abc import Iterable, Mapping
+from io import BytesIO
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
+from datafacade.rows.columns import KLINES, TRADES, frame
+
 if TYPE_CHECKING:
     from datafacade.client.warm import Klines, Trades
+    from datafacade.v1 import pit_pb2
 
-TIMESTAMP: Final = pl.Datetime("ns")  # naive, UTC
+REF_SCHEMA: Final[Mapping[str, pl.DataType]] = {
+    "id": pl.String(),
+    "timestamp": pl.Int64(),
+    "seq": pl.UInt64(),
+    "kind": pl.String(),
+    "rows": pl.UInt64(),
+    "size_bytes": pl.UInt64(),
+    "labels": pl.List(pl.String()),
+}
 
 
 def klines_frame(klines: Klines) -> pl.DataFrame:
     """Return a row for each kline, oldest first; null: the venue gave no such figure."""
-    rows = klines.rows
-    return pl.DataFrame(
-        [
-            pl.Series("timestamp", [row.ts_open for row in rows], dtype=pl.Int64).cast(TIMESTAMP),
-            _text("symbol", [klines.symbol] * len(rows)),
-            _text("exchange", [klines.venue] * len(rows)),
-            _text("interval", [klines.interval] * len(rows)),
-            _float("open", (row.open for row in rows)),
-            _float("high", (row.high for row in rows)),
-            _float("low", (row.low for row in rows)),
-            _float("close", (row.close for row in rows)),
-            _float("volume", (row.volume for row in rows)),
-            pl.Series("trades", [row.trade_count for row in rows], dtype=pl.UInt64),
-            _float("vwap", (row.vwap for row in rows)),
-            pl.Series("is_final", [row.is_final for row in rows], dtype=pl.Boolean),
-        ]
+    place = klines.symbol, klines.venue, klines.interval
+    rows = (
+        (
+            row.ts_open,
+            *place,
+            *(row.open, row.high, row.low, row.close),
+            row.volume,
+            row.trade_count,
+            row.vwap,
+            row.is_final,
+        )
+        for row in klines.rows
     )
+    return frame(KLINES, rows)
 
 
 def trades_frame(trades: Trades) -> pl.DataFrame:
     """Return a row for each trade, oldest first; a time or side that the venue did not give is null."""
-    rows = trades.rows
-    return pl.DataFrame(
-        [
-            pl.Series("timestamp", [row.ts_event or None for row in rows], dtype=pl.Int64).cast(TIMESTAMP),
-            _text("symbol", [trades.symbol] * len(rows)),
-            _text("exchange", [trades.venue] * len(rows)),
-            _float("price", (row.price for row in rows)),
-            _float("quantity", (row.quantity for row in rows)),
-            _text("side", [row.side.lower() or None for row in rows]),
-            pl.Series("trade_id", [row.trade_id for row in rows], dtype=pl.UInt64),
-        ]
+    place = trades.symbol, trades.venue
+    rows = (
+        (row.ts_event or None, *place, row.price, row.quantity, row.side.lower() or None, row.trade_id)
+        for row in trades.rows
     )
+    return frame(TRADES, rows)
 
 
-def _text(name: str, values: list[str] | list[str | None]) -> pl.Series:
-    return pl.Series(name, values, dtype=pl.String)
+def table(content: bytes) -> pl.DataFrame:
+    """Return a stored table."""
+    return pl.read_parquet(BytesIO(content))
 
 
-def _float(name: str, values: Iterable[Decimal | None]) -> pl.Series:
-    return pl.Series(name, [None if value is None else float(value) for value in values], dtype=pl.Float64)
+def refs_frame(refs: Iterable[pit_pb2.PitRef]) -> pl.DataFrame:
+    """Return a row for each snapshot, in the order given."""
+    rows = [
+        (ref.id, ref.ts_wall, ref.seq, ref.kind, ref.rows, ref.size_bytes, list(ref.labels)) for ref in refs
+    ]
+    told = pl.DataFrame(rows, schema=REF_SCHEMA, orient="row")
+    return told.with_columns(pl.col("timestamp").cast(pl.Datetime("ns")))

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from datafacade.client.book import Book, Proof, Sides
-from datafacade.client.numbers import finer, plain
 from datafacade.client.stamp import Received, Stamp, stamp_of
-from datafacade.client.words import INTEGRITY
+from datafacade.rows.numbers import finer, plain
+from datafacade.rows.words import INTEGRITY
 from datafacade.v1 import book_pb2, hot_pb2, types_pb2
 
 PARTS_MAX: Final = 64  # of one snapshot: a million levels a side

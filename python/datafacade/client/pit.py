@@ -14,7 +14,8 @@ from google.protobuf.message import Message
 
 from datafacade.client.call import Metadata
 from datafacade.client.errors import DeadlineExceeded, PitCorrupt, error_of
-from datafacade.v1 import book_pb2, pit_pb2, price_pb2, reference_pb2, warm_pb2
+from datafacade.rows import columns
+from datafacade.v1 import pit_pb2, warm_pb2
 from datafacade.v1.pit_pb2_grpc import SnapshotServiceStub
 
 if TYPE_CHECKING:
@@ -30,18 +31,7 @@ Tell = Callable[[int, int], None]
 LIST_ROWS: Final = 10_000  # a page
 TABLE: Final = ".parquet"
 CARRIERS: Final[Mapping[str, type[Message]]] = MappingProxyType(
-    {
-        kind.DESCRIPTOR.name: kind
-        for kind in (
-            warm_pb2.WarmKlinesResponse,
-            warm_pb2.WarmTradesResponse,
-            warm_pb2.WarmTickerResponse,
-            warm_pb2.WarmFundingResponse,
-            price_pb2.ReconciledPriceResponse,
-            book_pb2.L2BookResponse,
-            reference_pb2.ListInstrumentsResponse,
-        )
-    }
+    {**columns.CARRIERS, "WarmTickerResponse": warm_pb2.WarmTickerResponse}
 )
 
 
@@ -75,17 +65,17 @@ class PitSnapshot:
         return CARRIERS[self.kind].FromString(self.message)
 
     def to_polars(self) -> pl.DataFrame:
-        """Return the rows for calculations: of klines, trades, funding, a price's quotes, a book's levels.
+        """Return the rows for calculations: klines, trades, rates, a price's quotes, levels, instruments.
 
         Raises:
             ImportError: Polars is not installed.
-            ValueError: It has no rows: a ticker, a list of instruments.
+            ValueError: It has no rows: a ticker.
         """
-        from datafacade.client import pit_frames  # late: the client needs Polars here alone
-
         if self.path.endswith(TABLE):
-            return pit_frames.table(self.message)
-        return pit_frames.frame_of(self.answer())
+            from datafacade.client import frames  # late: the client needs Polars here alone
+
+            return frames.table(self.message)
+        return columns.frame_of(self.answer())
 
 
 class PitCalls:
@@ -195,9 +185,9 @@ class PitCalls:
             ClientError: The service is not there, or keeps nothing.
             ImportError: Polars is not installed.
         """
-        from datafacade.client import pit_frames  # late: the client needs Polars here alone
+        from datafacade.client import frames  # late: the client needs Polars here alone
 
-        return pit_frames.refs_frame(await self.pit_refs(entity, ts_from, ts_until))
+        return frames.refs_frame(await self.pit_refs(entity, ts_from, ts_until))
 
     async def pit_refs(self, entity: str, ts_from: int = 0, ts_until: int = 0) -> list[pit_pb2.PitRef]:
         """Return which answers of an entity are kept, as `pit_list`, in the contract's own words."""

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
-from datafacade.client.numbers import exact
-from datafacade.client.words import CACHE_TIER
+from datafacade.rows.numbers import exact
+from datafacade.rows.words import CACHE_TIER
 from datafacade.v1 import lineage_pb2
 
 

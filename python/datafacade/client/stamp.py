@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import IntFlag
 from typing import NamedTuple
 
-from datafacade.client.words import INTEGRITY
+from datafacade.rows.words import INTEGRITY
 from datafacade.v1 import hot_pb2, types_pb2
 
 

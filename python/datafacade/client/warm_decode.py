@@ -7,7 +7,6 @@ from typing import Literal
 
 from datafacade.client.decode import ticker
 from datafacade.client.errors import ServiceFault
-from datafacade.client.numbers import decimal, exact
 from datafacade.client.provenance import provenance_of, sources_of
 from datafacade.client.stamp import Received, Stamp
 from datafacade.client.warm import (
@@ -22,7 +21,8 @@ from datafacade.client.warm import (
     TradeRow,
     Trades,
 )
-from datafacade.client.words import COMPLETENESS, FUNDING_STATE, KLINE_STATE, RECONCILE_METHOD, SIDE
+from datafacade.rows.numbers import decimal, exact
+from datafacade.rows.words import COMPLETENESS, FUNDING_STATE, KLINE_STATE, RECONCILE_METHOD, SIDE
 from datafacade.v1 import market_pb2, price_pb2, warm_pb2
 
 _Ohlc = Literal["open", "high", "low", "close"]

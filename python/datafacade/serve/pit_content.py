@@ -7,7 +7,10 @@ from contextlib import closing
 from io import BytesIO
 from typing import Final, NamedTuple, TypeAlias
 
+from polars import CompatLevel, DataFrame
+
 from datafacade.errors import InvalidRequest, PitCorrupt
+from datafacade.rows.columns import CARRIERS, frame_of
 from datafacade.store.pit.names import JSON
 from datafacade.store.pit.record import PitRef
 from datafacade.store.pit.snapshot import PIECE_BYTES, PitSnapshot, read_part, unpack_text
@@ -85,9 +88,17 @@ def _readable(snapshots: Snapshots, ref: PitRef) -> bytes:
 
 
 def _arrow(found: PitSnapshot) -> bytes:
-    if found.ref.path.endswith(JSON):
-        problem = f"expected PROTOBUF or JSON: a {found.ref.kind} is no table"
-        raise InvalidRequest("encoding", problem)
     packed = BytesIO()
-    found.frame().write_ipc_stream(packed)
+    # Texts as Arrow had them from the start: not every reader knows their newer layout.
+    _frame(found).write_ipc_stream(packed, compat_level=CompatLevel.oldest())
     return packed.getvalue()
+
+
+def _frame(found: PitSnapshot) -> DataFrame:
+    ref = found.ref
+    if not ref.path.endswith(JSON):
+        table: DataFrame = found.frame()
+        return table
+    if ref.kind not in CARRIERS:
+        raise InvalidRequest("encoding", f"expected PROTOBUF or JSON: a {ref.kind[:64]} is no table")
+    return frame_of(CARRIERS[ref.kind].FromString(found.message), is_exact=True)

@@ -33,7 +33,9 @@ class _PitEncodingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PitEncodi
     PIT_ENCODING_JSON: _PitEncoding.ValueType  # 2
     """The readable form, a JSON text."""
     PIT_ENCODING_ARROW: _PitEncoding.ValueType  # 3
-    """Its rows as an Arrow IPC stream; only for answers that are tables."""
+    """Its rows as an Arrow IPC stream, exact decimals as texts: klines, trades, funding rates, quotes of a price, levels of
+    a book, instruments, and stored tables as they are; INVALID_ARGUMENT for others.
+    """
 
 class PitEncoding(_PitEncoding, metaclass=_PitEncodingEnumTypeWrapper):
     """How a stored answer is handed over."""
@@ -45,7 +47,9 @@ PIT_ENCODING_PROTOBUF: PitEncoding.ValueType  # 1
 PIT_ENCODING_JSON: PitEncoding.ValueType  # 2
 """The readable form, a JSON text."""
 PIT_ENCODING_ARROW: PitEncoding.ValueType  # 3
-"""Its rows as an Arrow IPC stream; only for answers that are tables."""
+"""Its rows as an Arrow IPC stream, exact decimals as texts: klines, trades, funding rates, quotes of a price, levels of
+a book, instruments, and stored tables as they are; INVALID_ARGUMENT for others.
+"""
 Global___PitEncoding: _TypeAlias = PitEncoding  # noqa: Y015
 
 @_typing.final

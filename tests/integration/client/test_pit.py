@@ -5,14 +5,18 @@ from __future__ import annotations
 import runpy
 import time
 from collections.abc import AsyncIterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import grpc
+import polars as pl
 import pytest
 import pytest_asyncio
 
 from datafacade.client import BlockingClient, Client, InvalidRequest, PitCorrupt, PitNotFound
-from datafacade.v1 import warm_pb2
+from datafacade.v1 import pit_pb2, warm_pb2
+from datafacade.v1.pit_pb2_grpc import SnapshotServiceStub
 from tests.integration.service.bench import ROOT, Bench, service
 
 HEADING = "## A backtest that stays what it was"
@@ -86,6 +90,14 @@ async def test_stored_answers_are_rows_by_id_and_by_time(bench: Bench) -> None:
             await client.pit_at(ENTITY, known + 10**13)
 
 
+async def arrow(bench: Bench, snapshot_id: str) -> pl.DataFrame:
+    """Return a snapshot as any reader of Arrow gets it."""
+    stub: Any = SnapshotServiceStub(bench.channel)
+    request = pit_pb2.PitGetRequest(snapshot_id=snapshot_id, encoding=pit_pb2.PIT_ENCODING_ARROW)
+    chunks = [chunk async for part in stub.PitGet(request) for chunk in part.chunks]
+    return pl.read_ipc_stream(BytesIO(b"".join(chunks)))
+
+
 async def test_every_kind_with_rows_is_a_frame(bench: Bench) -> None:
     async with Client(bench.address) as client:
         trades = await client.trades("kraken", "BTC-USD", limit=10)
@@ -102,8 +114,20 @@ async def test_every_kind_with_rows_is_a_frame(bench: Bench) -> None:
         levels = await client.pit_at("warm.book/kraken/ETH-USD/10")
         assert levels.filter(side="bid")["price"][0] == float(book.bids[0].price)
         assert levels.height == 20
+        listed = await client.pit_find("instruments/kraken/")
+        assert "BTC-USD" in listed.to_polars()["symbol"].to_list()
+        ids = [answer.provenance.snapshot_id for answer in (trades, funding, price)]
+        for snapshot_id in (*ids, listed.id, (await client.pit_find("warm.book/kraken/ETH-USD/10")).id):
+            exact = await arrow(bench, snapshot_id)
+            frame = (await client.pit_get(snapshot_id)).to_polars()
+            assert exact.columns == frame.columns
+            floats = [name for name, kind in frame.schema.items() if kind == pl.Float64]
+            assert {exact.schema[name] for name in floats} == {pl.String()}
+            assert exact.with_columns(pl.col(*floats).cast(pl.Float64)).equals(frame)
         with pytest.raises(ValueError, match="no table"):
             (await client.pit_get(ticker.provenance.snapshot_id)).to_polars()
+        with pytest.raises(grpc.aio.AioRpcError, match="no table"):
+            await arrow(bench, ticker.provenance.snapshot_id)
 
 
 async def test_what_was_damaged_is_told(bench: Bench, tmp_path: Path) -> None:

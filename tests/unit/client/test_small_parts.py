@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datafacade.client import words
 from datafacade.client.backoff import Backoff
 from datafacade.client.contiguity import Contiguity, Place
 from datafacade.client.errors import UnknownSymbol, VenueFailed
 from datafacade.client.items import ITEMS_PER_REQUEST, Items, Wish, requests_of
 from datafacade.client.subscription import words as as_list
 from datafacade.client.topic import Channel, Topic, channel_from_number, channel_number, channel_of
+from datafacade.rows import words
 from datafacade.v1 import types_pb2
 
 

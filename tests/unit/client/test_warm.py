@@ -7,10 +7,10 @@ import polars as pl
 import pytest
 
 from datafacade.client.errors import ServiceFault
-from datafacade.client.numbers import exact
 from datafacade.client.stamp import Received
 from datafacade.client.warm_decode import funding_of, klines_of, price_of, ticker_answer_of, trades_of
-from datafacade.client.words import method_number
+from datafacade.rows.numbers import exact
+from datafacade.rows.words import method_number
 from datafacade.v1 import lineage_pb2, market_pb2, price_pb2, types_pb2, warm_pb2
 
 HOUR = 3_600 * 10**9

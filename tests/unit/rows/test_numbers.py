@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datafacade.client.numbers import decimal, finer, plain
+from datafacade.rows.numbers import decimal, finer, plain
 
 MANTISSAS = st.integers(-(2**63), 2**63 - 1)
 EXPONENTS = st.integers(-30, 30)

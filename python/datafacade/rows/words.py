@@ -13,6 +13,7 @@ from datafacade.v1 import (
     lineage_pb2,
     market_pb2,
     price_pb2,
+    reference_pb2,
     stream_pb2,
     types_pb2,
 )
@@ -43,6 +44,8 @@ FUNDING_STATE = Words(market_pb2.FundingState.DESCRIPTOR)
 GAP_CAUSE = Words(stream_pb2.GapCause.DESCRIPTOR)
 GAP_SCOPE = Words(stream_pb2.GapScope.DESCRIPTOR)
 GAP_STATE = Words(stream_pb2.GapState.DESCRIPTOR)
+INSTRUMENT_STATUS = Words(reference_pb2.InstrumentStatus.DESCRIPTOR)
+INSTRUMENT_TYPE = Words(reference_pb2.InstrumentType.DESCRIPTOR)
 INTEGRITY = Words(types_pb2.Integrity.DESCRIPTOR)
 KLINE_STATE = Words(market_pb2.KlineState.DESCRIPTOR)
 RECONCILE_METHOD = Words(price_pb2.ReconcileMethod.DESCRIPTOR)
