@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -34,9 +35,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     path = tmp_path_factory.mktemp("vast") / "pit"
     vast.make(path, COUNT, entities=ENTITIES)
     yield path
-    for folder in (path, *path.rglob("*")):
-        if folder.is_dir():
-            folder.chmod(0o750)
+    shutil.rmtree(path)
 
 
 def started(path: Path, *, is_writable: bool) -> tuple[float, int, dict[str, Any]]:
