@@ -1,7 +1,7 @@
-"""The one way of this process to Redis or Valkey: a pool, a breaker, and 50 ms a call.
+"""The one way of this process to Redis or Valkey: a pool, a breaker, and a bound of each call.
 
 Nothing here can fail a request. Whatever Redis does (absent, hung, full, read-only, wrong password, foreign
-values), a call takes at most ``CALL_S`` and has no answer then, and after a few failures a breaker lets all
+values), a call takes at most ``call_s`` and has no answer then, and after a few failures a breaker lets all
 calls pass Redis by until a probe succeeds.
 """
 
@@ -27,7 +27,7 @@ from datafacade.guard.breaker import Breaker, BreakerState
 
 log = logging.getLogger(__name__)
 
-CALL_S: Final = 0.05  # the longest that a call waits for Redis
+CALL_S: Final = 0.05  # the longest that a call of the service waits for Redis
 RETRIES: Final = 1  # within that time: a pooled connection may have died unseen
 BREAKER: Final = BreakerFigures(
     failures_to_open=5,
@@ -54,13 +54,20 @@ class LineStats:
 class RedisLine:
     """One pool of connections, used by ``call``. ``close`` it."""
 
-    def __init__(self, settings: Settings, *, clock: Clock, random: Random) -> None:
+    def __init__(self, settings: Settings, *, clock: Clock, random: Random, call_s: float = CALL_S) -> None:
         """Prepare a pool; nothing is dialled yet.
+
+        Args:
+            settings: Where Redis is, and what keys begin with.
+            clock: Where times come from.
+            random: Jitter of the breaker.
+            call_s: The longest that a call waits.
 
         Raises:
             ValueError: The URL is no Redis URL. The message does not hold it.
         """
         self._prefix = settings.key_prefix
+        self._call_s = call_s
         self._breaker = Breaker(BREAKER, clock=clock, random=random)
         self._failed: str = ""  # kind of the last failure; "": the last call went well
         self.stats = LineStats()
@@ -68,9 +75,9 @@ class RedisLine:
             pool: Any = client.BlockingConnectionPool.from_url(
                 settings.url.get_secret_value(),
                 max_connections=settings.pool_size,
-                timeout=CALL_S,
-                socket_timeout=CALL_S,
-                socket_connect_timeout=CALL_S,
+                timeout=call_s,
+                socket_timeout=call_s,
+                socket_connect_timeout=call_s,
                 retry=Retry(NoBackoff(), RETRIES),
                 retry_on_error=[NoConnection],
             )
@@ -91,13 +98,13 @@ class RedisLine:
         return (self._prefix + key.translate(_ESCAPED)).encode("utf-8", "surrogatepass")
 
     async def call(self, make: Callable[[], Awaitable[T]]) -> T | None:
-        """Make one call of at most ``CALL_S``; None: there was no answer."""
+        """Make one call; None: there was no answer in time."""
         ticket = self._breaker.admit()
         if not ticket:
             self.stats.bypassed += 1
             return None
         try:
-            async with asyncio.timeout(CALL_S):
+            async with asyncio.timeout(self._call_s):
                 answer = await make()
         except asyncio.CancelledError:
             self._breaker.abandon(ticket)

@@ -24,6 +24,7 @@ from datafacade.store.redis_line import RedisLine
 
 STATE_MS: Final = 15_000  # that the state outlives its newest renewal
 KEPT_MS: Final = 24 * 3_600_000  # that a set outlives whoever kept it
+READ_S: Final = 2.0  # that a question of another process waits
 LIST_MAX: Final = 1_000
 _STATE: Final = "pit"
 _GLOB: Final = re.compile(rb"([*?\[\]\\^-])")
@@ -74,14 +75,20 @@ class RedisIndex:
         self._stood: State | None = None  # as we said it last
 
     @classmethod
-    def open(cls, url: str, *, key_prefix: str = "cryptorun:") -> Self:
+    def open(cls, url: str, *, key_prefix: str = "cryptorun:", timeout_s: float = READ_S) -> Self:
         """Return the index of a Redis to read from; ``close`` it.
+
+        Args:
+            url: Where Redis is, as ``redis://host:6379/0``.
+            key_prefix: ``redis.key_prefix`` of the service.
+            timeout_s: The longest that a question waits.
 
         Raises:
             ValueError: The URL is no Redis URL. The message does not hold it.
         """
         settings = Settings(url=Secret(url), key_prefix=key_prefix)
-        return cls(RedisLine(settings, clock=SystemClock(), random=SystemRandom()))
+        line = RedisLine(settings, clock=SystemClock(), random=SystemRandom(), call_s=timeout_s)
+        return cls(line)
 
     async def close(self) -> None:
         """Hang up."""
