@@ -37,7 +37,7 @@ class IndexStatus(NamedTuple):
 
     is_connected: bool  # whether Redis answers
     is_whole: bool  # whether it held all that is live, as far as we know
-    behind: int  # records of the store that are not in it yet
+    behind: int  # records of the store that are not in it yet, and snapshots that went and still are
 
 
 class IndexKeeper:
@@ -79,7 +79,8 @@ class IndexKeeper:
         catalog, behind = self._catalog(), 0
         if catalog is not None:
             with catalog.lock:
-                behind = max(0, catalog.index.seq_last - self._seq)
+                index = catalog.index
+                behind = max(0, index.seq_last - self._seq) + max(0, index.gone - self._gone)
         return IndexStatus(self._redis.is_connected, self._is_whole and self._is_ours, behind)
 
     def warnings(self) -> list[str]:
