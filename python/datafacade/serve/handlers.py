@@ -52,16 +52,10 @@ class Handlers:
         self._methods |= pit.methods
         self._parted = pit.parted
         self._warm = WarmHandlers(facade.warm).methods
-
-    @property
-    def methods(self) -> list[str]:
-        """Names of the methods with one request; the last message of each answer carries ``served``."""
-        return [*self._methods, *self._parted, *self._warm]
-
-    @property
-    def parted_methods(self) -> list[str]:
-        """Those of them that may answer in several messages."""
-        return [*self._parted]
+        # Methods with one request; the last message of each answer carries ``served``.
+        self.methods: Final = (*self._methods, *self._parted, *self._warm)
+        # Those of them that may answer in several messages.
+        self.parted_methods: Final = (*self._parted,)
 
     @property
     def cached_methods(self) -> dict[str, list[int]]:

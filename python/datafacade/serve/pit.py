@@ -26,6 +26,7 @@ REFS_MAX: Final = 10_000
 REFS_DEFAULT: Final = 1_000
 LISTED_MAX: Final = 1_000  # damages, and files without a record, that one answer names
 WALK_S: Final = 10.0  # that a walk over all snapshots may take
+TS_END: Final = 2**63 - 1
 _TOKEN: Final = re.compile(r"([0-9]{1,19}):([0-9]{1,19})", re.ASCII)
 LIVE: Final = lineage_pb2.CACHE_TIER_LIVE
 
@@ -94,7 +95,7 @@ class PitHandlers:
         if not asked.entity:
             return Answer(pit_pb2.PitListResponse(entities=store.entities()).SerializeToString(), LIVE)
         after = place_of(asked.page_token) if asked.page_token else None
-        until = min(asked.ts_until or 2**63 - 1, (asked.ts_as_of or self._clock.wall_ns()) + 1)
+        until = min(asked.ts_until or TS_END, (asked.ts_as_of or self._clock.wall_ns()) + 1)
         limit = asked.limit or REFS_DEFAULT
         refs = store.list(asked.entity, asked.ts_from, until, limit=limit + 1, after=after)
         answer = pit_pb2.PitListResponse(refs=[to_ref(ref) for ref in refs[:limit]])
@@ -170,9 +171,10 @@ def place_of(token: str) -> tuple[int, int]:
         (1700000000000000000, 12)
     """
     match = _TOKEN.fullmatch(token)
-    if match is None:
+    ts_wall, seq = (int(match[1]), int(match[2])) if match else (TS_END, TS_END)
+    if max(ts_wall, seq) >= TS_END:
         raise InvalidRequest("page_token", f"expected a next_page_token, received {token[:64]!r}")
-    return int(match[1]), int(match[2])
+    return ts_wall, seq
 
 
 def to_ref(ref: PitRef) -> pit_pb2.PitRef:

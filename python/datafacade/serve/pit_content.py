@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 from io import BytesIO
-from typing import Final, NamedTuple, TypeAlias
-
-from polars import CompatLevel, DataFrame
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from datafacade.errors import InvalidRequest, PitCorrupt
 from datafacade.rows.columns import CARRIERS, frame_of
@@ -17,6 +15,9 @@ from datafacade.store.pit.snapshot import PIECE_BYTES, PitSnapshot, read_part, u
 from datafacade.store.pit.vault import Vault
 from datafacade.v1 import pit_pb2
 from datafacade.warm.snapshots import Snapshots
+
+if TYPE_CHECKING:
+    from polars import DataFrame
 
 CHUNK_BYTES: Final = 64 * 1024
 Encoding: TypeAlias = pit_pb2.PitEncoding.ValueType
@@ -88,6 +89,8 @@ def _readable(snapshots: Snapshots, ref: PitRef) -> bytes:
 
 
 def _arrow(found: PitSnapshot) -> bytes:
+    from polars import CompatLevel  # late: a service that gives no tables needs no Polars
+
     packed = BytesIO()
     # Texts as Arrow had them from the start: not every reader knows their newer layout.
     _frame(found).write_ipc_stream(packed, compat_level=CompatLevel.oldest())

@@ -40,14 +40,34 @@ pub(crate) async fn serve(
     let arrived_ns = clock::mono_ns();
     let open = Present::enter(&shared.stats, |stats| &stats.unary_open);
     stats::add(&shared.stats.unary_total, 1);
-    let (head, body) = request.into_parts();
-    let deadline = match Deadline::new(&head.headers, Some(shared.options.limits.unary_max)) {
-        Ok(deadline) => deadline,
+    let result = in_time(&shared, peer, request, arrived_ns).await;
+    shared.stats.record_unary(clock::mono_ns().saturating_sub(arrived_ns));
+    match result {
+        Ok((Outcome::Whole(mut frame), _)) => {
+            frame::seal(&mut frame);
+            stats::add(&shared.stats.bytes_sent, frame.len() as u64);
+            Outgoing::response(Outgoing::Reply(ReplyBody::new(&shared, Bytes::from(frame))))
+        }
+        Ok((Outcome::Begun(call), deadline)) => {
+            let parts = PartsBody::new(&shared, call, deadline, open);
+            Outgoing::response(Outgoing::Parts(Box::new(parts)))
+        }
         Err(status) => {
             stats::add(&shared.stats.unary_failed, 1);
-            return Outgoing::refusal(&status);
+            Outgoing::refusal(&status)
         }
-    };
+    }
+}
+
+/// Waits for the answer until the deadline.
+async fn in_time(
+    shared: &Arc<Shared>,
+    peer: SocketAddr,
+    request: Request<Incoming>,
+    arrived_ns: u64,
+) -> Result<(Outcome, Deadline), Status> {
+    let (head, body) = request.into_parts();
+    let deadline = Deadline::new(&head.headers, Some(shared.options.limits.unary_max))?;
     let question = Question {
         method: head.uri.path().into(),
         request: Bytes::new(),
@@ -57,28 +77,12 @@ pub(crate) async fn serve(
         subscriber: None,
         is_refresh: false,
     };
-    let result = tokio::select! {
+    tokio::select! {
         biased;
-        result = answer(&shared, question, body, arrived_ns) => result,
-        status = deadline.passed() => {
+        result = answer(shared, question, body, arrived_ns) => result.map(|outcome| (outcome, deadline)),
+        expired = deadline.passed() => {
             stats::add(&shared.stats.calls_expired, 1);
-            Err(status)
-        }
-    };
-    shared.stats.record_unary(clock::mono_ns().saturating_sub(arrived_ns));
-    match result {
-        Ok(Outcome::Whole(mut frame)) => {
-            frame::seal(&mut frame);
-            stats::add(&shared.stats.bytes_sent, frame.len() as u64);
-            Outgoing::response(Outgoing::Reply(ReplyBody::new(&shared, Bytes::from(frame))))
-        }
-        Ok(Outcome::Begun(call)) => {
-            let parts = PartsBody::new(&shared, call, deadline, open);
-            Outgoing::response(Outgoing::Parts(Box::new(parts)))
-        }
-        Err(status) => {
-            stats::add(&shared.stats.unary_failed, 1);
-            Outgoing::refusal(&status)
+            Err(expired)
         }
     }
 }

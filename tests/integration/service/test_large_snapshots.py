@@ -256,7 +256,7 @@ async def test_pages_join_where_the_clock_stood_still(tmp_path: Path, edge: Edge
                 break
             request.page_token = page.next_page_token
         assert found == [ref.id for ref in refs]
-        for token in ("1", ":", "1:", "-1:2", "1:2:3", "\u0661:\u0662", "9" * 30):
+        for token in ("1", ":", "1:", "-1:2", "1:2:3", "\u0661:\u0662", "9" * 30, f"{2**63}:1", f"1:{2**63}"):
             request.page_token = token
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await stub_of(bench).PitList(request)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from random import Random
 from typing import Any, cast
 
 import grpc
@@ -91,6 +92,28 @@ async def test_a_bad_request_for_a_snapshot_is_refused_by_its_field(
     error = await refused(anext(aiter(stub_of(bench).PitGet(request_))))
     assert error.code() is Code.INVALID_ARGUMENT
     assert (error.details() or "").startswith(field)
+
+
+async def test_no_bytes_of_a_request_make_a_fault_of_the_service(bench: Bench) -> None:
+    random = Random(7)
+    seeds = [
+        pit_pb2.PitGetRequest(snapshot_id="ab" * 32, encoding=pit_pb2.PIT_ENCODING_ARROW),
+        pit_pb2.PitAtRequest(entity="warm.klines/kraken/BTC-USD/1h", ts_as_of=1),
+        pit_pb2.PitListRequest(entity="warm.klines/kraken/BTC-USD/1h", limit=3, page_token="1:1"),  # noqa: S106  no secret
+    ]
+    seen = set()
+    for number in range(400):
+        content = bytearray(seeds[number % 3].SerializeToString())
+        for _ in range(random.randrange(4)):
+            content[random.randrange(len(content))] = random.randrange(256)
+        method = ("PitGet", "PitAt", "PitList", "VerifyPit", "PitStats")[random.randrange(5)]
+        call = cast("Any", bench.channel.unary_stream(f"/datafacade.v1.SnapshotService/{method}"))
+        try:
+            async for _ in call(bytes(content)):
+                pass
+        except grpc.aio.AioRpcError as error:
+            seen.add(error.code())
+    assert seen == {Code.INVALID_ARGUMENT, Code.NOT_FOUND}
 
 
 @pytest.mark.parametrize(
