@@ -42,9 +42,9 @@ class Priority(IntEnum):
     SNAPSHOT = 0  # a book is out of sync
     CLIENT = 1  # a client waits for the answer
     BACKFILL = 2  # trades that were missed
-    PROBE = 3  # is a silent market silent, is a book right
+    PROBE = 3  # is a silent market silent
     FALLBACK = 4  # prices while a socket is down
-    WARMING = 5  # nobody waits
+    WARMING = 5  # nobody waits: warming, audits of books
 
 
 class InstrumentRow(TypedDict):

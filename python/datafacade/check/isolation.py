@@ -60,7 +60,8 @@ def others_untouched(
                 continue
             is_live = is_state(one, types_pb2.STATE_LIVE)
             at = one.update.ts_publish
-            if was_live and not is_live and not _is_explained(truth, ends, topic, at):
+            lasts = one.update.stream_state.reason == types_pb2.STATE_REASON_AUDIT_FAILED
+            if was_live and not is_live and not _is_explained(truth, ends, topic, at, lasts=lasts):
                 name = types_pb2.State.Name(one.update.stream_state.state)
                 verdict.add(str(topic), one.t_mono_ns, f"{name} although no fault touched it")
             was_live = is_live
@@ -70,11 +71,12 @@ def others_untouched(
     return verdict
 
 
-def _is_explained(truth: Truth, ends: Sequence[int], topic: Topic, at: int) -> bool:
+def _is_explained(truth: Truth, ends: Sequence[int], topic: Topic, at: int, *, lasts: bool) -> bool:
+    """Tell whether a fault is behind it; ``lasts``: what an audit finds may be long ago."""
     if any(end <= at < end + BACK_NS for end in ends):
         return True
     return any(
-        trouble.since_wall_ns <= at < trouble.until_wall_ns + BACK_NS
+        trouble.since_wall_ns <= at and (lasts or at < trouble.until_wall_ns + BACK_NS)
         for trouble in truth.troubles
         if touches(trouble, topic)
     )

@@ -48,6 +48,9 @@ class Feeding:
     stale_unknown_ms: Milliseconds = 20_000  # likewise, of a stream whose rhythm is not known yet
     probe_ms: Milliseconds = 10_000  # between two questions about a silent stream
     line_probe_ms: Milliseconds = 20_000  # silence of all data after which a connection is asked about
+    audit_ms: Annotated[int, Field(ge=0, le=86_400_000)] = 300_000  # between two audits of a book; 0: none
+    audit_window_ms: Milliseconds = 2_000  # changes are noted so long before REST is asked, and behind it
+    audit_confirm_ms: Milliseconds = 10_000  # before a difference is looked at again
     kline_close_ms: Milliseconds = 250  # after its end a kline waits so long before it is FINAL
     kline_late_ms: Milliseconds = 2_000  # after its end a late trade still issues it again
     kline_provisional_ms: Milliseconds = 1_000  # between two provisional issues of a kline

@@ -22,6 +22,7 @@ PRIORITIES: Final[Mapping[str, Priority]] = MappingProxyType(
         "backfill": Priority.BACKFILL,
         "probe": Priority.PROBE,
         "fallback": Priority.FALLBACK,
+        "audit": Priority.WARMING,
     }
 )
 

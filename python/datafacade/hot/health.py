@@ -96,6 +96,10 @@ def _count(sums: _H.StreamCounts, stats: Mapping[str, Any], streams: Iterable[_H
     sums.unknown_messages += stats["unknown"]
     sums.undecodable_messages += stats["errors"]
     sums.duplicates += stats["duplicates"]
+    sums.audits_agreed += stats["audits_agreed"]
+    sums.audits_suspected += stats["audits_suspected"]
+    sums.audits_damaged += stats["audits_damaged"]
+    sums.audits_inconclusive += stats["audits_inconclusive"]
     for name, count in stats["given_up"].items():
         setattr(sums, name, getattr(sums, name) + count)
     for stream in streams:

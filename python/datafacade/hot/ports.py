@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Literal, Protocol
 
 Send = tuple[Literal["send"], str]  # text frame
-Urgency = Literal["snapshot", "backfill", "probe", "fallback"]
+Urgency = Literal["snapshot", "backfill", "probe", "fallback", "audit"]
 Fetch = tuple[Literal["fetch"], int, str, int, Urgency]  # request id, path with query, weight
 Close = tuple[Literal["close"], int, str]  # close code, reason
 Connect = tuple[Literal["connect"], int]  # delay, ns from now

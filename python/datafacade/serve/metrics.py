@@ -36,6 +36,10 @@ COUNTS: Final = (
     "undecodable_messages",
     "duplicates",
     "bad_ticks",
+    "audits_agreed",
+    "audits_suspected",
+    "audits_damaged",
+    "audits_inconclusive",
 )
 EDGE_COUNTS: Final = (
     "updates_sent",

@@ -204,6 +204,10 @@ class StreamCounts(_message.Message):
     UNDECODABLE_MESSAGES_FIELD_NUMBER: _builtins.int
     DUPLICATES_FIELD_NUMBER: _builtins.int
     BAD_TICKS_FIELD_NUMBER: _builtins.int
+    AUDITS_AGREED_FIELD_NUMBER: _builtins.int
+    AUDITS_SUSPECTED_FIELD_NUMBER: _builtins.int
+    AUDITS_DAMAGED_FIELD_NUMBER: _builtins.int
+    AUDITS_INCONCLUSIVE_FIELD_NUMBER: _builtins.int
     messages: _builtins.int
     """Frames or REST answers received, from 0; never absent. 64 bit: BigInt or string in JavaScript."""
     trades: _builtins.int
@@ -234,6 +238,22 @@ class StreamCounts(_message.Message):
     """Prices or quantities held back as implausible, from 0; never absent.
     64 bit: BigInt or string in JavaScript.
     """
+    audits_agreed: _builtins.int
+    """Audits of books against REST that found no difference, from 0 (0 in a single topic); never absent.
+    64 bit: BigInt or string in JavaScript.
+    """
+    audits_suspected: _builtins.int
+    """Audits whose first look found a difference, from 0 (0 in a single topic); never absent. Each of them ends in one of the
+    other three counts, too. 64 bit: BigInt or string in JavaScript.
+    """
+    audits_damaged: _builtins.int
+    """Audits that found the same difference twice, so that the book was made anew, from 0 (0 in a single topic); never
+    absent. 64 bit: BigInt or string in JavaScript.
+    """
+    audits_inconclusive: _builtins.int
+    """Audits of which nothing can be said, from 0 (0 in a single topic); never absent.
+    64 bit: BigInt or string in JavaScript.
+    """
     def __init__(
         self,
         *,
@@ -249,10 +269,14 @@ class StreamCounts(_message.Message):
         undecodable_messages: _builtins.int = ...,
         duplicates: _builtins.int = ...,
         bad_ticks: _builtins.int = ...,
+        audits_agreed: _builtins.int = ...,
+        audits_suspected: _builtins.int = ...,
+        audits_damaged: _builtins.int = ...,
+        audits_inconclusive: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bad_ticks", b"bad_ticks", "book_updates", b"book_updates", "duplicates", b"duplicates", "gaps", b"gaps", "messages", b"messages", "proofs_checked", b"proofs_checked", "proofs_failed", b"proofs_failed", "reconnects", b"reconnects", "resyncs", b"resyncs", "trades", b"trades", "undecodable_messages", b"undecodable_messages", "unknown_messages", b"unknown_messages"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audits_agreed", b"audits_agreed", "audits_damaged", b"audits_damaged", "audits_inconclusive", b"audits_inconclusive", "audits_suspected", b"audits_suspected", "bad_ticks", b"bad_ticks", "book_updates", b"book_updates", "duplicates", b"duplicates", "gaps", b"gaps", "messages", b"messages", "proofs_checked", b"proofs_checked", "proofs_failed", b"proofs_failed", "reconnects", b"reconnects", "resyncs", b"resyncs", "trades", b"trades", "undecodable_messages", b"undecodable_messages", "unknown_messages", b"unknown_messages"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

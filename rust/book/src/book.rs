@@ -129,6 +129,12 @@ impl Book {
         self.asks.best().map(|held| level(BookSide::Ask, self.exponent, held))
     }
 
+    /// Returns the worst price of a side.
+    #[must_use]
+    pub fn worst(&self, side: BookSide) -> Option<Decimal> {
+        self.ladder(side).worst().map(|rank| self.price(side, rank))
+    }
+
     /// Returns the bids, best first, prices in canonical form.
     pub fn bids(&self) -> impl Iterator<Item = Level> + Clone + '_ {
         let exponent = self.exponent;

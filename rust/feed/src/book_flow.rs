@@ -32,6 +32,7 @@ impl Feed {
             self.open_topic(stream, Channel::BookL2);
         }
         self.stats.book_messages += 1;
+        self.note_changes(stream, levels);
         let times = Times { event: event.ts_event, recv: ts_recv };
         self.stats.venue_to_recv(times);
         let message = Message {
@@ -163,6 +164,7 @@ impl Feed {
     /// A whole proven state is there: the loss before it, the book, LIVE, its checkpoint.
     fn publish_whole(&mut self, stream: usize, times: Times, reason: StateReason) {
         let venue = self.config.product.venue();
+        self.drop_audit(stream);
         let Some(entry) = self.streams.get_mut(stream) else { return };
         entry.resync = Resync::default();
         entry.held.clear();
@@ -347,6 +349,7 @@ const fn gap_cause(reason: StateReason) -> GapCause {
     match reason {
         StateReason::ChecksumMismatch => GapCause::ChecksumMismatch,
         StateReason::Crossed => GapCause::Crossed,
+        StateReason::AuditFailed => GapCause::AuditFailed,
         StateReason::Undecodable | StateReason::MalformedFrames => GapCause::Undecodable,
         StateReason::BufferOverflow => GapCause::Overflow,
         StateReason::ConnectionClosed | StateReason::Silent | StateReason::InternalFault => {

@@ -54,6 +54,12 @@ impl ChainRule {
         }
     }
 
+    /// Whether REST books carry numbers of this chain.
+    #[must_use]
+    pub const fn numbers_rest(self) -> bool {
+        matches!(self, Self::BinanceSpot | Self::BinanceFutures)
+    }
+
     /// Judges a delta against the last applied number.
     #[must_use]
     pub fn link(self, last: Option<u64>, sequence: &Sequence) -> Link {

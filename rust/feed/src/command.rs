@@ -11,6 +11,8 @@ pub enum Priority {
     Probe,
     /// Data while the socket is down.
     Fallback,
+    /// Whether a book that nothing speaks against is right.
+    Audit,
 }
 
 impl Priority {
@@ -22,6 +24,7 @@ impl Priority {
             Self::Backfill => "backfill",
             Self::Probe => "probe",
             Self::Fallback => "fallback",
+            Self::Audit => "audit",
         }
     }
 }

@@ -43,6 +43,12 @@ pub struct FeedConfig {
     pub line_probe_ns: i64,
     /// Pause of ours after which nothing is LIVE unheard.
     pub pause_ns: i64,
+    /// Mean interval of the audits of one book; 0: none.
+    pub audit_ns: i64,
+    /// How long changes are noted before REST is asked, and at most after it answered.
+    pub audit_window_ns: i64,
+    /// Mean pause before a difference is looked at again.
+    pub audit_confirm_ns: i64,
     /// Interval of REST while the socket is down; 0: none.
     pub fallback_ns: i64,
     /// Whether the venue's most active symbol is always followed, where a line may be silent otherwise.
@@ -129,6 +135,9 @@ impl FeedConfig {
             probe_ns: 10 * SECOND,
             line_probe_ns: 20 * SECOND,
             pause_ns: SECOND,
+            audit_ns: 300 * SECOND,
+            audit_window_ns: 2 * SECOND,
+            audit_confirm_ns: 10 * SECOND,
             fallback_ns: 5 * SECOND,
             has_canary: true,
             liveness_ns: if is_okx { 10 * SECOND } else { 3 * SECOND },
@@ -175,6 +184,9 @@ impl FeedConfig {
             "probe_ms" => self.probe_ns = ns,
             "line_probe_ms" => self.line_probe_ns = ns,
             "pause_ms" => self.pause_ns = ns,
+            "audit_ms" => self.audit_ns = ns,
+            "audit_window_ms" => self.audit_window_ns = ns,
+            "audit_confirm_ms" => self.audit_confirm_ns = ns,
             "fallback_ms" => self.fallback_ns = ns,
             "canary" => self.has_canary = value != 0,
             "liveness_ms" => self.liveness_ns = ns,

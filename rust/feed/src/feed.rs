@@ -7,11 +7,13 @@ use facade_hub::Hub;
 use facade_model::{Channel, Instrument, StateReason, StreamPhase, Variant};
 use facade_venues::{DecodeError, Decoded, Product};
 
+use crate::audit_flow::Audit;
 use crate::clock::Clock;
 use crate::command::Command;
 use crate::config::FeedConfig;
 use crate::favoured::Favoured;
 use crate::fetches::Fetch;
+use crate::jitter::Jitter;
 use crate::joint::Joining;
 use crate::klines::KlineTopic;
 use crate::lifeline::{Lifeline, Socket, close_reason};
@@ -59,6 +61,9 @@ pub struct Feed {
     pub(crate) group: Vec<(usize, Channel)>,
     /// Whether a stream may have bars to publish.
     pub(crate) has_klines_due: bool,
+    /// The audit under way.
+    pub(crate) audit: Option<Audit>,
+    pub(crate) audit_jitter: Jitter,
     pub(crate) joining: Joining,
     /// What a standby keeps; absent: this feed publishes.
     pub(crate) held: Option<Box<Held>>,
@@ -73,6 +78,7 @@ impl Feed {
         let publisher = Publisher::new(config.epoch);
         Self {
             line: Lifeline::new(config.seed),
+            audit_jitter: Jitter::new(!config.seed),
             config,
             hub,
             clock,
@@ -96,6 +102,7 @@ impl Feed {
             texts: Vec::new(),
             group: Vec::new(),
             has_klines_due: false,
+            audit: None,
             joining: Joining::default(),
             held: None,
             tracks: None,
@@ -279,6 +286,7 @@ impl Feed {
     pub fn on_panic(&mut self) {
         self.publisher = Publisher::new(self.config.epoch);
         self.decoded = Decoded::default();
+        self.audit = None;
         self.stats.panics += 1;
         self.begin();
         for stream in 0..self.streams.len() {

@@ -15,6 +15,8 @@ pub enum Purpose {
     Backfill,
     /// Whether a channel has news that we do not hear.
     Probe(Channel),
+    /// Whether a book is right.
+    Audit,
     /// A book, and best prices, while the socket is down.
     FallbackBook,
     /// Statistics while the socket is down.
@@ -29,6 +31,7 @@ impl Purpose {
             Self::Snapshot => Priority::Snapshot,
             Self::Backfill => Priority::Backfill,
             Self::Probe(_) => Priority::Probe,
+            Self::Audit => Priority::Audit,
             Self::FallbackBook | Self::FallbackTicker => Priority::Fallback,
         }
     }

@@ -3,6 +3,8 @@
 //! A feed does no I/O and reads no clock but its own: bytes and time go in, [`Command`]s and records of the hub
 //! come out. So every recording is a test.
 
+mod audit;
+mod audit_flow;
 mod backfill;
 mod best_levels;
 mod book_flow;
@@ -21,6 +23,7 @@ mod fetches;
 mod frames;
 mod history;
 mod inspect;
+mod jitter;
 mod joint;
 mod klines;
 mod lifeline;
@@ -32,6 +35,7 @@ mod offset;
 mod pace;
 mod pauses;
 mod publish;
+mod reach;
 mod report;
 mod rules;
 mod standby;
@@ -49,6 +53,7 @@ mod view;
 mod whole;
 mod window;
 
+pub use audit_flow::AuditCounts;
 pub use best_levels::DepthWindow;
 pub use buffer::BufferBounds;
 pub use chain::{ChainRule, Link, SnapshotSource};

@@ -3,6 +3,7 @@
 use facade_model::StateReason;
 
 use crate::config::FeedConfig;
+use crate::jitter::Jitter;
 
 const MINUTE_NS: i64 = 60_000_000_000;
 
@@ -64,7 +65,7 @@ pub struct Lifeline {
     struck_at: i64,
     malformed: u32,
     malformed_since: i64,
-    random: u64,
+    jitter: Jitter,
 }
 
 impl Lifeline {
@@ -96,7 +97,7 @@ impl Lifeline {
             struck_at: 0,
             malformed: 0,
             malformed_since: 0,
-            random: seed,
+            jitter: Jitter::new(seed),
         }
     }
 
@@ -104,7 +105,7 @@ impl Lifeline {
     pub fn opened(&mut self, now: i64, lifetime_ns: i64) {
         self.is_notified = false;
         // at 95 % of the lifetime, 2 % sooner or later
-        let jitter = if lifetime_ns == 0 { 0 } else { self.below(lifetime_ns / 25) };
+        let jitter = if lifetime_ns == 0 { 0 } else { self.jitter.below(lifetime_ns / 25) };
         self.renew_at = if lifetime_ns == 0 { 0 } else { now + lifetime_ns / 100 * 93 + jitter };
         self.socket = Socket::Open;
         self.connection += 1;
@@ -133,13 +134,13 @@ impl Lifeline {
         }
         self.attempt += 1;
         let delay = if self.strikes >= 2 {
-            config.breaker_ns - config.breaker_ns / 10 + self.below(config.breaker_ns / 5)
+            config.breaker_ns - config.breaker_ns / 10 + self.jitter.below(config.breaker_ns / 5)
         } else if self.attempt <= 1 {
-            self.below(config.reconnect_first_ns)
+            self.jitter.below(config.reconnect_first_ns)
         } else {
             let doubled = config.reconnect_base_ns.saturating_mul(1_i64 << (self.attempt - 2).min(16));
             let full = doubled.min(config.reconnect_max_ns);
-            full / 2 + self.below(full - full / 2)
+            full / 2 + self.jitter.below(full - full / 2)
         };
         let delay = delay.max(wait_ns);
         self.dial_at = now.saturating_add(delay);
@@ -183,17 +184,6 @@ impl Lifeline {
             config.liveness_ns.max(config.line_probe_ns / 2 * 3)
         };
         self.socket == Socket::Open && !self.is_closing && now - self.frame_at > most
-    }
-
-    /// Returns a number from 0 up to, not including, `bound` (splitmix64).
-    fn below(&mut self, bound: i64) -> i64 {
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.random;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^= mixed >> 31;
-        let span = bound.max(1).unsigned_abs();
-        i64::try_from(mixed % span).unwrap_or_default()
     }
 }
 

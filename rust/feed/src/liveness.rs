@@ -6,7 +6,7 @@
 use facade_model::{BookSide, Channel, GapCause, InstrumentStatus, StateReason, StreamPhase, Trade};
 use facade_venues::{Decoded, Event, RestRequest, TradesSpan};
 
-use crate::chain::{ChainRule, SnapshotSource};
+use crate::chain::SnapshotSource;
 use crate::feed::Feed;
 use crate::fetches::Purpose;
 use crate::machine::BookMachine;
@@ -278,7 +278,7 @@ impl Feed {
         let Some(Event::Book(book)) = decoded.events.first() else { return false };
         if channel == Channel::BookL2
             && let Some(machine) = &entry.machine
-            && matches!(machine.rules().chain, ChainRule::BinanceSpot | ChainRule::BinanceFutures)
+            && machine.rules().chain.numbers_rest()
         {
             return book.sequence.last > machine.last();
         }

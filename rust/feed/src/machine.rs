@@ -1,7 +1,7 @@
 //! One book's life: snapshot, chain, checksum, crossing. Pure: messages in, outcomes out; the clock is elsewhere.
 
 use facade_book::{Book, BookError};
-use facade_model::{BookSide, Integrity, LevelChange, StateReason};
+use facade_model::{BookSide, Decimal, Integrity, LevelChange, StateReason};
 use facade_venues::{Sequence, kraken_checksum, okx_checksum};
 
 use crate::buffer::{Buffered, DeltaBuffer};
@@ -30,6 +30,8 @@ pub struct BookMachine {
     pub(crate) phase: Phase,
     pub(crate) book: Book,
     pub(crate) last: Option<u64>,
+    /// Worst price a side, bids first, down to which levels are known that never changed; absent: all are.
+    pub(crate) known: [Option<Decimal>; 2],
     buffer: DeltaBuffer,
     links: [(u64, u64); LINKS_REMEMBERED],
     links_next: usize,
@@ -63,6 +65,7 @@ impl BookMachine {
             phase: Phase::Waiting,
             book: Book::with_levels_max(price_exponent, usize::MAX), // cut below, by the rules
             last: None,
+            known: [None; 2],
             buffer: DeltaBuffer::default(),
             links: [(0, 0); LINKS_REMEMBERED],
             links_next: 0,
@@ -109,6 +112,7 @@ impl BookMachine {
         if let Err(error) = self.book.load(message.levels) {
             return self.reject(error);
         }
+        self.known = [None; 2];
         self.cut();
         let is_chained = match self.rules.chain {
             ChainRule::None => false,
@@ -142,6 +146,7 @@ impl BookMachine {
         if let Err(error) = self.book.load(levels) {
             return self.reject(error);
         }
+        self.known = self.worst();
         self.cut();
         self.last = Some(last);
         self.integrity = Integrity::Sequence;
@@ -169,7 +174,7 @@ impl BookMachine {
     /// Breaks the book from outside: the connection lost something, or a message could not be read.
     pub fn break_off(&mut self, reason: StateReason) -> Outcome {
         if matches!(self.phase, Phase::Live | Phase::Crossed) {
-            if reason == StateReason::SequenceGap {
+            if matches!(reason, StateReason::SequenceGap | StateReason::AuditFailed) {
                 self.counts.checked += 1;
             }
             self.fail(reason);
@@ -325,6 +330,7 @@ impl BookMachine {
         let Some(depth) = self.rules.depth_max else { return };
         if self.book.len(BookSide::Bid) > depth || self.book.len(BookSide::Ask) > depth {
             self.book.truncate(depth, &mut self.changes);
+            self.shrink_known();
         }
     }
 
@@ -353,7 +359,10 @@ impl BookMachine {
 
     /// Counts a broken proof and starts over.
     fn fail(&mut self, reason: StateReason) {
-        let is_proof = matches!(reason, StateReason::SequenceGap | StateReason::ChecksumMismatch);
+        let is_proof = matches!(
+            reason,
+            StateReason::SequenceGap | StateReason::ChecksumMismatch | StateReason::AuditFailed
+        );
         self.counts.failed += u64::from(is_proof);
         self.counts.gaps += u64::from(is_proof && self.phase != Phase::Waiting);
         self.integrity = Integrity::Suspect;

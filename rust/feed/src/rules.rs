@@ -74,6 +74,14 @@ pub enum Outcome {
     Rejected(StateReason),
 }
 
+impl MachineRules {
+    /// Whether the venue tells a level again that comes back into the depth, so that a cut book misses nothing in it.
+    #[must_use]
+    pub const fn tells_again(&self) -> bool {
+        matches!(self.checksum, ChecksumRule::Kraken { .. })
+    }
+}
+
 /// Rules and bounds of one book.
 #[derive(Debug, Clone, Copy)]
 pub struct MachineRules {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use hdrhistogram::Histogram;
 
+use crate::audit_flow::AuditCounts;
 use crate::inspect::TopicReport;
 use crate::offset::ClockOffset;
 use crate::publish::Times;
@@ -42,6 +43,8 @@ pub struct FeedStats {
     pub mutes: u64,
     /// Pauses of ours in which nobody listened.
     pub pauses: u64,
+    /// Audits of books.
+    pub audits: AuditCounts,
     /// Records that REST gave while the socket was down.
     pub fallbacks: u64,
     /// Klines whose numbers could not be encoded.

@@ -71,6 +71,8 @@ pub struct Stream {
     pub ticks: TickJudge,
     /// Silences by channel number.
     pub watches: [Watch; CHANNELS],
+    /// When its next audit is due, monotonic ns; 0: not planned yet.
+    pub audit_at: i64,
     /// When REST was asked for it last while the socket was down, monotonic ns; 0: never.
     pub fallback_at: i64,
     /// When the last checkpoint was made, and whether the book changed since.
@@ -102,6 +104,7 @@ impl Stream {
             backfill: Backfill::default(),
             ticks: TickJudge::default(),
             watches: std::array::from_fn(|_| Watch::default()),
+            audit_at: 0,
             fallback_at: 0,
             checkpoint_at: 0,
             is_changed: false,

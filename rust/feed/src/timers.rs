@@ -58,6 +58,7 @@ impl Feed {
             self.books_due();
             self.silences_due();
             self.pause_due();
+            self.audits_due();
             self.ask();
         }
     }
@@ -71,6 +72,7 @@ impl Feed {
                 Purpose::Snapshot => self.on_snapshot(stream, request_id, body, ts_recv),
                 Purpose::Backfill => self.on_backfill(stream, request_id, body, ts_recv),
                 Purpose::Probe(channel) => self.on_probe(stream, channel, request_id, body),
+                Purpose::Audit => self.on_audit(request_id, body),
                 Purpose::FallbackBook => self.on_fallback_book(stream, body, ts_recv),
                 Purpose::FallbackTicker => self.on_fallback_ticker(stream, body, ts_recv),
             }

@@ -1,7 +1,7 @@
 //! Whole books to records: snapshots, cuts and checkpoints, of all levels or of the best ones.
 
 use facade_hub::RecordKind;
-use facade_model::{BookSide, UpdateFlags};
+use facade_model::{BookSide, Integrity, UpdateFlags};
 use facade_wire as wire;
 use facade_wire::{Header, WireError};
 
@@ -100,9 +100,32 @@ impl Publisher {
         times: Times,
     ) {
         let checkpoint = view.checkpoint(topic.seq, levels);
-        let header =
-            Header { integrity: view.machine.integrity(), ..self.header(origin, topic, topic.seq, times) };
-        self.plain(topic, RecordKind::Position, |out| wire::checkpoint(out, &header, &checkpoint));
+        self.prove(origin, topic, &checkpoint, view.machine.integrity(), times);
+    }
+
+    /// Publishes the same of a book that an audit found right: `(levels hashed, levels a side that were compared)`.
+    pub fn audited(
+        &mut self,
+        origin: Origin<'_>,
+        topic: &mut Topic,
+        view: View<'_>,
+        (levels, proof_levels): (u32, u32),
+        times: Times,
+    ) {
+        let checkpoint = wire::Checkpoint { proof_levels, ..view.checkpoint(topic.seq, levels) };
+        self.prove(origin, topic, &checkpoint, Integrity::Audited, times);
+    }
+
+    fn prove(
+        &mut self,
+        origin: Origin<'_>,
+        topic: &Topic,
+        checkpoint: &wire::Checkpoint,
+        integrity: Integrity,
+        times: Times,
+    ) {
+        let header = Header { integrity, ..self.header(origin, topic, topic.seq, times) };
+        self.plain(topic, RecordKind::Position, |out| wire::checkpoint(out, &header, checkpoint));
     }
 }
 

@@ -6,7 +6,7 @@ mod answer;
 mod channel;
 mod instruments;
 mod request;
-mod rest;
+pub(crate) mod rest;
 
 use facade_model::{BookSide, Channel, Instrument, InstrumentStatus};
 

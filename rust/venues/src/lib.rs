@@ -3,6 +3,7 @@
 //! [`Product`] is the one entrance. Everything here is pure: no clock, no I/O, no logging, and no allocation once
 //! the buffers of [`Decoded`] have grown to the usual frame.
 
+mod age;
 mod ask;
 mod binance;
 mod checksum;

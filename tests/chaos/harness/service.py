@@ -40,6 +40,8 @@ UNSCALED_MS: Final = {
     "stale_unknown_ms": 20_000,
     "probe_ms": 10_000,
     "line_probe_ms": 20_000,
+    "audit_window_ms": 2_000,
+    "audit_confirm_ms": 10_000,
 }
 PING_MS: Final = {"okx": 5_000, "kraken": 20_000}
 

@@ -77,6 +77,39 @@ fn read_pair(scanner: &mut Scanner<'_>, mut read: impl FnMut(&mut Scanner<'_>) -
     if is_read { Ok(()) } else { Err(DecodeErrorKind::Missing("result")) }
 }
 
+keys! {
+    /// A book.
+    DepthKey { Asks = "asks", Bids = "bids" }
+}
+
+/// Reads the newest time of the rows `[price, volume, seconds]` of a book, ns UTC: the book itself tells none.
+pub(crate) fn newest_row(scanner: &mut Scanner<'_>) -> Step<Option<i64>> {
+    let mut newest = None;
+    read_pair(scanner, |scanner| {
+        let mut sides = scanner.object()?;
+        while sides.next::<DepthKey>(scanner)?.is_some() {
+            let mut rows = scanner.array()?;
+            while rows.next(scanner)? {
+                newest = newest.max(Some(row_seconds(scanner)?));
+            }
+        }
+        Ok(())
+    })?;
+    Ok(newest.and_then(|seconds| seconds.checked_mul(SECOND_NS)))
+}
+
+fn row_seconds(scanner: &mut Scanner<'_>) -> Step<i64> {
+    let mut row = scanner.array()?;
+    for name in ["price", "volume"] {
+        next_item(&mut row, scanner, name)?;
+        scanner.skip()?;
+    }
+    next_item(&mut row, scanner, "time")?;
+    let seconds = scanner.decimal()?.rescale(0).ok_or(DecodeErrorKind::Number(NumberError::Range))?;
+    skip_rest(&mut row, scanner)?;
+    Ok(seconds)
+}
+
 /// Reads trades.
 pub(super) fn decode_trades(scanner: &mut Scanner<'_>, out: &mut Decoded) -> Step<()> {
     let start = out.trades_mark();

@@ -35,6 +35,7 @@ SLOW_PER_S: Final = 4.0  # responses that the slow client handles
 REAL_MS: Final = {"liveness_ms": 3_000, "keepalive_ms": 5_000, "keepalive_timeout_ms": 5_000}
 OWN_MS: Final = ("send_ms", "ping_ms")
 BARS_MS: Final = {"kline_close_ms": 250, "kline_late_ms": 2_000, "kline_provisional_ms": 1_000}
+AUDITS_MS: Final = {"audit_window_ms": 2_000, "audit_confirm_ms": 10_000}  # REST takes as long as ever
 CONTROL_S: Final = 10.0
 
 
@@ -74,8 +75,8 @@ def service_files(ports: Mapping[str, Any]) -> dict[str, str]:
         section |= {key: round(ms / SCALE) for key, ms in REAL_MS.items()}
         section |= {key: round(section[key] / SCALE) for key in OWN_MS if key in section}
         venues[name] = section
-    bars = {key: round(ms / SCALE) for key, ms in BARS_MS.items()}
-    hot = {"venues": list(QUOTES), "feed": bars}
+    feed = {key: round(ms / SCALE) for key, ms in (BARS_MS | AUDITS_MS).items()}
+    hot = {"venues": list(QUOTES), "feed": feed}
     service = {"version": 1, "timers": {"scale": SCALE}, "hot": hot}
     return {
         "venues.yaml": yaml.safe_dump({**tree, "venues": venues}, sort_keys=False),
