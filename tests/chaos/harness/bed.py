@@ -265,8 +265,10 @@ class Bed:
         self.probe.wait_live(self.topics, within_s=LIVE_S)
         row = Row(name, self, topics)
         self.control.note("row", name=name)
-        yield row
-        self.simulator.end_all()
+        try:
+            yield row
+        finally:  # a row that fails leaves no fault to the next one
+            self.simulator.end_all()
         self.probe.wait_live(self.topics, within_s=LIVE_S)
         self.wait_given_back(f"after {name}")
         for figures in row.figures.values():

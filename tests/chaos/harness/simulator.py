@@ -46,6 +46,7 @@ class SimulatorProcess:
         self._ports_path = folder / "ports.json"
         self.log_path = folder / "simulator.log"
         self.products = tuple(products)
+        self._has_proxy = "--proxy" in more
         self._truth = TruthReader()
         self._truth_at = 0
         command = [sys.executable, "-m", "datafacade.sim", "--seed", str(seed), "--rate", str(rate)]
@@ -110,8 +111,10 @@ class SimulatorProcess:
         self.ask("DELETE", f"/faults/{fault}")
 
     def end_all(self) -> None:
-        """Take all faults back."""
+        """Take all faults back, the proxy's too."""
         self.ask("DELETE", "/faults")
+        if self._has_proxy:
+            self.ask("DELETE", "/proxy/faults")
 
     def stats(self, product: str) -> Record:
         """Return the counts of one product."""
