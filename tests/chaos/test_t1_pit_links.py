@@ -110,14 +110,19 @@ def test_hostile_symbols_open_nothing_outside_the_store(tmp_path: Path) -> None:
     path, trace = tmp_path / "pit", tmp_path / "trace"
     before(path)
     reading, writing = os.pipe()
+    ready, is_ready = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(writing)
         vault = opened(path)
+        os.write(is_ready, b"!")
         killing.wait_for(reading)
         os._exit(sum(isinstance(outcome, PitRef) for outcome in commit(vault, drafts)))
     os.close(reading)
+    os.read(ready, 1)
     ended = killing.straced(child, lambda: os.close(writing), trace, "-y", "-e", "trace=%file,%desc")
+    for descriptor in (ready, is_ready):
+        os.close(descriptor)
     assert ended == len(symbols)
     opens = [line for line in trace.read_text().splitlines() if "openat(" in line or "mkdirat(" in line]
     assert len(opens) > 20

@@ -28,7 +28,7 @@ from datafacade.store.pit.record import PUT, TS_MAX, Draft, Stored
 MESSAGE_BYTES_MAX: Final = 64 * 2**20
 LABELS_MAX: Final = 16
 REFERENCES_MAX: Final = 256
-LEVEL: Final = 5  # of gzip: a quarter less time than 6 for the same size
+LEVEL: Final = 3  # of gzip: half the time of 5 for 6 % more bytes of klines, 17 % of mere numbers
 VERSION: Final = 1  # of the meta file
 
 

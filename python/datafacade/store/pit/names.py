@@ -11,6 +11,7 @@ import re
 import string
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from hashlib import sha256
 from typing import Final, Self
 
@@ -21,6 +22,7 @@ NAME_DIGITS: Final = 32  # of them in file names
 PREFIX_DIGITS_MIN: Final = 16  # of an id that a person abbreviates
 FOLDER_BYTES_MAX: Final = 200  # what is longer keeps its beginning and a hash
 ENTITY_CHARS_MAX: Final = 1_024
+ENTITIES_MAX: Final = 4_096  # whose places are remembered: each commit and each look-up asks for them
 
 LIVE_BOOK: Final = "hot.book"  # kind of the books that are kept now and then
 INSTRUMENTS: Final = "instruments"  # kind of a venue's list of them
@@ -65,11 +67,7 @@ class Entity:
             >>> Entity.parse(str(Entity("book", "kraken", "XBT/USD"))).symbol
             'XBT/USD'
         """
-        parts = text.split("/")
-        if not 3 <= len(parts) <= 4 or not parts[0] or len(text) > ENTITY_CHARS_MAX:
-            problem = f"expected kind/venue/symbol or kind/venue/symbol/variant, received {text[:64]!r}"
-            raise InvalidRequest("entity", problem)
-        return cls(*(part.replace("%2F", "/").replace("%25", "%") for part in parts))
+        return cls(*_parts(text))
 
     def __str__(self) -> str:
         """Return the text that ``parse`` reads."""
@@ -79,14 +77,27 @@ class Entity:
     @property
     def folder(self) -> str:
         """One path component, different for each entity: up to 200 ASCII signs, no leading dot."""
-        symbol = "".join(_SYMBOL.get(sign) or _escaped(sign) for sign in self.symbol)
-        parts = [symbol, _encoded(self.venue), _encoded(self.kind)]
-        if self.variant:
-            parts.append(_encoded(self.variant))
-        name = _SPLIT.join(parts)
-        if len(name) <= FOLDER_BYTES_MAX:
-            return name
-        return name[:_LONG_HEAD] + _LONG + sha256(name.encode("ascii")).hexdigest()
+        return _folder(self.kind, self.venue, self.symbol, self.variant)
+
+
+@lru_cache(maxsize=ENTITIES_MAX)
+def _parts(text: str) -> tuple[str, ...]:
+    parts = text.split("/")
+    if not 3 <= len(parts) <= 4 or not parts[0] or len(text) > ENTITY_CHARS_MAX:
+        problem = f"expected kind/venue/symbol or kind/venue/symbol/variant, received {text[:64]!r}"
+        raise InvalidRequest("entity", problem)
+    return tuple(part.replace("%2F", "/").replace("%25", "%") for part in parts)
+
+
+@lru_cache(maxsize=ENTITIES_MAX)
+def _folder(kind: str, venue: str, symbol: str, variant: str) -> str:
+    parts = ["".join(_SYMBOL.get(sign) or _escaped(sign) for sign in symbol), _encoded(venue), _encoded(kind)]
+    if variant:
+        parts.append(_encoded(variant))
+    name = _SPLIT.join(parts)
+    if len(name) <= FOLDER_BYTES_MAX:
+        return name
+    return name[:_LONG_HEAD] + _LONG + sha256(name.encode("ascii")).hexdigest()
 
 
 def _encoded(text: str) -> str:
