@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import signal
 
 import pytest
@@ -11,3 +13,9 @@ import pytest
 def interrupts() -> None:
     """Let children hear SIGINT: a shell that starts a run in the background has it ignored for all."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def forks() -> None:
+    """Let no forked child collect what the parent made: threads that it does not have own objects of gRPC."""
+    os.register_at_fork(after_in_child=gc.freeze)
