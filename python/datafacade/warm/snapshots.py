@@ -46,6 +46,7 @@ TURN_S: Final = 5.0  # between two looks at the store
 SWEEP_TURNS: Final = 720  # once an hour lets go a 24th of what is kept for a day
 FIRST_SWEEP: Final = 60  # turns from the start, so that restarts in a row delete nothing
 PATIENCE_S: Final = 2.0  # that an answer waits for the disk; it is given then all the same
+LINE_MAX: Final = 256  # answers that wait for the disk or, behind the store's own bound, for room there
 ROWS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "WarmKlinesResponse": "klines",
@@ -92,7 +93,9 @@ class Snapshots:
         self._clock = clock
         self._retention_hours = retention_hours
         self._tables = tables
-        self._under_way = 0
+        self._in_line = 0
+        self._room = asyncio.Semaphore(WAITING_MAX)
+        self._is_stuck = False  # the disk was too slow for the newest answer that it took or refused
         self._store: PitStore | None = None
         self._is_closed = False
         self._closing = threading.Lock()  # a store may be opened on another thread meanwhile
@@ -145,33 +148,38 @@ class Snapshots:
     ) -> None:
         """Keep an answer; return once it is on the disk, or once it is noted that it is not.
 
+        A burst waits for room in the store; behind a disk that hangs nobody waits who has no room.
+
         Args:
             entity: What it is about.
             carrier: Type of the message.
             message: The answer's bytes.
             labels: ``keep:WHY`` holds it against retention.
         """
-        if self._store is None or self._under_way >= WAITING_MAX:
-            self._miss(PitSkipped(self._under_way))
+        store, is_full = self._store, self._room.locked() and self._is_stuck
+        if store is None or is_full or self._in_line >= LINE_MAX:
+            self._miss(PitSkipped(self._in_line))
             return
-        self._under_way += 1
+        now = self._clock.wall_ns()
+        self._in_line += 1
         try:
-            now = self._clock.wall_ns()
-            async with asyncio.timeout(PATIENCE_S):
+            async with asyncio.timeout(PATIENCE_S), self._room:
                 draft = await asyncio.to_thread(
                     draft_of, entity, carrier, message, ts_wall=now, labels=tuple(labels)
                 )
-                await asyncio.wrap_future(self._store.submit(draft))
+                await asyncio.wrap_future(store.submit(draft))
+            self._is_stuck = False
             if self._tables is not None:
-                self._tables.keep(self._store, entity, carrier, draft)
+                self._tables.keep(store, entity, carrier, draft)
         except PitExists:
-            pass  # these very bytes are kept already
+            self._is_stuck = False  # these very bytes are kept already
         except TimeoutError:
+            self._is_stuck = True
             self._miss(PitWriteFailed(f"the disk took longer than {PATIENCE_S:g} s"))
         except Exception as error:  # whatever it is, the answer is good
             self._miss(error)
         finally:
-            self._under_way -= 1
+            self._in_line -= 1
 
     async def get(self, snapshot_id: str, carrier: type[Message]) -> Served:
         """Return a stored answer byte for byte.
@@ -299,7 +307,7 @@ def draft_of(
         entity=str(entity),
         kind=name,
         message=message,
-        readable=readable(told),
+        readable=readable(carrier, message),
         ts_wall=ts_wall,
         rows=len(getattr(told, ROWS[name])) if name in ROWS else 1,
         sources=tuple(used or [entity.venue]),

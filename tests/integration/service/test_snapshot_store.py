@@ -133,7 +133,7 @@ async def test_a_store_that_cannot_be_used_is_used_as_soon_as_it_can_be(
 
 
 @pytest.mark.proves("ROW-F10")
-async def test_a_disk_that_hangs_delays_answers_for_a_moment_and_those_in_excess_not_at_all(
+async def test_a_disk_that_hangs_delays_answers_for_a_moment_and_is_announced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(snapshots, "PATIENCE_S", 0.5)

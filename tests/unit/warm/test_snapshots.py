@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -11,13 +13,14 @@ import pytest
 
 from datafacade.errors import InvalidRequest, PitNotFound
 from datafacade.store.pit.names import INSTRUMENTS, Entity
+from datafacade.store.pit.record import Draft, PitRef
 from datafacade.store.pit.snapshot import read_part, unpack
-from datafacade.store.pit.store import PitStore
+from datafacade.store.pit.store import WAITING_MAX, PitStore
 from datafacade.store.pit.vault import Vault
 from datafacade.types import InstrumentRow
 from datafacade.v1 import lineage_pb2, warm_pb2
-from datafacade.warm import asks
-from datafacade.warm.snapshots import Snapshots
+from datafacade.warm import asks, snapshots
+from datafacade.warm.snapshots import LINE_MAX, Snapshots
 from tests.unit.store.pit.fakes import HOUR, ManualClock
 
 TICKER = warm_pb2.WarmTickerResponse
@@ -32,6 +35,35 @@ def opened(path: Path, clock: ManualClock, hours: int = 24) -> Snapshots:
 def ticker(number: int) -> bytes:
     lineage = lineage_pb2.Lineage(sources=[lineage_pb2.SourceQuote(source="okx", used=True)], ts_made=number)
     return TICKER(venue="okx", symbol="BTC-USDT", lineage=lineage).SerializeToString()
+
+
+class HungStore:
+    """Takes answers, and has them on its disk when it is told to."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Future[PitRef]] = []
+
+    def submit(self, _: Draft) -> Future[PitRef]:
+        self.waiting.append(Future())
+        return self.waiting[-1]
+
+    def finish(self) -> None:
+        while self.waiting:
+            self.waiting.pop().set_result(cast("PitRef", None))
+
+
+def bursting(count: int) -> tuple[HungStore, Snapshots, list[asyncio.Task[None]]]:
+    store = HungStore()
+    opener = partial(cast, PitStore, store)
+    kept = Snapshots(Path("unused"), opener, clock=ManualClock(), retention_hours=24)
+    entity = asks.ticker("okx", ROW).entity
+    return store, kept, [asyncio.create_task(kept.put(entity, TICKER, ticker(n))) for n in range(count)]
+
+
+async def until_waiting(store: HungStore, count: int) -> None:
+    async with asyncio.timeout(10):
+        while len(store.waiting) < count:  # noqa: ASYNC110  drafts come from threads
+            await asyncio.sleep(0.001)
 
 
 @pytest.mark.parametrize(
@@ -86,6 +118,52 @@ async def test_the_readable_form_tells_what_the_bytes_tell(tmp_path: Path) -> No
     assert (readable["venue"], readable["lineage"]["ts_made"]) == ("okx", "7")
     assert json.loads(vault.meta(ref))["sources"] == ["okx"]
     vault.close()
+
+
+async def test_a_burst_waits_for_room_and_is_kept_as_a_whole() -> None:
+    store, kept, puts = bursting(200)
+    for left in (200, 136, 72, 8):
+        await until_waiting(store, min(left, WAITING_MAX))
+        assert len(store.waiting) == min(left, WAITING_MAX)
+        store.finish()
+    await asyncio.gather(*puts)
+    assert kept.missed.count == 0
+
+
+async def test_a_burst_beyond_all_bounds_is_missed_in_part_and_at_once() -> None:
+    store, kept, puts = bursting(LINE_MAX + 10)
+    await until_waiting(store, WAITING_MAX)
+    assert kept.missed.count == 10
+    async with asyncio.timeout(10):
+        while not all(put.done() for put in puts):
+            store.finish()
+            await asyncio.sleep(0.001)
+    assert kept.missed.count == 10
+
+
+async def test_behind_a_disk_that_hangs_nobody_waits_who_has_no_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(snapshots, "PATIENCE_S", 0.2)
+    store, kept, puts = bursting(100)
+    await asyncio.gather(*puts)
+    assert kept.missed.count == 100
+    monkeypatch.setattr(snapshots, "PATIENCE_S", 60.0)
+    entity = asks.ticker("okx", ROW).entity
+    store.waiting.clear()
+    held = [asyncio.create_task(kept.put(entity, TICKER, ticker(n))) for n in range(WAITING_MAX)]
+    await until_waiting(store, WAITING_MAX)
+    await asyncio.wait_for(kept.put(entity, TICKER, ticker(0)), 10)
+    assert kept.missed.count == 101
+    store.finish()
+    await asyncio.gather(*held)
+    burst = [asyncio.create_task(kept.put(entity, TICKER, ticker(n))) for n in range(WAITING_MAX + 1)]
+    await until_waiting(store, WAITING_MAX)
+    store.finish()
+    await until_waiting(store, 1)  # the disk is well again: there is a line again
+    store.finish()
+    await asyncio.gather(*burst)
+    assert kept.missed.count == 101
 
 
 async def test_a_time_is_that_of_the_service_and_not_ahead_of_it(tmp_path: Path) -> None:
