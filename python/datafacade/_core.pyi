@@ -23,6 +23,7 @@ __all__ = [
     "PositionLost",
     "Reconciler",
     "Rows",
+    "Schema",
     "Table",
     "decode_instruments",
     "fill_kline_columns",
@@ -426,6 +427,13 @@ class PitIndex:
     def ids(self, ts: int) -> bytes: ...
     def seq_first(self) -> int: ...
     def strays(self, entity: str, day: str, names: list[str]) -> list[str]: ...
+
+@final
+class Schema:
+    """Makes messages of a contract readable."""
+
+    def __new__(cls, descriptors: bytes) -> Schema: ...
+    def json(self, kind: str, message: bytes) -> bytes: ...
 
 @final
 class Call:

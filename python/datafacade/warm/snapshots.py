@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -95,6 +95,7 @@ class Snapshots:
         self._tables = tables
         self._in_line = 0
         self._room = asyncio.Semaphore(WAITING_MAX)
+        self._leaving = asyncio.Lock()
         self._is_stuck = False  # the disk was too slow for the newest answer that it took or refused
         self._store: PitStore | None = None
         self._is_closed = False
@@ -161,9 +162,10 @@ class Snapshots:
             self._miss(PitSkipped(self._in_line))
             return
         now = self._clock.wall_ns()
+        patience_s = PATIENCE_S * (1 - self._in_line / LINE_MAX / 4)  # not all of a burst end at once
         self._in_line += 1
         try:
-            async with asyncio.timeout(PATIENCE_S), self._room:
+            async with self._one_a_turn(), asyncio.timeout(patience_s), self._room:
                 draft = await asyncio.to_thread(
                     draft_of, entity, carrier, message, ts_wall=now, labels=tuple(labels)
                 )
@@ -273,6 +275,15 @@ class Snapshots:
                 self._store = store
                 return
         store.close()
+
+    @contextlib.asynccontextmanager
+    async def _one_a_turn(self) -> AsyncIterator[None]:
+        """Leave one after the other: those of a group end together, and streams must go on meanwhile."""
+        try:
+            yield
+        finally:
+            async with self._leaving:
+                await asyncio.sleep(0)
 
     def _expire(self, vault: Vault) -> int:
         hours = self._retention_hours

@@ -17,6 +17,7 @@ mod instruments;
 mod journal;
 mod klines;
 mod manifest;
+mod readable;
 mod reconcile;
 mod reconcile_columns;
 mod reconcile_tables;
@@ -53,6 +54,8 @@ mod _core {
     use crate::klines::{PyKlineTable, fill_kline_columns, kline_columns, roll_up_kline_columns};
     #[pymodule_export]
     use crate::manifest::{PyPitChain, PyPitIndex, is_pit_line};
+    #[pymodule_export]
+    use crate::readable::PySchema;
     #[pymodule_export]
     use crate::reconcile::{PyReconciler, PyTable};
     #[pymodule_export]

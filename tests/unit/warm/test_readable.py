@@ -8,11 +8,14 @@ from typing import Any
 
 import pytest
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.protobuf.json_format import MessageToDict, ParseDict
 from google.protobuf.message import Message
 
+from datafacade._core import Schema
 from datafacade.v1 import book_pb2, price_pb2, reference_pb2, warm_pb2
 from datafacade.warm.readable import readable
+from tests.unit.warm.plain import plain
 
 KINDS = (
     warm_pb2.WarmKlinesResponse,
@@ -24,6 +27,7 @@ KINDS = (
     reference_pb2.ListInstrumentsResponse,
 )
 F = FieldDescriptor
+STRANGE = "\\ü\u2028\U0001f600\x7f" + "".join(map(chr, range(32)))
 
 
 def filled(message: Message, dice: random.Random, depth: int = 0) -> Message:
@@ -56,29 +60,48 @@ def value(field: Any, dice: random.Random) -> Any:  # noqa: ANN401  of any field
         return dice.choice([*field.enum_type.values_by_number, 77])
     if field.cpp_type == F.CPPTYPE_STRING:
         is_bytes = field.type == F.TYPE_BYTES
-        return dice.randbytes(5) if is_bytes else dice.choice(["", "61602.01", "ü\u2028\U0001f600", '"'])
+        return dice.randbytes(5) if is_bytes else dice.choice(["", "61602.01", STRANGE, '"'])
     if field.cpp_type == F.CPPTYPE_BOOL:
         return dice.random() < 0.5
     if field.cpp_type == F.CPPTYPE_DOUBLE:
-        return dice.choice([0.0, -0.0, 0.1, 1e300, float("inf"), float("-inf"), float("nan")])
+        strange = dice.choice([0.0, 5e-324, 1e22, float("inf"), float("-inf"), float("nan")])
+        return dice.choice(
+            [strange, dice.uniform(-1, 1), float(f"{dice.uniform(1, 10)}e{dice.randint(-20, 13)}")]
+        )
     is_unsigned = field.cpp_type in (F.CPPTYPE_UINT32, F.CPPTYPE_UINT64)
     bits = 64 if field.cpp_type in (F.CPPTYPE_INT64, F.CPPTYPE_UINT64) else 32
     lowest = 0 if is_unsigned else -(2 ** (bits - 1))
     return dice.choice([0, 1, lowest, lowest + 2**bits - 1, dice.randrange(lowest, lowest + 2**bits)])
 
 
+def told(message: Message) -> bytes:
+    return readable(type(message), message.SerializeToString())
+
+
 @pytest.mark.parametrize("kind", KINDS)
-def test_it_says_what_the_json_of_protobuf_says(kind: type[Message]) -> None:
+def test_it_says_what_the_json_of_protobuf_says_and_as_python_writes_it(kind: type[Message]) -> None:
     dice = random.Random(kind.DESCRIPTOR.name)
     for _ in range(50):
         message = filled(kind(), dice)
-        told = json.loads(json.dumps(readable(message)))
-        assert told == json.loads(json.dumps(MessageToDict(message, preserving_proto_field_name=True)))
+        text = told(message)
+        assert json.loads(text) == json.loads(
+            json.dumps(MessageToDict(message, preserving_proto_field_name=True))
+        )
+        assert text == json.dumps(plain(message), separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def test_an_answer_can_be_made_of_it_again() -> None:
     message = filled(warm_pb2.WarmKlinesResponse(), random.Random(5))
-    assert ParseDict(readable(message), warm_pb2.WarmKlinesResponse()) == message
+    assert ParseDict(json.loads(told(message)), warm_pb2.WarmKlinesResponse()) == message
+
+
+def test_what_is_no_message_of_the_contract_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"datafacade\.v1\.WarmKlinesResponse"):
+        readable(warm_pb2.WarmKlinesResponse, b"\x0a\xff")
+    with pytest.raises(ValueError, match=r"google\.protobuf\.FileDescriptorSet"):
+        readable(FileDescriptorSet, b"")
+    with pytest.raises(ValueError, match="FileDescriptorSet"):
+        Schema(b"\xff")
 
 
 def test_no_answer_has_a_map_which_it_does_not_know() -> None:
