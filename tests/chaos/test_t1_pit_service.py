@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import statistics
 import sys
 import time
 from collections.abc import Iterator
@@ -98,27 +99,34 @@ def window(bed: StoreBed) -> tuple[list[float], int]:
 
 @pytest.mark.proves("ROW-F10")
 def test_a_disk_whose_syncs_take_half_a_second_delays_no_stream(bed: StoreBed, syncs: Syncs) -> None:
-    control: list[float] = []
-    slow: list[float] = []
+    control: list[list[float]] = []  # of each window
+    slow: list[list[float]] = []
     processes = bed.simulator.process.pid, bed.service.pid, bed.probe.process.pid
     with bed.row("F10", []) as row, ahead_of_others(*processes):  # nothing may change its state
         for _ in range(PAIRS):
-            control += window(bed)[0]
+            control.append(window(bed)[0])
             before = bed.stats().skipped
             with syncs.taking(SYNC_S):
                 found, waiting = window(bed)
                 assert bed.warns(), "nobody is told"
-            slow += found
+            slow.append(found)
             assert 0 < waiting <= WAITING_MAX
             assert bed.stats().skipped > before, "all were kept: the disk was not slow enough"
             bed.wait_kept(within_s=BACK_S)
         bed.wait_content()
         bed.assert_flows(bed.topics, row.start_ns)
+    without, with_it = median_p99(control), median_p99(slow)
     sys.stdout.write(
-        f"F10: {syncs.delayed} syncs took {SYNC_S:g} s longer; p99 of the age at the client: "
-        f"{p99(control):.1f} ms of {len(control)} trades without, {p99(slow):.1f} ms of {len(slow)} with\n"
+        f"F10: {syncs.delayed} syncs took {SYNC_S:g} s longer; p99 of the age at the client, median of the "
+        f"windows: {without:.1f} ms of {sum(map(len, control))} trades without, "
+        f"{with_it:.1f} ms of {sum(map(len, slow))} with\n"
     )
-    assert p99(slow) <= RATIO_MAX * p99(control)
+    assert with_it <= RATIO_MAX * without
+
+
+def median_p99(windows: list[list[float]]) -> float:
+    """Return the median of the windows' 99th percentiles: others use the machine too, now and then."""
+    return statistics.median(map(p99, windows))
 
 
 # F03

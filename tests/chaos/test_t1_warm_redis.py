@@ -46,15 +46,18 @@ def test_redis_may_die_and_come_again_and_warm_answers_do_not_notice(
         redis_server.start()
         until(lambda: second.is_connected(), within_s=10, what="connected")
         assert bed.health().status == health_pb2.HEALTH_STATUS_HEALTHY
-        control_s = p99_s(bed)
+        before_s = p99_s(bed)
         redis_server.kill()
         until(lambda: not second.is_connected(), within_s=10, what="noticed")
         assert bed.health().status == health_pb2.HEALTH_STATUS_DEGRADED
-        assert p99_s(bed) <= 1.5 * control_s
+        without_s = p99_s(bed)
         redis_server.start()
         begun = time.monotonic()
         until(lambda: second.is_connected(), within_s=5, what="connected again")
-        print(f"G01: p99 {control_s * 1e6:.0f} us, back after {time.monotonic() - begun:.2f} s")  # noqa: T201  a figure
+        back_s = time.monotonic() - begun
+        control_s = max(before_s, p99_s(bed))  # on both sides of the fault: others use the machine too
+        print(f"G01: p99 {control_s * 1e6:.0f} us, {without_s * 1e6:.0f} without, back after {back_s:.2f} s")  # noqa: T201  a figure
+        assert without_s <= 1.5 * control_s
         assert bed.health().status == health_pb2.HEALTH_STATUS_HEALTHY
     finally:
         bed.close()
