@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final, Literal, Protocol
+from typing import Final, Literal, NamedTuple, Protocol
 
 from google.protobuf.message import Message
 
@@ -20,8 +20,7 @@ from datafacade.warm.authority import DataKind
 Kind = Literal["klines", "trades", "ticker", "funding", "book"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shape:
+class Shape(NamedTuple):
     """What all answers of one kind share."""
 
     data: DataKind  # whose authority counts
@@ -33,29 +32,11 @@ class Shape:
 
 SHAPES: Final[Mapping[Kind, Shape]] = MappingProxyType(
     {
-        "klines": Shape(
-            data=DataKind.KLINES,
-            cache_class="prices_warm",
-            carrier=warm_pb2.WarmKlinesResponse,
-            rows_usual=500,
-            rows_max=5_000,
-        ),
-        "trades": Shape(
-            data=DataKind.TRADES,
-            cache_class="prices_hot",
-            carrier=warm_pb2.WarmTradesResponse,
-            rows_usual=100,
-            rows_max=1_000,
-        ),
-        "funding": Shape(
-            data=DataKind.FUNDING,
-            cache_class="funding",
-            carrier=warm_pb2.WarmFundingResponse,
-            rows_usual=100,
-            rows_max=1_000,
-        ),
-        "ticker": Shape(data=DataKind.TICKER, cache_class="prices_hot", carrier=warm_pb2.WarmTickerResponse),
-        "book": Shape(data=DataKind.BOOK, cache_class="depth_spread", carrier=book_pb2.L2BookResponse),
+        "klines": Shape(DataKind.KLINES, "prices_warm", warm_pb2.WarmKlinesResponse, 500, 5_000),
+        "trades": Shape(DataKind.TRADES, "prices_hot", warm_pb2.WarmTradesResponse, 100, 1_000),
+        "funding": Shape(DataKind.FUNDING, "funding", warm_pb2.WarmFundingResponse, 100, 1_000),
+        "ticker": Shape(DataKind.TICKER, "prices_hot", warm_pb2.WarmTickerResponse),
+        "book": Shape(DataKind.BOOK, "depth_spread", book_pb2.L2BookResponse),
     }
 )
 
