@@ -13,14 +13,6 @@ from datafacade.v1 import book_pb2, lineage_pb2, pit_pb2, price_pb2, warm_pb2
 from datafacade.v1.pit_pb2_grpc import SnapshotServiceStub
 from tests.integration.service.bench import Bench
 
-PRODUCTS = (
-    "binance/spot",
-    "binance/usdm",
-    "kraken/spot",
-    "okx/public",
-    "coinbase/advanced",
-    "coinbase/exchange",
-)
 KLINES = warm_pb2.WarmKlinesRequest(venue="kraken", symbol="BTC-USD", interval="1h", limit=24)
 TICKER = warm_pb2.WarmTickerRequest(venue="kraken", symbol="BTC-USD")
 PIT = lineage_pb2.CACHE_TIER_PIT

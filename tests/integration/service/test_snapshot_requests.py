@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
-from pathlib import Path
 from random import Random
 from typing import Any, cast
 
 import grpc
 import pytest
-import pytest_asyncio
 from google.protobuf.message import Message
 
 from datafacade.v1 import (
@@ -19,20 +16,13 @@ from datafacade.v1 import (
     health_pb2,
     pit_pb2,
 )
-from tests.integration.service.bench import Bench, service
+from tests.integration.service.bench import Bench
 from tests.integration.service.kept import (
-    PRODUCTS,
     REQUESTS,
     Code,
     refused,
     stub_of,
 )
-
-
-@pytest_asyncio.fixture(params=["rust", "grpcio"])
-async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bench]:
-    async with service(tmp_path / "config", edge=request.param, products=PRODUCTS) as running:
-        yield running
 
 
 @pytest.mark.parametrize("method", REQUESTS)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
-import pytest_asyncio
 
 from datafacade.cli.main import main
 from datafacade.errors import PitFull
@@ -26,7 +25,6 @@ from tests.integration.cli.running import run
 from tests.integration.service.bench import Bench, service, simulated, spawn
 from tests.integration.service.kept import (
     KLINES,
-    PRODUCTS,
     TICKER,
     Code,
     bare,
@@ -35,12 +33,6 @@ from tests.integration.service.kept import (
     store_of,
     stub_of,
 )
-
-
-@pytest_asyncio.fixture(params=["rust", "grpcio"])
-async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bench]:
-    async with service(tmp_path / "config", edge=request.param, products=PRODUCTS) as running:
-        yield running
 
 
 @pytest.mark.proves("ROW-F05")

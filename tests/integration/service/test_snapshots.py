@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
 from decimal import Decimal
 from hashlib import sha256
 from io import BytesIO
@@ -14,7 +13,6 @@ from typing import Any, cast
 
 import polars as pl
 import pytest
-import pytest_asyncio
 
 from datafacade.store.pit.store import PitStore
 from datafacade.store.pit.tables import table_draft
@@ -32,7 +30,6 @@ from tests.integration.service.bench import Bench, Reader, service
 from tests.integration.service.kept import (
     KLINES,
     PIT,
-    PRODUCTS,
     REQUESTS,
     Code,
     bare,
@@ -41,12 +38,6 @@ from tests.integration.service.kept import (
     store_of,
     stub_of,
 )
-
-
-@pytest_asyncio.fixture(params=["rust", "grpcio"])
-async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bench]:
-    async with service(tmp_path / "config", edge=request.param, products=PRODUCTS) as running:
-        yield running
 
 
 @pytest.mark.proves("REQ-P7")

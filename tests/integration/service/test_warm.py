@@ -3,36 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
-import pytest_asyncio
 from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]  # no py.typed
 
 from datafacade.v1 import book_pb2, cache_pb2, lineage_pb2, price_pb2, types_pb2, warm_pb2
-from tests.integration.service.bench import Bench, service
+from tests.integration.service.bench import Bench
 
-PRODUCTS = (
-    "binance/spot",
-    "binance/usdm",
-    "kraken/spot",
-    "okx/public",
-    "coinbase/advanced",
-    "coinbase/exchange",
-)
 MARKETS = [("binance", "BTC-USDT"), ("kraken", "BTC-USD"), ("okx", "BTC-USDT"), ("coinbase", "BTC-USD")]
 HOUR_NS = 3_600_000_000_000
 MISS, L1 = lineage_pb2.CACHE_TIER_MISS, lineage_pb2.CACHE_TIER_L1
-
-
-@pytest_asyncio.fixture(params=["rust", "grpcio"])
-async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bench]:
-    async with service(tmp_path / "config", edge=request.param, products=PRODUCTS) as running:
-        yield running
 
 
 def reason(error: grpc.aio.AioRpcError) -> str:
