@@ -25,6 +25,7 @@ from datafacade.v1 import (
     lineage_pb2,
     reference_pb2,
 )
+from datafacade.warm.asks import check_named
 
 log = logging.getLogger(__name__)
 
@@ -129,9 +130,7 @@ class Handlers:
         held = await stored(self._facade.warm, asked, book_pb2.L2BookResponse)
         if held is not None:
             return held
-        for name, value in (("venue", asked.venue), ("symbol", asked.symbol)):
-            if not value:
-                raise InvalidRequest(name, "expected a name, received nothing")
+        check_named(venue=asked.venue, symbol=asked.symbol)
         self._facade.warm.tier.check_authority("book", asked.venue)
         if asked.ts_as_of:
             return to_answer(
@@ -155,9 +154,7 @@ class Handlers:
     async def _coverage(self, request: bytes) -> Answer:
         asked = parse(coverage_pb2.CoverageRequest, request)
         refuse_past(asked.ts_as_of, asked.snapshot_id)
-        for name, value in (("venue", asked.venue), ("symbol", asked.symbol)):
-            if not value:
-                raise InvalidRequest(name, "expected a name, received nothing")
+        check_named(venue=asked.venue, symbol=asked.symbol)
         try:
             channel = Channel(asked.channel)
         except ValueError:

@@ -15,6 +15,20 @@ MONTH: Final = "1M"
 _SECONDS: Final = MappingProxyType({"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800})
 
 
+def check_named(**names: str) -> None:
+    """Refuse a request that leaves a name out.
+
+    Args:
+        **names: Values by the field of the request, in the order in which they are looked at.
+
+    Raises:
+        InvalidRequest: One is empty.
+    """
+    for field, name in names.items():
+        if not name:
+            raise InvalidRequest(field, "expected a name, received nothing")
+
+
 def series(
     kind: Kind,
     venue: str,

@@ -96,10 +96,9 @@ class WarmCases:
         """
         if venue:
             row = self._native("klines", venue, symbol)
-        elif symbol:
-            row = self._joint_klines.row(self._resolve_spot(symbol))
         else:
-            raise InvalidRequest("symbol", "expected a name, received nothing")
+            asks.check_named(symbol=symbol)
+            row = self._joint_klines.row(self._resolve_spot(symbol))
         return await self._series("klines", venue or RECONCILED, row, interval=interval, **wanted)
 
     async def trades(self, venue: str, symbol: str, **wanted: Unpack[Wanted]) -> Served:
@@ -184,8 +183,7 @@ class WarmCases:
             InvalidRequest, UnknownSymbol, AggregatorBanned: What is asked cannot be had.
             InsufficientSources, LowConfidence: There is no price to answer for; with the evidence.
         """
-        if not symbol:
-            raise InvalidRequest("symbol", "expected a name, received nothing")
+        asks.check_named(symbol=symbol)
         ask = self._prices.question(
             self._resolve_spot(symbol),
             sources=sources,
@@ -249,8 +247,6 @@ class WarmCases:
 
     def _native(self, kind: Kind, venue: str, symbol: str) -> InstrumentRow:
         """Return the instrument that a venue may be asked about."""
-        for name, value in (("venue", venue), ("symbol", symbol)):
-            if not value:
-                raise InvalidRequest(name, "expected a name, received nothing")
+        asks.check_named(venue=venue, symbol=symbol)
         self.tier.check_authority(kind, venue)
         return self._resolve(venue, symbol)
