@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from enum import StrEnum
 from typing import Final
 
@@ -57,25 +56,11 @@ def penalty_ratio(age_ns: int) -> float:
     return min(_PENALTY_FIRST * math.exp(_GROWTH * way), PENALTY_RATIO_MAX)
 
 
-def multiplier(age_ns: int) -> float:
-    """Return what a confidence is multiplied by at an age, 0.05 to 1."""
-    return 1.0 - penalty_ratio(age_ns)
-
-
 def status(age_ns: int) -> Freshness:
     """Return the word for an age."""
     if age_ns <= FRESH_NS_MAX:
         return Freshness.FRESH
     return Freshness.STALE if age_ns < EXPIRED_NS_MIN else Freshness.EXPIRED
-
-
-def worst_age_ns(ages_ns: Iterable[int]) -> int:
-    """Return the age that counts for what several feeds went into: the worst feed wins.
-
-    Raises:
-        ValueError: There is no feed.
-    """
-    return max(ages_ns)
 
 
 def freshness_light(age_ns: int | None) -> Light:

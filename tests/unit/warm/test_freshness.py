@@ -11,10 +11,8 @@ from datafacade.warm.freshness import (
     Light,
     freshness_light,
     hit_ratio_light,
-    multiplier,
     penalty_ratio,
     status,
-    worst_age_ns,
 )
 
 SECOND = 1_000_000_000
@@ -38,7 +36,6 @@ SECOND = 1_000_000_000
 def test_penalty_grows_from_one_minute_to_five(age_s: float, penalty: float, word: str) -> None:
     age_ns = round(age_s * SECOND)
     assert penalty_ratio(age_ns) == pytest.approx(penalty, abs=2e-3 if age_s == 240 else 1e-9)
-    assert multiplier(age_ns) == 1 - penalty_ratio(age_ns)
     assert status(age_ns) is Freshness(word)
 
 
@@ -46,13 +43,6 @@ def test_penalty_never_falls_with_age() -> None:
     penalties = [penalty_ratio(second * SECOND) for second in range(400)]
     assert penalties == sorted(penalties)
     assert max(penalties) == 0.95
-
-
-@pytest.mark.proves("REQ-H10")
-def test_worst_feed_wins() -> None:
-    assert worst_age_ns([SECOND, 200 * SECOND, 61 * SECOND]) == 200 * SECOND
-    with pytest.raises(ValueError, match="empty"):
-        worst_age_ns([])
 
 
 @pytest.mark.parametrize(
