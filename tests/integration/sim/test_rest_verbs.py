@@ -48,6 +48,18 @@ async def test_upgrades_are_refused_with_retry_after_in_both_forms(status: int, 
         assert 5 <= seconds <= 8
 
 
+async def test_rest_answers_with_a_status_and_retry_after() -> None:
+    async with simulator("binance/spot") as running:
+        date = "Wed, 21 Oct 2026 07:28:00 GMT"
+        running.arm(
+            {"verb": "http_status", "venue": "binance", "status": 503, "retry_after": date, "path": "time"}
+        )
+        status, body, headers = await get(running, "binance/spot", "/api/v3/time")
+        assert (status, headers["Retry-After"]) == (503, date)
+        assert "<html>" in body
+        assert (await get(running, "binance/spot", "/api/v3/time"))[0] == 200
+
+
 async def test_a_ban_of_three_days_counts_down_until_it_is_removed() -> None:
     async with simulator("binance/spot", "okx/public") as running:
         fault = running.arm({"verb": "ban", "venue": "binance"})
