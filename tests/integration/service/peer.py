@@ -1,4 +1,4 @@
-"""A venue made of bytes: such a peer may break every rule."""
+"""A venue made of bytes, which may break every rule, and our socket to it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,30 @@ import hashlib
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 
+from datafacade.clock import SystemClock
+from datafacade.venues.dial import dial, tls_context
+from datafacade.venues.socket import SocketLimits, VenueSocket
+
 Peer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+LIMITS = SocketLimits(
+    message_bytes_max=2**20,
+    read_buffer_bytes=2**20,
+    write_buffer_bytes=64 * 1024,
+    dial_timeout_s=0.5,
+    write_timeout_s=0.2,
+    close_timeout_s=0.3,
+)
+
+
+async def open_socket(port: int, limits: SocketLimits = LIMITS) -> VenueSocket:
+    return await dial(
+        f"ws://127.0.0.1:{port}/x",
+        limits=limits,
+        clock=SystemClock(),
+        user_agent="test/1",
+        allow_private=True,
+        tls=tls_context(),
+    )
 
 
 @contextlib.asynccontextmanager
