@@ -1,21 +1,11 @@
 //! From the first byte to the last: start, health, drain, stop, and exits that nobody announced.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::disallowed_methods,
-    reason = "a test fails by panicking and times itself, its helpers too"
-)]
-
-mod support;
-
 use std::time::{Duration, Instant};
 
 use facade_edge::{Code, EdgeError, Options};
-use support::{Client, HEALTH, HOT_SUBSCRIBE, Service, eventually, options, run};
 use tonic_types::StatusExt;
+
+use crate::support::{self, Client, HEALTH, HOT_SUBSCRIBE, Service, eventually, options, run};
 
 const HEALTH_CHECK: &str = "/grpc.health.v1.Health/Check";
 

@@ -1,21 +1,11 @@
 //! Answers in several messages: in order, no faster than the client reads, and with an end of their own.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::disallowed_methods,
-    reason = "a test fails by panicking and times itself, its helpers too"
-)]
-
-mod support;
-
 use std::time::Duration;
 
 use facade_edge::{Code, Options, PartError};
-use support::{Client, HEALTH, Open, Service, eventually, options, run};
 use tonic_types::StatusExt;
+
+use crate::support::{self, Client, HEALTH, Open, Service, eventually, options, run};
 
 const MIB: usize = 1 << 20;
 

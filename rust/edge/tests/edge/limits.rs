@@ -1,21 +1,11 @@
 //! The bounds of FAULTS 5.2: what is too large or too much is refused, and nobody else notices.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::disallowed_methods,
-    reason = "a test fails by panicking and times itself, its helpers too"
-)]
-
-mod support;
-
 use std::time::Duration;
 
 use facade_edge::Code;
-use support::{Client, HEALTH, HOT_SUBSCRIBE, Service, eventually, options, run};
 use tonic_types::StatusExt;
+
+use crate::support::{self, Client, HEALTH, HOT_SUBSCRIBE, Service, eventually, options, run};
 
 async fn works(client: &mut Client) {
     let outcome = client.unary(HEALTH, b"alive", &[]).await;

@@ -1,21 +1,15 @@
 //! Delivery as a client meets it: intervals that pass in silence, and what is not acknowledged.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::disallowed_methods,
-    reason = "a test fails by panicking and times itself, its helpers too"
-)]
-
-mod support;
-
 use std::time::{Duration, Instant};
 
 use facade_edge::Options;
 use facade_hub::{Delivery, HubBounds};
-use support::{Client, HOT_SUBSCRIBE, Open, Parsed, Service, eventually, options, parse, run, small_hub};
 use tonic::Code;
 use tonic_types::StatusExt;
+
+use crate::support::{
+    Client, HOT_SUBSCRIBE, Open, Parsed, Service, eventually, options, parse, run, small_hub,
+};
 
 /// A subscription to nothing in particular: the handler attaches.
 const SUBSCRIBE: &[u8] = &[0x12, 0];

@@ -1,16 +1,6 @@
 //! A running edge, a thread that plays the handlers, and a gRPC client made of `h2` alone, so that the tests decide
 //! about every frame: when a stream is read, reset or half-closed.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::disallowed_methods,
-    reason = "a test fails by panicking and times itself, its helpers too"
-)]
-#![allow(dead_code, reason = "each test file uses its own part")]
-
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};

@@ -1,23 +1,13 @@
 //! Answers out of the cache through a real connection: what is repeated, what never is, and who refreshes.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::disallowed_methods,
-    reason = "a test fails by panicking, its helpers too"
-)]
-
-mod support;
-
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use facade_cache::{AnswerCache, Bounds, CLASSES, Class, Clock, NewAnswer};
 use facade_edge::{Call, Options, Provenance, Repeats};
-use support::{Client, HEALTH, Service, eventually, options, run};
+
+use crate::support::{self, Client, HEALTH, Service, eventually, options, run};
 
 const KLINES: &str = "/datafacade.v1.DataFacadeService/WarmKlines";
 const SECOND: u64 = 1_000_000_000;

@@ -1,25 +1,17 @@
 //! Subscriptions through a real connection: the header, joining, acknowledgements, half-closing, and every way in
 //! which a stream ends.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::disallowed_methods,
-    reason = "a test fails by panicking and times itself, its helpers too"
-)]
-
-mod support;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use facade_edge::{Code, Options};
 use facade_hub::SubscriberId;
-use support::{Client, HOT_SUBSCRIBE, Open, Parsed, Service, eventually, framed, now, options, parse, run};
 use tonic_types::StatusExt;
+
+use crate::support::{
+    self, Client, HOT_SUBSCRIBE, Open, Parsed, Service, eventually, framed, now, options, parse, run,
+};
 
 /// `HotSubscribeRequest { subscribe: [{}] }`.
 const SUBSCRIBE: &[u8] = &[0x12, 0];

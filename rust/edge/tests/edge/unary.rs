@@ -1,21 +1,11 @@
 //! Unary calls through a real connection: answers, refusals, deadlines, cancellation.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::disallowed_methods,
-    reason = "a test fails by panicking and times itself, its helpers too"
-)]
-
-mod support;
-
 use std::time::{Duration, Instant};
 
 use facade_edge::Code;
-use support::{Client, HEALTH, Service, eventually, framed, options, run};
 use tonic_types::StatusExt;
+
+use crate::support::{self, Client, HEALTH, Service, eventually, framed, options, run};
 
 /// Answers nothing, so that the calls pile up.
 fn silent(options: facade_edge::Options) -> Service {
