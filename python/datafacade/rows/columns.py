@@ -1,6 +1,6 @@
 """Lay the rows of an answer out in columns for readers: the one definition of their names, order and types.
 
-Tables that the store keeps are another thing: ``warm.tables`` writes more fields, by their names in the contract.
+Tables that the store keeps are another thing: ``warm.tables`` writes more fields, under their own names.
 A number that the contract gives exactly stays exact: a text, which any reader rounds once to the right float.
 A decimal column would have another scale in each answer, so that no two could be joined.
 """

@@ -1,6 +1,6 @@
 """Keep the rows of large answers as tables too, with exact numbers. Loaded where tables are wanted.
 
-A table stays as it is written, so its columns are fields of the contract, by their names and with every digit.
+A table stays as it is written, so its columns are fields of the contract, by their names, with every digit.
 What readers are given has fewer columns with handier names: ``rows.columns``.
 """
 
