@@ -205,6 +205,10 @@ class EdgeServer:
             task = tasks.create_task(self._answer(call), name=call.method)
             self._calls[call.id] = task
             task.add_done_callback(partial(self._done, call.id))
+        # A stream's end is told behind the end of its call, and both may come between two of these questions:
+        # asked in this order, a stream that is closed here has no call left that would open it again.
+        for subscriber in self._edge.closed():
+            self._handlers.stream_closed(subscriber)
         for call_id in self._edge.cancelled():
             waiting = self._calls.get(call_id)
             if waiting is not None:
@@ -213,8 +217,6 @@ class EdgeServer:
             credit = self._credits.get(call_id)
             if credit is not None and not credit.done():
                 credit.set_result(None)
-        for subscriber in self._edge.closed():
-            self._handlers.stream_closed(subscriber)
 
     def _done(self, call_id: int, _: asyncio.Task[None]) -> None:
         self._calls.pop(call_id, None)

@@ -62,8 +62,9 @@ impl Bridge {
 
     /// Hands the waiting calls to `take`, oldest first, and silences the doorbell.
     ///
-    /// Whoever heard the bell also asks for [`Bridge::cancelled`], [`Bridge::credited`] and
-    /// [`Bridge::closed`], in this order.
+    /// Whoever heard the bell also asks for [`Bridge::closed`], [`Bridge::cancelled`] and [`Bridge::credited`], in
+    /// this order: a stream's end is posted behind the end of its call, so the call of each stream that is closed is
+    /// among those that are cancelled.
     pub fn calls(&self, mut take: impl FnMut(Call)) {
         let waiting = {
             let mut inbox = lock(&self.inbox);

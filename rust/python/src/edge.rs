@@ -160,8 +160,8 @@ fn is_metadata_for_handlers(name: &str) -> bool {
 
 /// The gRPC server: one thread that never takes the interpreter's lock.
 ///
-/// Watch `fd()` for reading; when it is readable, fetch `calls()`, then `cancelled()`,
-/// then `credited()`, then `closed()`.
+/// Watch `fd()` for reading; when it is readable, fetch `calls()`, then `closed()`,
+/// then `cancelled()`, then `credited()`: the call of a stream that is closed is among the cancelled ones.
 ///
 /// Args:
 ///     hub: What `HotSubscribe` streams from.
