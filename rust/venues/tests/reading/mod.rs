@@ -48,6 +48,12 @@ pub const KRAKEN_FRAMES: [&str; 13] = [
     r#"{"method":"subscribe","result":{"channel":"instrument","snapshot":true},"success":true,"req_id":7}"#,
 ];
 
+/// Returns the part of a frame that an event names.
+#[allow(dead_code, reason = "not every test binary looks into frames")]
+pub fn text(frame: &str, span: Span) -> &str {
+    std::str::from_utf8(span.of(frame.as_bytes())).unwrap()
+}
+
 /// Decodes a frame that must be right.
 pub fn decode(product: Product, frame: &str) -> Decoded {
     let mut out = Decoded::default();

@@ -7,8 +7,8 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use facade_model::{BookSide, Decimal, Level, LevelChange};
-use facade_venues::{Decoded, Product};
+use facade_model::{BookSide, Channel, Decimal, Level, LevelChange};
+use facade_venues::{Control, Decoded, Event, Product};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -93,6 +93,31 @@ pub fn decode(product: Product, frame: &[u8]) -> Decoded {
 /// Returns a number from its text.
 pub fn number(text: &str) -> Decimal {
     Decimal::parse(text.as_bytes()).unwrap()
+}
+
+/// Returns a level from the texts of its numbers.
+pub fn level(px: &str, qty: &str) -> Level {
+    Level { px: number(px), qty: number(qty) }
+}
+
+/// Returns a change of a level from the texts of its numbers.
+pub fn change(side: BookSide, px: &str, qty: &str) -> LevelChange {
+    LevelChange { side, px: number(px), qty: number(qty) }
+}
+
+/// Returns channel and symbol of subscriptions that the venue confirms unasked; all events must be such.
+pub fn acknowledged<'a>(events: &[Event], frame: &'a str) -> Vec<(Channel, &'a [u8])> {
+    let told = events.iter().map(|event| match event {
+        Event::Acked(Control {
+            request_id: None,
+            channel: Some(channel),
+            symbol,
+            is_subscribe: true,
+            ..
+        }) => (*channel, symbol.of(frame.as_bytes())),
+        other => unreachable!("{other:?}"),
+    });
+    told.collect()
 }
 
 /// Returns a number from a JSON string.

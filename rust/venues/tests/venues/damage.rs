@@ -1,17 +1,9 @@
 //! Damaged and hostile frames: refused at once, told as what they were, never a panic (FAULTS B18, B19, CTL-S19).
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test fails by panicking, its helpers too"
-)]
 
 use facade_venues::{DecodeErrorKind, Decoded, Product};
 use proptest::prelude::*;
 
-mod reading;
-use reading::{BINANCE_FRAMES, KRAKEN_FRAMES, decode, told};
+use crate::reading::{BINANCE_FRAMES, KRAKEN_FRAMES, decode, told};
 
 const BINANCE: [Product; 3] = [Product::BinanceSpot, Product::BinanceUsdm, Product::BinanceCoinm];
 

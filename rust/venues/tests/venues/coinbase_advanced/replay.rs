@@ -6,9 +6,9 @@ use facade_model::{BookSide, InstrumentKind, InstrumentStatus, LevelChange, Take
 use facade_venues::{BookEvent, Event, Product};
 use serde_json::Value;
 
+use super::{decode, numbered};
 use crate::recording;
 use crate::witness::{self, NaiveBook, scaled, text_number};
-use crate::{decode, numbered};
 
 #[test]
 fn the_recorded_list_keeps_aliases_with_the_product_that_delivers_them() {

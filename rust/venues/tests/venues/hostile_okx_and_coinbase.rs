@@ -1,15 +1,9 @@
 //! OKX and Coinbase under hostile bytes: refused in time, never a panic, never half a message (FAULTS B18, S19).
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking, its helpers too"
-)]
-
-mod witness;
 
 use facade_venues::{DecodeErrorKind, Decoded, Product};
 use proptest::prelude::*;
-use witness::FRAMES;
+
+use crate::witness::FRAMES;
 
 const PRODUCTS: [Product; 3] = [Product::Okx, Product::CoinbaseAdvanced, Product::CoinbaseExchange];
 

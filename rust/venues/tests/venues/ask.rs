@@ -1,5 +1,4 @@
 //! Questions to the venues' REST: requests, pages and what refuses them. Bodies are those of the sheets (venues/*.md).
-#![expect(clippy::panic, reason = "a test fails by panicking, its helpers too")]
 
 use facade_model::{Decimal, Sum};
 use facade_venues::{

@@ -6,7 +6,7 @@ use facade_model::{
 };
 use facade_venues::{Control, DecodeErrorKind, Decoded, Event, Product, Sequence};
 
-use crate::decode;
+use super::decode;
 use crate::witness::number;
 
 fn only(frame: &str) -> Event {

@@ -1,18 +1,11 @@
 //! REST beside the book: answers of the venues' documents, requests as they page, hostile bodies.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test fails by panicking, its helpers too"
-)]
 
 use facade_model::{Decimal, Sum, TakerSide, Trade};
 use facade_venues::{DecodeErrorKind, Decoded, Event, KlineRow, KlinesSpan, Product, TradesSpan};
 use proptest::prelude::*;
 use serde_json::Value;
 
-#[expect(dead_code, reason = "one recording is read here")]
-mod recording;
+use crate::recording;
 
 const SECOND: i64 = 1_000_000_000;
 

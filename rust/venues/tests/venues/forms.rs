@@ -1,18 +1,11 @@
 //! The same message in another form says the same; every digit of every level survives (FAULTS B17, B28).
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test fails by panicking, its helpers too"
-)]
 
 use facade_model::{BookSide, Decimal};
 use facade_venues::{Decoded, Event, Product};
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-mod reading;
-use reading::{BINANCE_FRAMES, KRAKEN_FRAMES, Tree, decode, told};
+use crate::reading::{BINANCE_FRAMES, KRAKEN_FRAMES, Tree, decode, told};
 
 fn frames() -> Vec<(Product, &'static str)> {
     let mut frames = Vec::new();

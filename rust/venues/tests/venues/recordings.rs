@@ -1,10 +1,4 @@
 //! The recordings decode whole, and a naive book of what was decoded ends in the verified state.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test fails by panicking, its helpers too"
-)]
 
 use std::collections::BTreeMap;
 
@@ -14,7 +8,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-mod recording;
+use crate::recording;
 
 /// Book of plain maps at 8 decimals.
 #[derive(Default)]

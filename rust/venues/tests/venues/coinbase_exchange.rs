@@ -1,28 +1,16 @@
 //! Coinbase Exchange: the frames of the venue's documents and of the recording, judged by plain JSON and maps.
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking, its helpers too"
-)]
-
-#[allow(dead_code, reason = "each test file uses its part")]
-mod recording;
-mod witness;
 
 use std::collections::BTreeMap;
 
 use facade_model::{BookSide, Channel, InstrumentStatus, Level, LevelChange, TakerSide, Trade};
-use facade_venues::{Control, DecodeErrorKind, Decoded, Event, Product, Sequence};
+use facade_venues::{DecodeErrorKind, Decoded, Event, Product, Sequence};
 use serde_json::Value;
-use witness::{NaiveBook, number, scaled, text_number};
+
+use crate::recording;
+use crate::witness::{self, NaiveBook, acknowledged, change, number, scaled, text_number};
 
 fn decode(frame: &str) -> Decoded {
     witness::decode(Product::CoinbaseExchange, frame.as_bytes())
-}
-
-fn change(side: BookSide, px: &str, qty: &str) -> LevelChange {
-    LevelChange { side, px: number(px), qty: number(qty) }
 }
 
 const SNAPSHOT: &str = r#"{"type":"snapshot","product_id":"BAND-GBP","asks":[["14.8024","12.77"],["14.8069","12.49"]],"bids":[["14.7550","10.10"]]}"#;
@@ -109,20 +97,7 @@ fn a_heartbeat_is_a_sign_of_life() {
 fn subscriptions_acknowledge_every_alias_of_a_channel() {
     let frame = r#"{"type":"subscriptions","channels":[{"name":"level2_50","product_ids":["BTC-USD"],"account_ids":null},{"product_ids":["ETH-USD"],"name":"level2_batch"},{"name":"level2","product_ids":["SKL-USD"]},{"name":"matches","product_ids":["BTC-USD"]},{"name":"heartbeat","product_ids":["BTC-USD"]},{"name":"ticker","product_ids":["BTC-USD","ETH-USD"]}]}"#;
     let decoded = decode(frame);
-    let told: Vec<_> = decoded
-        .events
-        .iter()
-        .map(|event| match event {
-            Event::Acked(Control {
-                request_id: None,
-                channel: Some(channel),
-                symbol,
-                is_subscribe: true,
-                ..
-            }) => (*channel, symbol.of(frame.as_bytes())),
-            other => panic!("{other:?}"),
-        })
-        .collect();
+    let told = acknowledged(&decoded.events, frame);
     let expected: [(_, &[u8]); 6] = [
         (Channel::BookL2, b"BTC-USD"),
         (Channel::BookL2, b"ETH-USD"),

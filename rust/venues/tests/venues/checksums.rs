@@ -1,17 +1,10 @@
 //! The checksum vectors that others recorded from live venues.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking, its helpers too"
-)]
-
-#[allow(dead_code, reason = "each test file uses its part")]
-mod recording;
-
 use facade_model::{Decimal, Level};
 use facade_venues::{kraken_checksum, okx_checksum};
 use serde_json::Value;
+
+use crate::recording;
 
 fn vectors() -> Option<Value> {
     let text = std::fs::read(recording::folder()?.join("checksums/checksum_vectors.json")).unwrap();

@@ -1,34 +1,10 @@
 //! Kraken: the documents' example frames, answers, lists and requests.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test fails by panicking, its helpers too"
-)]
 
-use facade_model::{
-    BookSide, Channel, Decimal, InstrumentStatus, Level, LevelChange, TakerSide, Ticker, TopOfBook, Trade,
-};
-use facade_venues::{ControlOp, DecodeErrorKind, Decoded, Event, Product, Span};
+use facade_model::{BookSide, Channel, InstrumentStatus, TakerSide, Ticker, TopOfBook, Trade};
+use facade_venues::{ControlOp, DecodeErrorKind, Decoded, Event, Product};
 
-mod reading;
-use reading::{KRAKEN_FRAMES, decode};
-
-fn number(text: &str) -> Decimal {
-    Decimal::parse(text.as_bytes()).unwrap()
-}
-
-fn change(side: BookSide, px: &str, qty: &str) -> LevelChange {
-    LevelChange { side, px: number(px), qty: number(qty) }
-}
-
-fn level(px: &str, qty: &str) -> Level {
-    Level { px: number(px), qty: number(qty) }
-}
-
-fn text(frame: &str, span: Span) -> &str {
-    std::str::from_utf8(span.of(frame.as_bytes())).unwrap()
-}
+use crate::reading::{KRAKEN_FRAMES, decode, text};
+use crate::witness::{change, level, number};
 
 #[test]
 fn book_snapshot_and_update_carry_levels_checksum_and_time() {

@@ -1,14 +1,10 @@
 //! Frames and bodies of the venue's documents.
 
-use facade_model::{BookSide, Channel, InstrumentStatus, Level, LevelChange, TakerSide, TopOfBook, Trade};
-use facade_venues::{Control, DecodeErrorKind, Decoded, Event, Product};
+use facade_model::{BookSide, Channel, InstrumentStatus, Level, TakerSide, TopOfBook, Trade};
+use facade_venues::{DecodeErrorKind, Decoded, Event, Product};
 
-use crate::witness::number;
-use crate::{decode, numbered};
-
-fn change(side: BookSide, px: &str, qty: &str) -> LevelChange {
-    LevelChange { side, px: number(px), qty: number(qty) }
-}
+use super::{decode, numbered};
+use crate::witness::{acknowledged, change, number};
 
 const SNAPSHOT: &str = r#"{"channel":"l2_data","timestamp":"2026-04-07T14:30:00.123456Z","sequence_num":0,"events":[{"type":"snapshot","product_id":"BTC-USD","updates":[{"side":"bid","event_time":"1970-01-01T00:00:00Z","price_level":"68900","new_quantity":"1.5"},{"side":"offer","event_time":"1970-01-01T00:00:00Z","price_level":"68901","new_quantity":"0.5"}]}]}"#;
 const UPDATE: &str = r#"{"channel":"l2_data","timestamp":"2026-04-07T14:30:01.456789Z","sequence_num":1,"events":[{"type":"update","product_id":"BTC-USD","updates":[{"side":"bid","event_time":"2026-04-07T14:30:01.450000Z","price_level":"68900","new_quantity":"2"},{"side":"offer","event_time":"2026-04-07T14:30:01.440000Z","price_level":"68901","new_quantity":"0.00000000"}]}]}"#;
@@ -158,19 +154,7 @@ fn row_b10_a_heartbeat_tells_its_counter_and_the_number_of_the_frame() {
 fn subscriptions_acknowledge_each_channel_and_product() {
     let frame = r#"{"channel":"subscriptions","timestamp":"2026-08-27T10:00:00.123456789Z","sequence_num":0,"events":[{"subscriptions":{"level2":["BTC-USD","ETH-USD"],"heartbeats":["heartbeats"],"ticker":["BTC-USD"],"market_trades":["BTC-USD"],"candles":["BTC-USD"]}}]}"#;
     let decoded = decode(frame);
-    let told: Vec<_> = numbered(&decoded, 0)
-        .iter()
-        .map(|event| match event {
-            Event::Acked(Control {
-                request_id: None,
-                channel: Some(channel),
-                symbol,
-                is_subscribe: true,
-                ..
-            }) => (*channel, symbol.of(frame.as_bytes())),
-            other => panic!("{other:?}"),
-        })
-        .collect();
+    let told = acknowledged(numbered(&decoded, 0), frame);
     let expected: [(_, &[u8]); 4] = [
         (Channel::BookL2, b"BTC-USD"),
         (Channel::BookL2, b"ETH-USD"),

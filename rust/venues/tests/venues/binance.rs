@@ -1,35 +1,12 @@
 //! Binance: the documents' example frames, answers, lists and requests.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test fails by panicking, its helpers too"
-)]
 
 use facade_model::{
-    BookSide, Channel, Decimal, InstrumentKind, InstrumentStatus, Level, LevelChange, TakerSide, Ticker,
-    TopOfBook, Trade,
+    BookSide, Channel, InstrumentKind, InstrumentStatus, TakerSide, Ticker, TopOfBook, Trade,
 };
-use facade_venues::{Control, ControlOp, DecodeErrorKind, Decoded, Event, Product, Sequence, Span};
+use facade_venues::{Control, ControlOp, DecodeErrorKind, Decoded, Event, Product, Sequence};
 
-mod reading;
-use reading::{BINANCE_FRAMES, decode};
-
-fn number(text: &str) -> Decimal {
-    Decimal::parse(text.as_bytes()).unwrap()
-}
-
-fn change(side: BookSide, px: &str, qty: &str) -> LevelChange {
-    LevelChange { side, px: number(px), qty: number(qty) }
-}
-
-fn level(px: &str, qty: &str) -> Level {
-    Level { px: number(px), qty: number(qty) }
-}
-
-fn text(frame: &str, span: Span) -> &str {
-    std::str::from_utf8(span.of(frame.as_bytes())).unwrap()
-}
+use crate::reading::{BINANCE_FRAMES, decode, text};
+use crate::witness::{change, level, number};
 
 #[test]
 fn spot_diff_in_a_combined_frame_tells_levels_and_ids() {

@@ -6,7 +6,7 @@ use facade_model::{BookSide, Decimal, InstrumentKind, InstrumentStatus, LevelCha
 use facade_venues::{Event, Product, okx_checksum};
 use serde_json::Value;
 
-use crate::decode;
+use super::decode;
 use crate::recording;
 use crate::witness::{self, NaiveBook, scaled, text_number};
 
