@@ -19,9 +19,7 @@ impl Played {
 
     /// Opens a call and hands over its first part.
     async fn begin(&self, client: &mut Client, headers: &[(&str, &str)], first: &[u8]) -> Open {
-        let mut call = client.open(HEALTH, headers).await;
-        call.send(b"", true);
-        eventually("the call", || self.0.held.lock().unwrap().len() == 1).await;
+        let call = self.0.hold(client, headers).await;
         assert_eq!(self.part(first), Ok(true));
         call
     }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use facade_cache::{AnswerCache, Bounds, CLASSES, Class, Clock, NewAnswer};
 use facade_edge::{Call, Options, Provenance, Repeats};
 
-use crate::support::{self, Client, HEALTH, Service, eventually, options, run};
+use crate::support::{self, Client, HEALTH, Service, eventually, options, run, varint};
 
 const KLINES: &str = "/datafacade.v1.DataFacadeService/WarmKlines";
 const SECOND: u64 = 1_000_000_000;
@@ -128,19 +128,6 @@ fn split(answer: &[u8], message_len: usize) -> (&[u8], Served) {
         }
     }
     (message, served)
-}
-
-fn varint(rest: &mut &[u8]) -> u64 {
-    let mut value = 0;
-    for shift in (0..).step_by(7) {
-        let (&byte, tail) = rest.split_first().unwrap();
-        *rest = tail;
-        value |= u64::from(byte & 0x7f) << shift;
-        if byte < 0x80 {
-            return value;
-        }
-    }
-    unreachable!()
 }
 
 #[test]

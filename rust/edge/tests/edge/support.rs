@@ -130,6 +130,14 @@ impl Service {
         })
     }
 
+    /// Opens a unary call and waits until the handler holds it.
+    pub async fn hold(&self, client: &mut Client, headers: &[(&str, &str)]) -> Open {
+        let mut call = client.open(HEALTH, headers).await;
+        call.send(b"", true);
+        eventually("the call", || self.held.lock().unwrap().len() == 1).await;
+        call
+    }
+
     /// Publishes one record of topic `T`.
     pub fn publish(&self, body: &[u8]) {
         let topic = topic(&self.hub);
@@ -381,7 +389,8 @@ pub fn parse(message: &[u8]) -> Parsed {
     parsed
 }
 
-fn varint(rest: &mut &[u8]) -> u64 {
+/// Reads a varint of protobuf.
+pub fn varint(rest: &mut &[u8]) -> u64 {
     let mut value = 0;
     for shift in (0..).step_by(7) {
         let (&byte, tail) = rest.split_first().unwrap();

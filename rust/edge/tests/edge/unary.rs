@@ -128,9 +128,7 @@ fn row_e13_a_client_that_leaves_is_told_to_the_handler() {
     let service = silent(options());
     run(async {
         let mut client = Client::connect(service.port).await;
-        let mut call = client.open(HEALTH, &[]).await;
-        call.send(b"", true);
-        eventually("the call", || service.held.lock().unwrap().len() == 1).await;
+        let mut call = service.hold(&mut client, &[]).await;
         call.reset();
         eventually("the cancellation", || service.held.lock().unwrap()[0].is_cancelled()).await;
         assert_eq!(service.edge.bridge().cancelled().len(), 1);
@@ -143,9 +141,7 @@ fn row_e04_a_client_that_dies_frees_its_calls() {
     let service = silent(options());
     run(async {
         let mut client = Client::connect(service.port).await;
-        let mut call = client.open(HEALTH, &[]).await;
-        call.send(b"", true);
-        eventually("the call", || service.held.lock().unwrap().len() == 1).await;
+        let _call = service.hold(&mut client, &[]).await;
         client.connection.abort();
         eventually("the end", || service.edge.stats().connections_open == 0).await;
         assert!(service.held.lock().unwrap()[0].is_cancelled());
