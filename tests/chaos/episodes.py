@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from google.protobuf.message import Message
 
-from datafacade.v1 import stream_pb2
+from datafacade.v1 import stream_pb2, types_pb2
 from tests.chaos.forge import BOOK, MS, START_WALL, STEP_NS, TRADES, Forgery
 
 
@@ -16,6 +16,21 @@ def restart(run: Forgery) -> None:
     run.change("binance")
     run.trade("binance")
     run.change("binance")
+
+
+def missed_and_filled(run: Forgery, *, is_given: bool) -> None:
+    """Miss a trade, say so, and call the gap filled later, the trade given or not."""
+    since = run.now
+    run.trade("binance", is_told=False)
+    run.now += STEP_NS
+    number = run.trade_id
+    gap = run.gap("binance", TRADES, number, number, since)
+    gap.gap.state = stream_pb2.GAP_STATE_OPEN
+    run.trade("binance")
+    if is_given:
+        run.tell_trade("binance", number).flags = types_pb2.UPDATE_FLAG_BACKFILLED
+    closed = run.gap("binance", TRADES, number, number, since)
+    closed.gap.gap_id, closed.gap.state, closed.gap.filled = gap.gap.gap_id, stream_pb2.GAP_STATE_FILLED, 1
 
 
 def skipping(run: Forgery, *, counted: int) -> None:

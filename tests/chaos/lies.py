@@ -7,7 +7,7 @@ from collections.abc import Callable
 from google.protobuf.message import Message
 
 from datafacade.v1 import stream_pb2, types_pb2
-from tests.chaos.episodes import held_up_by_a_fault_elsewhere, kline_of, restart, skipping
+from tests.chaos.episodes import held_up_by_a_fault_elsewhere, kline_of, missed_and_filled, restart, skipping
 from tests.chaos.forge import BOOK, STEP_NS, TRADES, Forgery
 
 
@@ -148,15 +148,7 @@ def lost_at_the_end(run: Forgery) -> None:
 
 
 def gap_filled_with_nothing(run: Forgery) -> None:
-    since = run.now
-    run.trade("binance", is_told=False)
-    run.now += STEP_NS
-    number = run.trade_id
-    gap = run.gap("binance", TRADES, number, number, since)
-    gap.gap.state = stream_pb2.GAP_STATE_OPEN
-    run.trade("binance")
-    closed = run.gap("binance", TRADES, number, number, since)
-    closed.gap.gap_id, closed.gap.state, closed.gap.filled = gap.gap.gap_id, stream_pb2.GAP_STATE_FILLED, 1
+    missed_and_filled(run, is_given=False)
 
 
 def trade_told_again_after_a_restart(run: Forgery) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from datafacade.v1 import stream_pb2, types_pb2
-from tests.chaos.episodes import held_up_by_a_fault_elsewhere, kline_of, restart, skipping
+from tests.chaos.episodes import held_up_by_a_fault_elsewhere, kline_of, missed_and_filled, restart, skipping
 from tests.chaos.forge import BOOK, START_MONO, STEP_NS, TRADES, Forgery
 
 
@@ -14,17 +14,7 @@ def skipped_and_counted(run: Forgery) -> None:
 
 
 def backfill(run: Forgery) -> None:
-    """Miss a trade, say so, and give it later."""
-    since = run.now
-    run.trade("binance", is_told=False)
-    run.now += STEP_NS
-    number = run.trade_id
-    gap = run.gap("binance", TRADES, number, number, since)
-    gap.gap.state = stream_pb2.GAP_STATE_OPEN
-    run.trade("binance")
-    run.tell_trade("binance", number).flags = types_pb2.UPDATE_FLAG_BACKFILLED
-    closed = run.gap("binance", TRADES, number, number, since)
-    closed.gap.gap_id, closed.gap.state, closed.gap.filled = gap.gap.gap_id, stream_pb2.GAP_STATE_FILLED, 1
+    missed_and_filled(run, is_given=True)
     run.trade("binance")
 
 
