@@ -10,19 +10,9 @@ import grpc
 import pytest
 from google.protobuf.message import Message
 
-from datafacade.v1 import (
-    cache_pb2,
-    coverage_pb2,
-    health_pb2,
-    pit_pb2,
-)
+from datafacade.v1 import cache_pb2, coverage_pb2, health_pb2, pit_pb2
 from tests.integration.service.bench import Bench
-from tests.integration.service.kept import (
-    REQUESTS,
-    Code,
-    refused,
-    stub_of,
-)
+from tests.integration.service.kept import REQUESTS, Code, refused, stub_of
 
 
 @pytest.mark.parametrize("method", REQUESTS)

@@ -23,16 +23,7 @@ from datafacade.v1 import health_pb2, pit_pb2, warm_pb2
 from datafacade.warm import snapshots
 from tests.integration.cli.running import run
 from tests.integration.service.bench import Bench, service, simulated, spawn
-from tests.integration.service.kept import (
-    KLINES,
-    TICKER,
-    Code,
-    bare,
-    fetched,
-    refused,
-    store_of,
-    stub_of,
-)
+from tests.integration.service.kept import KLINES, TICKER, Code, bare, fetched, refused, store_of, stub_of
 
 
 @pytest.mark.proves("ROW-F05")

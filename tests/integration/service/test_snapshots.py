@@ -17,13 +17,7 @@ import pytest
 from datafacade.store.pit.store import PitStore
 from datafacade.store.pit.tables import table_draft
 from datafacade.store.pit.vault import Vault
-from datafacade.v1 import (
-    book_pb2,
-    pit_pb2,
-    price_pb2,
-    types_pb2,
-    warm_pb2,
-)
+from datafacade.v1 import book_pb2, pit_pb2, price_pb2, types_pb2, warm_pb2
 from datafacade.warm.prices import METHODS
 from datafacade.warm.reconcile import Quote, Rate, Rules, reconcile
 from tests.integration.service.bench import Bench, Reader, service

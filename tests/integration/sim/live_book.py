@@ -5,14 +5,7 @@ from websockets.asyncio.client import ClientConnection
 from datafacade.sim.faults import Fault
 from datafacade.sim.listings import ProductKey
 from datafacade.sim.simulator import Simulator
-from tests.integration.sim.harness import (
-    AnyClient,
-    Comparison,
-    binance_sync,
-    follow,
-    receive,
-    send,
-)
+from tests.integration.sim.harness import AnyClient, Comparison, binance_sync, follow, receive, send
 from tests.integration.sim.naive import (
     NaiveBinance,
     NaiveCoinbaseAdvanced,

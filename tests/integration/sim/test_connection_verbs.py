@@ -9,16 +9,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from datafacade.sim.listings import ProductKey
 from datafacade.sim.verbs import BAD_FRAME_KINDS
-from tests.integration.sim.harness import (
-    drain,
-    ended,
-    eventually,
-    receive,
-    send,
-    simulator,
-    socket,
-    until,
-)
+from tests.integration.sim.harness import drain, ended, eventually, receive, send, simulator, socket, until
 from tests.integration.sim.live_book import ALL, PATHS, arm, begin
 
 

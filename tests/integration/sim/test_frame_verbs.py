@@ -13,22 +13,9 @@ from datafacade.sim.listings import ProductKey
 from datafacade.sim.rest_verbs import MALFORMED_KINDS
 from datafacade.sim.simulator import Simulator
 from datafacade.sim.verbs import UNKNOWN_KINDS
-from tests.integration.sim.harness import (
-    drain,
-    ended,
-    eventually,
-    receive,
-    simulator,
-    socket,
-    until,
-)
+from tests.integration.sim.harness import drain, ended, eventually, receive, simulator, socket, until
 from tests.integration.sim.live_book import ALL, PATHS, PROVEN, SYMBOLS, arm, begin, feed
-from tests.integration.sim.naive import (
-    Gap,
-    StartOver,
-    Undecodable,
-    WrongChecksum,
-)
+from tests.integration.sim.naive import Gap, StartOver, Undecodable, WrongChecksum
 
 
 def applied(running: Simulator, fault: Fault) -> int:

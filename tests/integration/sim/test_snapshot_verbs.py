@@ -17,11 +17,7 @@ from tests.integration.sim.harness import (
     until,
 )
 from tests.integration.sim.live_book import PATHS, arm, begin, feed
-from tests.integration.sim.naive import (
-    Gap,
-    NaiveBinance,
-    SnapshotTooOld,
-)
+from tests.integration.sim.naive import Gap, NaiveBinance, SnapshotTooOld
 
 
 async def test_a_legal_reset_of_okx_keeps_the_chain() -> None:

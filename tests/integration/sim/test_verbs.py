@@ -7,15 +7,9 @@ import pytest
 from datafacade.sim.faults import FaultRefused
 from datafacade.sim.listings import ProductKey
 from datafacade.sim.verbs import VERBS
-from tests.integration.sim.harness import (
-    receive,
-    simulator,
-    socket,
-)
+from tests.integration.sim.harness import receive, simulator, socket
 from tests.integration.sim.live_book import arm, begin, feed
-from tests.integration.sim.naive import (
-    WrongChecksum,
-)
+from tests.integration.sim.naive import WrongChecksum
 
 
 async def test_a_burst_is_faster_for_its_time() -> None:
