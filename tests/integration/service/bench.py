@@ -23,6 +23,7 @@ from datafacade.sim.simulator import Simulator
 from datafacade.v1 import hot_pb2, service_pb2_grpc, stream_pb2, types_pb2
 
 SCALE: Final = 0.2
+SILENCES_MS: Final = {"liveness_ms": 3_000, "keepalive_timeout_ms": 5_000}  # a venue's defaults
 ROOT: Final = Path(__file__).resolve().parents[3]
 RUN: Final = """
 import sys
@@ -43,10 +44,21 @@ def simulated(
     folder: Path,
     *,
     scale: float = SCALE,
+    patience: float = 1.0,
     service: dict[str, Any] | None = None,
     files: Mapping[str, dict[str, Any]] | None = None,
 ) -> Config:
-    """Write a configuration whose venues are the simulator's, and load it."""
+    """Write a configuration whose venues are the simulator's, and load it.
+
+    Args:
+        simulator: It runs.
+        folder: Made if it is not there.
+        scale: Factor of all waits of the hot path, but for the silence of a line.
+        patience: Factor of that silence. The simulator beats once a second, as the venues do, whatever the
+            scale: with less than a third a line on which nobody trades is lost.
+        service: Further sections of service.yaml.
+        files: Further files, as ``{"pit.yaml": {"books_sec": 1}}``.
+    """
     packaged = Path(str(importlib.resources.files("datafacade.config") / "defaults" / "venues.yaml"))
     venues = yaml.safe_load(packaged.read_text(encoding="utf-8"))
     venues["allow_private_upstream"] = True
@@ -60,7 +72,10 @@ def simulated(
                 feeds[feed] = {"ws_url": ws_url, "base_url": urls["rest"]}
         if feeds:
             rests = dict.fromkeys(section.get("rests", {}), next(iter(feeds.values()))["base_url"])
-            running[name] = section | {"feeds": feeds, "rests": rests}
+            silences = {
+                key: round(section.get(key, ms) * patience / scale) for key, ms in SILENCES_MS.items()
+            }
+            running[name] = section | silences | {"feeds": feeds, "rests": rests}
     venues["venues"] = running
     aggregators = yaml.safe_load(packaged.with_name("aggregators.yaml").read_text(encoding="utf-8"))
     for name, section in aggregators["aggregators"].items():
