@@ -7,12 +7,7 @@ use facade_hub::{Delivery, HubBounds};
 use tonic::Code;
 use tonic_types::StatusExt;
 
-use crate::support::{
-    Client, HOT_SUBSCRIBE, Open, Parsed, Service, eventually, options, parse, run, small_hub,
-};
-
-/// A subscription to nothing in particular: the handler attaches.
-const SUBSCRIBE: &[u8] = &[0x12, 0];
+use crate::support::{Client, Open, Parsed, Service, eventually, options, parse, run, small_hub};
 
 /// Without silence, so that only the Hub's own timers ring.
 fn quiet() -> Options {
@@ -22,8 +17,7 @@ fn quiet() -> Options {
 }
 
 async fn subscribe(client: &mut Client) -> Open {
-    let mut call = client.open(HOT_SUBSCRIBE, &[]).await;
-    call.send(SUBSCRIBE, false);
+    let mut call = client.subscribe(false).await;
     assert_eq!(next(&mut call).await.updates, ["accepted"]);
     call
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use facade_edge::{Code, EdgeError, Options};
 use tonic_types::StatusExt;
 
-use crate::support::{self, Client, HEALTH, HOT_SUBSCRIBE, Service, eventually, options, run};
+use crate::support::{self, Client, HEALTH, Service, eventually, options, run};
 
 const HEALTH_CHECK: &str = "/grpc.health.v1.Health/Check";
 
@@ -53,8 +53,7 @@ fn row_e14_a_drain_refuses_new_calls_ends_running_ones_well_and_streams_after_th
         service.edge.set_health("", true).unwrap();
         let mut running = client.open(HEALTH, &[]).await;
         running.send(b"", true);
-        let mut stream = client.open(HOT_SUBSCRIBE, &[]).await;
-        stream.send(&[0x12, 0], false);
+        let mut stream = client.subscribe(false).await;
         stream.headers().await;
         eventually("the call", || service.held.lock().unwrap().len() == 1).await;
 
@@ -83,8 +82,7 @@ fn a_hub_that_drains_ends_its_streams_with_the_draining_record() {
     let service = Service::echo(options());
     run(async {
         let mut client = Client::connect(service.port).await;
-        let mut stream = client.open(HOT_SUBSCRIBE, &[]).await;
-        stream.send(&[0x12, 0], true);
+        let mut stream = client.subscribe(true).await;
         stream.next().await.unwrap();
         service.hub.drain();
         let outcome = stream.outcome().await;
@@ -98,8 +96,7 @@ fn stop_ends_streams_with_a_status_and_takes_less_than_a_second() {
     let service = Service::echo(options());
     run(async {
         let mut client = Client::connect(service.port).await;
-        let mut stream = client.open(HOT_SUBSCRIBE, &[]).await;
-        stream.send(&[0x12, 0], true);
+        let mut stream = client.subscribe(true).await;
         stream.headers().await;
         let edge = std::sync::Arc::clone(&service.edge);
         let stopped = support::aside(move || {
@@ -137,8 +134,7 @@ fn stop_does_not_wait_for_clients_that_do_not_read() {
     let service = Service::echo(options());
     run(async {
         let mut client = Client::connect(service.port).await;
-        let mut stream = client.open(HOT_SUBSCRIBE, &[]).await;
-        stream.send(&[0x12, 0], true);
+        let mut stream = client.subscribe(true).await;
         stream.next().await.unwrap();
         for _ in 0..8 {
             service.publish(&b"x".repeat(60_000));

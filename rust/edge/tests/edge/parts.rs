@@ -5,7 +5,7 @@ use std::time::Duration;
 use facade_edge::{Code, Options, PartError};
 use tonic_types::StatusExt;
 
-use crate::support::{self, Client, HEALTH, Open, Service, eventually, options, run};
+use crate::support::{Client, HEALTH, Open, Service, eventually, options, run};
 
 const MIB: usize = 1 << 20;
 
@@ -205,8 +205,7 @@ fn a_subscription_is_accepted_by_a_reply_and_by_no_part() {
     let played = Played::start(options());
     run(async {
         let mut client = Client::connect(played.0.port).await;
-        let mut call = client.open(support::HOT_SUBSCRIBE, &[]).await;
-        call.send(&[0x12, 0], false);
+        let mut call = client.subscribe(false).await;
         eventually("the call", || played.0.held.lock().unwrap().len() == 1).await;
         assert_eq!(played.part(b"one"), Ok(true));
         assert_eq!(call.outcome().await.status().code(), Code::Internal);

@@ -10,11 +10,9 @@ use facade_hub::SubscriberId;
 use tonic_types::StatusExt;
 
 use crate::support::{
-    self, Client, HOT_SUBSCRIBE, Open, Parsed, Service, eventually, framed, now, options, parse, run,
+    self, Client, HOT_SUBSCRIBE, Open, Parsed, SUBSCRIBE, Service, eventually, framed, now, options, parse,
+    run,
 };
-
-/// `HotSubscribeRequest { subscribe: [{}] }`.
-const SUBSCRIBE: &[u8] = &[0x12, 0];
 
 /// `HotSubscribeRequest { ack_stream_seq: seq }` for numbers below 128.
 fn ack(seq: u8) -> [u8; 2] {
@@ -29,8 +27,7 @@ fn quiet() -> Options {
 }
 
 async fn subscribe(client: &mut Client, is_last: bool) -> Open {
-    let mut call = client.open(HOT_SUBSCRIBE, &[]).await;
-    call.send(SUBSCRIBE, is_last);
+    let mut call = client.subscribe(is_last).await;
     let first = next(&mut call).await;
     assert_eq!((first.stream_seq, first.updates), (1, vec!["accepted".to_owned()]));
     call
@@ -144,8 +141,7 @@ fn requests_reach_the_handler_one_by_one_with_the_number_of_their_subscriber() {
     let service = Service::start(quiet(), |_, call| Some(call));
     run(async {
         let mut client = Client::connect(service.port).await;
-        let mut call = client.open(HOT_SUBSCRIBE, &[]).await;
-        call.send(SUBSCRIBE, false);
+        let mut call = client.subscribe(false).await;
         call.send(&[0x1a, 1, 7], false);
         let held = || service.held.lock().unwrap();
         eventually("the first request", || held().len() == 1).await;
@@ -211,8 +207,7 @@ fn a_refused_request_ends_the_stream_behind_what_waits() {
     });
     run(async {
         let mut client = Client::connect(service.port).await;
-        let mut call = client.open(HOT_SUBSCRIBE, &[]).await;
-        call.send(SUBSCRIBE, false);
+        let mut call = client.subscribe(false).await;
         let outcome = call.outcome().await;
         assert_eq!(outcome.status().message(), "too many symbols");
         assert_eq!(parse(&outcome.messages[0]).updates, ["last words"]);
@@ -292,8 +287,7 @@ fn the_end_of_a_request_in_a_handler_s_hands_is_told_before_the_end_of_its_strea
     run(async {
         let mut client = Client::connect(service.port).await;
         for number in 1..=20u64 {
-            let mut call = client.open(HOT_SUBSCRIBE, &[]).await;
-            call.send(SUBSCRIBE, false);
+            let mut call = client.subscribe(false).await;
             eventually("the request", || service.held.lock().unwrap().len() == 1).await;
             call.reset();
             let bridge = service.edge.bridge();

@@ -24,6 +24,8 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 
 pub const HEALTH: &str = "/datafacade.v1.DataFacadeService/Health";
 pub const HOT_SUBSCRIBE: &str = "/datafacade.v1.DataFacadeService/HotSubscribe";
+/// `HotSubscribeRequest { subscribe: [{}] }`: to nothing in particular, the handler attaches.
+pub const SUBSCRIBE: &[u8] = &[0x12, 0];
 
 /// Writes recognisable stream records.
 struct Marks;
@@ -269,6 +271,13 @@ impl Client {
         let mut send = self.send.clone().ready().await?;
         let (response, requests) = send.send_request(request.body(()).unwrap(), false)?;
         Ok(Open { requests, response: Response::Waiting(response), buffer: BytesMut::new() })
+    }
+
+    /// Opens a stream and sends [`SUBSCRIBE`].
+    pub async fn subscribe(&mut self, is_last: bool) -> Open {
+        let mut call = self.open(HOT_SUBSCRIBE, &[]).await;
+        call.send(SUBSCRIBE, is_last);
+        call
     }
 
     pub async fn unary(&mut self, path: &str, message: &[u8], headers: &[(&str, &str)]) -> Outcome {
