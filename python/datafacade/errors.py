@@ -281,6 +281,7 @@ class VenueFailed(FacadeError):
     problem: str
     retry_after_ms: int = 1_000
     is_final: bool = field(default=False, kw_only=True)  # the same request would fail in the same way again
+    is_ours: bool = field(default=False, kw_only=True)  # this machine lacked what a call takes
 
 
 @dataclass(eq=False)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import ssl
 from dataclasses import dataclass
 from functools import partial
@@ -34,6 +36,7 @@ _UNAVAILABLE: Final = 503  # a limit if it says how long to wait
 _REDIRECTS: Final = range(300, 400)
 _FINE: Final = range(200, 300)
 _SERVER_ERROR: Final = 500
+_SHORT: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})  # of this machine
 
 
 class LimitTeller(Protocol):
@@ -153,8 +156,11 @@ class RestClient:
         try:
             answer = await self._fetch(path)
             self._judge(path, answer)
-        except (VenueFailed, VenueRateLimited):
-            self._note(ticket, started, is_failure=True)
+        except (VenueFailed, VenueRateLimited) as error:
+            if isinstance(error, VenueFailed) and error.is_ours:
+                self._guards.breaker.abandon(ticket)  # it says nothing about the venue
+            else:
+                self._note(ticket, started, is_failure=True)
             raise
         except BaseException:
             self._guards.breaker.abandon(ticket)
@@ -199,6 +205,8 @@ class RestClient:
         except TimeoutError:
             raise self._failed("no whole answer in time") from None
         except (aiohttp.ClientError, OSError) as error:
+            if isinstance(error, OSError) and error.errno in _SHORT:
+                raise self._failed(f"not asked ({os.strerror(error.errno)})", is_ours=True) from error
             raise self._failed(f"request failed ({type(error).__name__})") from error
         except VenueFailed as error:
             error.venue, error.operation = self._venue, "fetch"
@@ -243,5 +251,5 @@ class RestClient:
     def _circuit_open(self) -> CircuitOpen:
         return CircuitOpen(max(1, self._guards.breaker.wait_ms()), venue=self._venue, operation="fetch")
 
-    def _failed(self, problem: str, *, is_final: bool = False) -> VenueFailed:
-        return VenueFailed(problem, is_final=is_final, venue=self._venue, operation="fetch")
+    def _failed(self, problem: str, *, is_final: bool = False, is_ours: bool = False) -> VenueFailed:
+        return VenueFailed(problem, is_final=is_final, is_ours=is_ours, venue=self._venue, operation="fetch")

@@ -7,6 +7,7 @@ import contextlib
 import email.utils
 import gzip
 import json
+import resource
 import time
 import tracemalloc
 import zlib
@@ -271,6 +272,23 @@ async def test_an_answer_that_is_no_json_is_a_failure_of_the_venue(body: bytes) 
         with pytest.raises(VenueFailed, match="no JSON"):
             await get(made)
         assert made.guards.breaker.failures == 1
+
+
+@pytest.mark.proves("ROW-F12")
+async def test_a_call_for_which_no_descriptor_is_left_is_no_failure_of_the_venue() -> None:
+    async with host(answering(body=b"[]")) as port, client(port) as made, client(port) as other:
+        await get(made)  # whatever is loaded late is loaded now
+        before = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, before[1]))
+        try:
+            for _ in range(BreakerFigures().failures_to_open + 1):
+                with pytest.raises(VenueFailed, match="not asked \\(Too many open files\\)"):
+                    await get(other)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        assert other.guards.breaker.failures == 0
+        assert other.guards.failures.ratio(time.monotonic_ns()) is None
+        assert (await get(other)).body == b"[]"
 
 
 @pytest.mark.proves("ROW-C04")
