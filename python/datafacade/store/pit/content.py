@@ -28,6 +28,8 @@ from datafacade.store.pit.record import PUT, TS_MAX, Draft, Stored
 MESSAGE_BYTES_MAX: Final = 64 * 2**20
 LABELS_MAX: Final = 16
 REFERENCES_MAX: Final = 256
+READABLE_BYTES_MAX: Final = 192 * 2**20  # of the text
+READABLE_RATIO_MAX: Final = 200  # text to packed bytes, beyond the first MiB: what is more is a bomb
 LEVEL: Final = 3  # of gzip: half the time of 5 for 6 % more bytes of klines, 17 % of mere numbers
 VERSION: Final = 1  # of the meta file
 
@@ -86,9 +88,12 @@ def prepare(draft: Draft, *, ts_wall: int, ts_mono: int) -> Prepared:
     if draft.readable is None:
         answer = [Part(folder=day, name=stem + PARQUET, content=draft.message)]
     else:
-        text = squeeze(_json(draft.readable))
+        text = _json(draft.readable)
+        if len(text) > READABLE_BYTES_MAX:
+            problem = f"expected at most {READABLE_BYTES_MAX} bytes of JSON, received {len(text)}"
+            raise InvalidRequest("readable", problem)
         proto = Part(folder=day, name=stem + PROTO, content=draft.message)
-        answer = [Part(folder=day, name=stem + JSON, content=text), proto]
+        answer = [Part(folder=day, name=stem + JSON, content=squeeze(text)), proto]
     stored = [part.stored() for part in answer]
     meta = _meta(draft, entity, snapshot_id, stored, ts_wall=ts_wall, ts_mono=ts_mono)
     parts = (*answer, Part(folder=(entity.folder, METADATA), name=meta_name(snapshot_id), content=meta))
@@ -111,8 +116,21 @@ def prepare(draft: Draft, *, ts_wall: int, ts_mono: int) -> Prepared:
 
 
 def squeeze(text: bytes) -> bytes:
-    """Return it as a gzip file without a time: the same text gives the same bytes."""
-    packer = zlib.compressobj(LEVEL, zlib.DEFLATED, zlib.MAX_WBITS | 16)
+    """Return it as a gzip file without a time: the same text gives the same bytes.
+
+    Text that repeats itself so much that a reader would take it for a bomb is not made smaller.
+    """
+    packed = _gzip(text, LEVEL)
+    return packed if len(text) <= text_max(len(packed)) else _gzip(text, 0)
+
+
+def text_max(packed: int) -> int:
+    """Return how many bytes of text so many packed ones may hold."""
+    return min(READABLE_BYTES_MAX, 2**20 + READABLE_RATIO_MAX * packed)
+
+
+def _gzip(text: bytes, level: int) -> bytes:
+    packer = zlib.compressobj(level, zlib.DEFLATED, zlib.MAX_WBITS | 16)
     return packer.compress(text) + packer.flush()
 
 

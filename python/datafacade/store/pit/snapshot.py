@@ -14,13 +14,12 @@ from io import BytesIO
 from typing import Any, Final
 
 from datafacade.errors import InvalidRequest, PitCorrupt, PitUnusable, QuotaExceeded
+from datafacade.store.pit.content import READABLE_BYTES_MAX, text_max
 from datafacade.store.pit.files import DAMAGED, Folder, opened
 from datafacade.store.pit.names import PARQUET
 from datafacade.store.pit.parquet import Unbelievable, cost_of
 from datafacade.store.pit.record import PitRef
 
-READABLE_BYTES_MAX: Final = 192 * 2**20  # of the unpacked text
-READABLE_RATIO_MAX: Final = 200  # text to packed bytes, beyond the first MiB: what is more is a bomb
 TABLE_BYTES_MAX: Final = 48 * 2**20  # that a table may take once it is decoded, unless the caller allows more
 PIECE_BYTES: Final = 2**20  # of an answer that is read piece by piece
 _CHUNK: Final = 256 * 1024
@@ -60,7 +59,7 @@ class PitSnapshot:
             raise PitCorrupt(self.ref.id) from error
 
 
-def read_part(root: Folder, path: str, *, size: int = READABLE_BYTES_MAX) -> bytes:
+def read_part(root: Folder, path: str, *, size: int = READABLE_BYTES_MAX + 2**20) -> bytes:
     """Return a file of the store; no link on the way is followed.
 
     Args:
@@ -171,7 +170,7 @@ def unpack_text(packed: bytes) -> bytes:
 def _unpacked(packed: bytes) -> int:
     """Return how long the text is; it is unpacked piece by piece and let go of."""
     opener = zlib.decompressobj(zlib.MAX_WBITS | 16)
-    most = min(READABLE_BYTES_MAX, 2**20 + READABLE_RATIO_MAX * len(packed))
+    most = text_max(len(packed))
     size, rest = 0, packed
     try:
         while not opener.eof:
