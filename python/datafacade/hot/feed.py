@@ -225,9 +225,8 @@ class FeedRunner:
             dials.refund(spending)
 
     async def _sleep_until(self, monotonic_ns: int) -> None:
-        wait_ns = monotonic_ns - self._clock.monotonic_ns()
-        if wait_ns > 0:
-            await asyncio.sleep(wait_ns / NS_PER_S)
+        while (wait_ns := monotonic_ns - self._clock.monotonic_ns()) > 0:  # noqa: ASYNC110  it is time itself
+            await asyncio.sleep(wait_ns / NS_PER_S)  # uvloop's timers ring up to 1 ms early
 
     async def _dial(self, current: Connection) -> Socket | None:
         """Return an open socket; None: the Feed was told why there is none."""

@@ -51,7 +51,7 @@ class Link:
                 await self._before_ending(self._relay())
         finally:
             self._hang_up()
-            self._record("closed", by=self._by, how=self._how)
+            self._record("closed", by=self._by, how=self._how, ended_mono_ns=self._ended_ns())
 
     async def _before_ending(self, work: Coroutine[object, object, bool]) -> bool:
         """Do ``work`` until it is done or a fault ends the connection; tell whether it was done well."""
@@ -164,6 +164,11 @@ class Link:
             end.close()
 
     # What is told
+
+    def _ended_ns(self) -> int:
+        """Return when the first side was seen to end; now: neither did, a fault or the proxy ends it."""
+        ends = [pipe.ended_ns for pipe in self.pipes.values() if pipe.ended_ns]
+        return min(ends, default=time.monotonic_ns())
 
     def facts(self) -> dict[str, object]:
         """Return what is known of the connection."""

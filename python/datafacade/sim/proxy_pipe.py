@@ -48,6 +48,7 @@ class Pipe:
     last_ns: int = 0  # monotonic, of the last write
     is_shut: bool = False  # the sink was told the end; what comes is thrown away
     ended: End | None = None  # how the source ended
+    ended_ns: int = 0  # monotonic, when that was seen
     _queue: asyncio.Queue[tuple[int, bytes | End]] = field(default_factory=asyncio.Queue)  # due, what
     _queued_bytes: int = 0
     _room: asyncio.Event = field(default_factory=asyncio.Event)
@@ -95,7 +96,8 @@ class Pipe:
                 self._room.clear()
                 await self._room.wait()
         self._is_busy = True
-        await self._queue.put((max(time.monotonic_ns(), self._due_ns), self.ended))
+        self.ended_ns = time.monotonic_ns()
+        await self._queue.put((max(self.ended_ns, self._due_ns), self.ended))
 
     def _look(self, octets: bytes) -> None:
         """Note an idle time that some fault punishes, and queue a segment."""

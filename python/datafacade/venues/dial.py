@@ -55,6 +55,7 @@ async def _dial(
             await opened.wait_open()
         except BaseException:
             transport.abort()
+            await opened.wait_closed()  # a turn of the loop later: the next wait counts from this end
             raise
         return opened
     raise failure

@@ -20,9 +20,13 @@ PROXIED: Final = ("--proxy",)
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One connection that was made to a route. Monotonic nanoseconds; 0: it is still open."""
+    """One connection that was made to a route. Monotonic nanoseconds; 0: it is still open.
+
+    Both times are those at which the proxy saw it: on a busy machine some milliseconds late.
+    """
 
     opened_ns: int
+    opened_wall_ns: int
     closed_ns: int
     closed_by: str
 
@@ -70,21 +74,26 @@ class Network:
         return [
             Attempt(
                 row["t_mono_ns"],
-                ends[row["connection"]]["t_mono_ns"] if row["connection"] in ends else 0,
+                row["t_wall_ns"],
+                ends[row["connection"]]["ended_mono_ns"] if row["connection"] in ends else 0,
                 ends[row["connection"]]["by"] if row["connection"] in ends else "",
             )
             for row in mine
             if row["event"] == "opened"
         ]
 
-    def wait_attempts(self, product: str, count: int, *, since_ns: int, within_s: float) -> list[Attempt]:
-        """Wait until so many connections were made to a product."""
+    def wait_attempts(
+        self, product: str, count: int, *, since_ns: int, within_s: float, ended: int = 0
+    ) -> list[Attempt]:
+        """Wait until so many connections were made to a product, and the first ``ended`` of them are over."""
 
         def look() -> list[Attempt] | None:
             found = self.attempts(product, since_ns=since_ns)
-            return found if len(found) >= count else None
+            are_over = all(one.closed_ns for one in found[:ended])
+            return found if len(found) >= count and are_over else None
 
-        return until(look, within_s=within_s, what=f"{count} attempts at {product}")
+        what = f"{count} attempts at {product}, {ended} of them ended"
+        return until(look, within_s=within_s, what=what)
 
     def open_now(self, product: str) -> int:
         """Return how many connections to a product are open."""

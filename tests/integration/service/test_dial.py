@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -27,6 +29,18 @@ async def test_a_venue_that_never_upgrades_is_left_after_the_dial_timeout() -> N
             await open_socket(port)
         assert caught.value.reason == "TIMEOUT"
         assert 0.45 <= loop.time() - started <= 0.8
+
+
+@pytest.mark.proves("ROW-A05")
+async def test_the_line_of_a_dial_that_is_given_up_has_ended_when_its_failure_is_told() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # the kernel accepts
+        with pytest.raises(DialFailed):
+            await open_socket(silent.getsockname()[1], replace(LIMITS, dial_timeout_s=0.05))
+        peer, _ = silent.accept()
+    with peer:
+        peer.setblocking(False)
+        assert peer.recv(65_536).startswith(b"GET /x ")
+        assert peer.recv(1) == b""  # the end of the stream; BlockingIOError: it is still open
 
 
 @pytest.mark.proves("ROW-A05")

@@ -116,6 +116,19 @@ async def test_without_a_fault_every_byte_passes_both_ways_and_ends_are_passed_o
         assert (closed["event"], closed["by"], closed["how"]) == ("closed", "client", "end")
 
 
+async def test_the_end_of_a_connection_is_timed_when_its_first_side_ends() -> None:
+    async with bed() as here:
+        client, upstream = await here.connected()
+        before = time.monotonic_ns()
+        client.writer.write_eof()
+        assert await upstream.hear_end() == b""
+        heard = time.monotonic_ns()
+        upstream.writer.close()
+        await eventually(lambda: not here.proxy.links)
+        closed: Json = here.proxy.log.recent[-1]
+        assert before <= closed["ended_mono_ns"] <= heard <= closed["t_mono_ns"]
+
+
 async def test_a_reset_of_one_side_is_a_reset_for_the_other() -> None:
     async with bed() as here:
         client, upstream = await here.connected()

@@ -32,16 +32,27 @@ ROLL = RollFigures(ready_s=0.5, lost_s=0.2, retry_s=0.05, overlap_s=0.3)
 BTC = ("BTC/USD", Channel.BOOK_L2)
 
 
+class LateClock(SystemClock):
+    """Runs a tenth slower than the loop, so that each timer of the loop rings too early for it."""
+
+    def __init__(self) -> None:
+        self._start_ns = time.monotonic_ns()
+
+    def monotonic_ns(self) -> int:
+        return self._start_ns + (time.monotonic_ns() - self._start_ns) * 9 // 10
+
+
 class Bench:
     """One runner with fakes around it."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: SystemClock | None = None) -> None:
         self.feeds: list[FakeFeed] = []
         self.rest = FakeRest()
         self.sockets: list[FakeSocket] = []
         self.refusals: list[DialFailed] = []
         self.dials = 0
-        self.clock = SystemClock()
+        self.dialled_at_ns = 0  # the newest dial, by the runner's clock
+        self.clock = clock or SystemClock()
         self.breaker = Breaker(Figures(), clock=self.clock, random=Random(1))
         self.dials_budget = Budget([Window(limit=100, seconds=1)], clock=self.clock)
         self.runner = FeedRunner(
@@ -77,6 +88,7 @@ class Bench:
 
     async def dial(self) -> FakeSocket:
         self.dials += 1
+        self.dialled_at_ns = self.clock.monotonic_ns()
         if self.refusals:
             raise self.refusals.pop(0)
         self.sockets.append(FakeSocket())
@@ -91,8 +103,8 @@ class Bench:
 
 
 @contextlib.asynccontextmanager
-async def running() -> AsyncIterator[Bench]:
-    bench = Bench()
+async def running(clock: SystemClock | None = None) -> AsyncIterator[Bench]:
+    bench = Bench(clock)
     task = asyncio.ensure_future(bench.runner.run())
     try:
         yield bench
@@ -198,6 +210,23 @@ async def test_a_failed_dial_is_told_and_tried_again_when_the_feed_says() -> Non
         told = [call for call in bench.feed.calls if call[0] == "on_dial_failed"]
         assert [call[1] for call in told] == ["dial_failed", "dial_failed"]
         assert bench.breaker.failures == 0  # the network's doing: backoff is enough
+
+
+@pytest.mark.proves("ROW-A05")
+async def test_no_dial_comes_before_its_time_though_the_timer_rings_early() -> None:
+    async with running(LateClock()) as bench:
+        bench.refusals = [DialFailed("TIMEOUT", "no connection within 5 s")]
+        bench.feed.plan("on_dial_failed", ("connect", 50_000_000))
+        due: list[int] = []
+
+        def failed(name: str) -> None:
+            if name == "on_dial_failed":
+                due.append(bench.clock.monotonic_ns() + 50_000_000)
+
+        bench.feed.on_call = failed
+        await bench.open()
+        assert bench.dials == 2
+        assert bench.dialled_at_ns >= due[0]
 
 
 @pytest.mark.proves("ROW-A08")
