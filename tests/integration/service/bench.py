@@ -20,7 +20,7 @@ from datafacade.app.run import EdgeName
 from datafacade.config import Config, load_config
 from datafacade.sim.settings import SimulatorSettings
 from datafacade.sim.simulator import Simulator
-from datafacade.v1 import hot_pb2, service_pb2_grpc, stream_pb2, types_pb2
+from datafacade.v1 import coverage_pb2, hot_pb2, service_pb2_grpc, stream_pb2, types_pb2
 
 SCALE: Final = 0.2
 SILENCES_MS: Final = {"liveness_ms": 3_000, "keepalive_timeout_ms": 5_000}  # a venue's defaults
@@ -106,6 +106,12 @@ class Bench:
     def __post_init__(self) -> None:
         """Make the stub."""
         self.stub = service_pb2_grpc.DataFacadeServiceStub(self.channel)
+
+    async def kept(self, channel: int) -> None:
+        """Wait until all that Kraken's BTC-USD told is on disk: each answer of Coverage waits for it."""
+        await self.stub.Coverage(
+            coverage_pb2.CoverageRequest(venue="kraken", symbol="BTC-USD", channel=channel)  # type: ignore[arg-type]
+        )
 
     async def health(self, service: str = "") -> int:
         """Ask ``grpc.health.v1``; return its status: 1 SERVING, 2 NOT_SERVING."""

