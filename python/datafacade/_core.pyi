@@ -19,6 +19,7 @@ __all__ = [
     "KlineTable",
     "PitChain",
     "PitIndex",
+    "PitShelf",
     "PositionAhead",
     "PositionLost",
     "Reconciler",
@@ -30,6 +31,7 @@ __all__ = [
     "is_pit_line",
     "kline_columns",
     "kline_range",
+    "listing",
     "parse_variant",
     "rest_request",
     "rest_rows",
@@ -371,6 +373,7 @@ class Journal:
     def stats(self) -> dict[str, Any]: ...
 
 def is_pit_line(line: bytes) -> bool: ...
+def listing(descriptor: int) -> bytes: ...
 
 @final
 class PitChain:
@@ -426,7 +429,13 @@ class PitIndex:
     def gone_since(self, gone: int, limit: int) -> list[_Snapshot] | None: ...
     def ids(self, ts: int) -> bytes: ...
     def seq_first(self) -> int: ...
-    def strays(self, entity: str, day: str, names: list[str]) -> list[str]: ...
+    def shelf(self, entity: str) -> PitShelf: ...
+
+@final
+class PitShelf:
+    """Tells which files belong to the live snapshots of one entity."""
+
+    def strays(self, folder: bytes, names: bytes) -> list[bytes]: ...
 
 @final
 class Schema:

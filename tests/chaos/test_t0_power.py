@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
@@ -13,10 +14,9 @@ from datafacade.store.pit.content import Part, prepare
 from datafacade.store.pit.files import Folder
 from datafacade.store.pit.names import TEMP
 from datafacade.store.pit.record import Draft, PitRef
-from datafacade.store.pit.recovery import walk
 from datafacade.store.pit.vault import Vault
 from datafacade.store.pit.verify import verify
-from tests.chaos.disks.simulated import Disk, PowerLoss
+from tests.chaos.disks.simulated import Disk, Names, PowerLoss
 from tests.chaos.harness.tier import TIER
 from tests.unit.store.pit.fakes import HOUR, START, ManualClock
 
@@ -111,8 +111,16 @@ def judge(disk: Disk, story: Story, draw: random.Random) -> str:
     verdict = verify(root)
     if verdict.damages or verdict.ok != verdict.snapshots:
         return f"damage: {verdict.damages}"
-    temps = [name for *_, names in walk(root) for name in names if name.startswith(TEMP)]
+    temps = [name for name in names_in(disk.root) if name.startswith(TEMP)]
     return f"left behind: {temps} {verdict.unlisted}" if temps or verdict.unlisted else ""
+
+
+def names_in(names: Names) -> Iterator[str]:
+    """Yield every name below a directory."""
+    for name, what in names.now.items():
+        yield name
+        if isinstance(what, Names):
+            yield from names_in(what)
 
 
 def run(seed: int, *, syncs_folders: bool = True) -> str:

@@ -3,24 +3,17 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::mem;
 
-use crate::calendar::Moment;
 use crate::hex::{Id, Key, decode, encode, key_in, key_of};
 use crate::line::{Deed, Line, Put, lines};
+use crate::shelf::Shelf;
 use crate::timeline::{Place, Timeline};
 
 /// Snapshots whose lines are kept: their files are read at every start.
 const NEWEST: usize = 64;
-/// Folder of the meta files of an entity.
-const METADATA: &str = "metadata";
-/// What the names of files end with.
-const ANSWERS: [&str; 3] = [".json.gz", ".pb", ".parquet"];
-const META: &str = ".meta.json";
 /// Of those that went, so many are known.
 const GONE_MAX: usize = 65_536;
 /// Dead rows that are not worth a turn of their own.
 const DEAD_MIN: usize = 1_024;
-/// `20261121_164129_`.
-const STEM_BYTES: usize = 16;
 
 /// A snapshot that is live. Texts are as they are spelled in JSON.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -267,24 +260,11 @@ impl Index {
             || self.labels.get(key).is_some_and(|labels| labels.iter().any(is_keep))
     }
 
-    /// Whether a file is the right name in the right place for a live snapshot of an entity.
+    /// Returns who tells which files belong to the live snapshots of an entity.
     #[must_use]
-    pub fn holds(&self, entity: &str, day: &str, name: &str) -> bool {
-        let (stem, digits) = if day == METADATA {
-            ("", name.strip_suffix(META))
-        } else {
-            let rest = ANSWERS.iter().find_map(|suffix| name.strip_suffix(suffix));
-            rest.and_then(|rest| rest.split_at_checked(STEM_BYTES))
-                .map_or(("", None), |(stem, digits)| (stem, Some(digits)))
-        };
-        let row = digits
-            .and_then(|digits| self.slots.get(&decode(digits.as_bytes())?))
-            .and_then(|slot| self.row(*slot));
-        row.is_some_and(|row| {
-            let moment = Moment::of(row.ts);
-            self.entities.text(row.entity) == entity
-                && (day == METADATA || (moment.is_day(day.as_bytes()) && moment.is_stem(stem.as_bytes())))
-        })
+    pub fn shelf(&self, entity: &str) -> Shelf {
+        let slots = self.timeline(entity).into_iter().flat_map(Timeline::slots);
+        slots.filter_map(|slot| self.row(slot)).map(|row| (key_in(&row.id), row.ts)).collect()
     }
 
     fn put(&mut self, seq: u64, put: &Put<'_>, text: &[u8]) {
@@ -366,7 +346,7 @@ impl Index {
         });
         let moved = |slot: &mut u32| *slot = places.get(*slot as usize).copied().unwrap_or_default();
         slots.values_mut().for_each(moved);
-        timelines.iter_mut().flat_map(Timeline::slots).for_each(moved);
+        timelines.iter_mut().flat_map(Timeline::slots_mut).for_each(moved);
         self.dead = 0;
     }
 

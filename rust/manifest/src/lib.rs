@@ -10,9 +10,11 @@ mod hex;
 mod index;
 mod line;
 mod scan;
+mod shelf;
 mod timeline;
 
 pub use chain::{Chain, Damage, Segment};
 pub use hex::{Key, key_of};
 pub use index::{Found, Index, Interval};
 pub use line::{Broken, Deed, Line, Put, lines};
+pub use shelf::Shelf;

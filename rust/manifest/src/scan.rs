@@ -8,6 +8,8 @@ use crate::hex::nibble;
 const DEPTH_MAX: u8 = 16;
 /// Signs of a number; Python refuses those of some thousands.
 const NUMBER_MAX: usize = 32;
+/// Bytes of a text that are looked at together.
+const BLOCK_BYTES: usize = 16;
 
 /// Reads values from the front of a text. After a `None` it stands anywhere, and is of no more use.
 pub(crate) struct Scanner<'a> {
@@ -34,8 +36,7 @@ impl<'a> Scanner<'a> {
         self.eat(b'"')?;
         let whole = self.rest;
         loop {
-            let is_special = |sign: &u8| matches!(sign, b'"' | b'\\' | ..b' ' | 0x7f..);
-            let (_, special) = self.rest.split_at_checked(self.rest.iter().position(is_special)?)?;
+            let (_, special) = self.rest.split_at_checked(plain(self.rest)?)?;
             match special {
                 [b'"', rest @ ..] => {
                     self.rest = rest;
@@ -146,6 +147,25 @@ impl<'a> Scanner<'a> {
     }
 }
 
+/// Returns how many signs stand before the first that ends a text or is no plain one.
+fn plain(text: &[u8]) -> Option<usize> {
+    // most texts are 64 digits: a block of signs costs as much as one
+    let (blocks, _) = text.as_chunks::<BLOCK_BYTES>();
+    let is_plain =
+        |block: &&[u8; BLOCK_BYTES]| !block.iter().fold(false, |any, sign| any | is_special(*sign));
+    let at = blocks.iter().take_while(is_plain).count() * BLOCK_BYTES;
+    text.get(at..)?.iter().position(|sign| is_special(*sign)).map(|more| at + more)
+}
+
+/// Whether a sign is none that stands for itself: quote, backslash, control or not ASCII.
+#[expect(
+    clippy::needless_bitwise_bool,
+    reason = "lazy ones are branches, which keep a block from being one step"
+)]
+const fn is_special(sign: u8) -> bool {
+    (sign == b'"') | (sign == b'\\') | (sign.wrapping_sub(b' ') >= 0x7f - b' ')
+}
+
 /// Returns what follows an escape, if it could not have been spelled otherwise.
 fn after_escape(text: &[u8]) -> Option<&[u8]> {
     match text {
@@ -221,6 +241,23 @@ mod tests {
         }
         assert!(is_value(&("[".repeat(16) + &"]".repeat(16))));
         assert!(!is_value(&("[".repeat(17) + &"]".repeat(17))));
+    }
+
+    #[test]
+    fn a_text_ends_at_the_first_quote_and_holds_only_what_is_plain_wherever_that_stands() {
+        for length in 0..50 {
+            for sign in 0..=u8::MAX {
+                let text = [b"\"", [b'a'].repeat(length).as_slice(), &[sign], b"bcd\"rest"].concat();
+                let found = Scanner::new(&text).text();
+                let wanted = match sign {
+                    b'"' => text.get(1..=length),
+                    0x20..0x7f => text.get(1..length + 5), // `\b` is an escape
+                    _ => None,
+                };
+                assert_eq!(found, wanted, "{sign} after {length}");
+            }
+        }
+        assert_eq!(Scanner::new(b"\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa").text(), None);
     }
 
     #[test]

@@ -41,8 +41,13 @@ impl Timeline {
         self.0.get(at).copied()
     }
 
+    /// Yields all slots.
+    pub(crate) fn slots(&self) -> impl Iterator<Item = u32> {
+        self.0.iter().copied()
+    }
+
     /// Yields all slots, to be given other numbers in the same order.
-    pub(crate) fn slots(&mut self) -> impl Iterator<Item = &mut u32> {
+    pub(crate) fn slots_mut(&mut self) -> impl Iterator<Item = &mut u32> {
         self.0.iter_mut()
     }
 }

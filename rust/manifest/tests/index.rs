@@ -179,30 +179,57 @@ fn what_was_dropped_is_remembered_until_nothing_of_it_is_left() {
 #[test]
 fn a_file_belongs_to_a_snapshot_only_by_its_name_in_its_place() {
     let ts = DAY_NS * 20_778 + 59_999_999_999; // 2026-11-21T00:00:59
-    let (lines, _) = chained(1, ZERO, &[put(1, "k/v/s", ts), put(2, "k/v/t", ts)]);
+    let (lines, _) =
+        chained(1, ZERO, &[put(1, "k/v/s", ts), put(2, "k/v/t", ts), put(3, "k/v/s", ts), dropped(3)]);
     let mut index = Index::new();
     index.apply(lines.concat().as_bytes());
-    let digits = &id(1)[..32];
+    let is_stray = |entity: &str, folder: &str, name: &str| {
+        let names = format!("{name}\0");
+        let shelf = index.shelf(entity);
+        let strays: Vec<_> = shelf.strays(folder.as_bytes(), names.as_bytes()).collect();
+        assert!(strays.is_empty() || strays == [name.as_bytes()], "{strays:?}");
+        !strays.is_empty()
+    };
+    let (digits, gone) = (&id(1)[..32], &id(3)[..32]);
     for suffix in [".json.gz", ".pb", ".parquet"] {
         let name = format!("20261121_000059_{digits}{suffix}");
-        assert!(index.holds("k/v/s", "2026-11-21", &name));
-        for (entity, day) in [("k/v/t", "2026-11-21"), ("k/v/s", "2026-11-22"), ("k/v/s", "metadata")] {
-            assert!(!index.holds(entity, day, &name));
+        assert!(!is_stray("k/v/s", "2026-11-21", &name));
+        for (entity, day) in
+            [("k/v/t", "2026-11-21"), ("k/v/s", "2026-11-22"), ("k/v/s", "metadata"), ("", "2026-11-21")]
+        {
+            assert!(is_stray(entity, day, &name));
         }
         for other in [
             format!("20261121_000058_{digits}{suffix}"),
             format!("20261121_000059_{}{suffix}", &id(2)[..32]),
+            format!("20261121_000059_{gone}{suffix}"),
             format!("20261121_000059_{digits}0{suffix}"),
             format!("20261121_000059_{}{suffix}", digits.to_uppercase()),
             format!("20261121_000059_{digits}{suffix}.tmp"),
             format!("{digits}{suffix}"),
             ".tmp-1".to_owned(),
             "ä".repeat(24),
+            String::new(),
         ] {
-            assert!(!index.holds("k/v/s", "2026-11-21", &other), "{other}");
+            assert!(is_stray("k/v/s", "2026-11-21", &other), "{other}");
         }
     }
-    assert!(index.holds("k/v/s", "metadata", &format!("{digits}.meta.json")));
-    assert!(!index.holds("k/v/t", "metadata", &format!("{digits}.meta.json")));
-    assert!(!index.holds("k/v/s", "2026-11-21", &format!("{digits}.meta.json")));
+    assert!(!is_stray("k/v/s", "metadata", &format!("{digits}.meta.json")));
+    assert!(is_stray("k/v/t", "metadata", &format!("{digits}.meta.json")));
+    assert!(is_stray("k/v/s", "metadata", &format!("{gone}.meta.json")));
+    assert!(is_stray("k/v/s", "2026-11-21", &format!("{digits}.meta.json")));
+}
+
+#[test]
+fn of_many_names_every_stray_is_told_and_nothing_else() {
+    let (lines, _) = chained(1, ZERO, &[put(1, "k/v/s", 5), put(2, "k/v/s", 5)]);
+    let mut index = Index::new();
+    index.apply(lines.concat().as_bytes());
+    let meta = |number| format!("{}.meta.json", &id(number)[..32]);
+    let names = [meta(1), "\u{ff}".to_owned(), meta(3), meta(2), String::new()];
+    let packed = names.join("\0") + "\0";
+    let shelf = index.shelf("k/v/s");
+    let strays: Vec<_> = shelf.strays(b"metadata", packed.as_bytes()).collect();
+    assert_eq!(strays, [names[1].as_bytes(), names[2].as_bytes(), b""]);
+    assert_eq!(shelf.strays(b"metadata", b"").count(), 0);
 }

@@ -16,6 +16,7 @@ mod hub;
 mod instruments;
 mod journal;
 mod klines;
+mod listing;
 mod manifest;
 mod readable;
 mod reconcile;
@@ -53,7 +54,9 @@ mod _core {
     #[pymodule_export]
     use crate::klines::{PyKlineTable, fill_kline_columns, kline_columns, roll_up_kline_columns};
     #[pymodule_export]
-    use crate::manifest::{PyPitChain, PyPitIndex, is_pit_line};
+    use crate::listing::listing;
+    #[pymodule_export]
+    use crate::manifest::{PyPitChain, PyPitIndex, PyPitShelf, is_pit_line};
     #[pymodule_export]
     use crate::readable::PySchema;
     #[pymodule_export]

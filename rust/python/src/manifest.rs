@@ -2,9 +2,9 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use facade_manifest::{Chain, Found, Index, Interval, Line, Segment, key_of};
+use facade_manifest::{Chain, Found, Index, Interval, Line, Segment, Shelf, key_of};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList, PyString};
+use pyo3::types::{PyBytes, PyString};
 
 /// Bytes of lines from which on they are read detached from the interpreter: some 100 us (STYLE R15).
 const DETACHED_BYTES_MIN: usize = 64 * 1_024;
@@ -222,17 +222,27 @@ impl PyPitIndex {
         lock(&self.0).seq_first()
     }
 
-    /// Return those names in a folder that are not those of an entity's live snapshots.
+    /// Return who tells which files belong to the live snapshots of an entity, as they are now.
+    fn shelf(&self, py: Python<'_>, entity: &str) -> PyPitShelf {
+        PyPitShelf(py.detach(|| lock(&self.0).shelf(entity)))
+    }
+}
+
+/// Tells which files belong to the live snapshots of one entity.
+#[pyclass(frozen, name = "PitShelf", module = "datafacade._core")]
+pub(crate) struct PyPitShelf(Shelf);
+
+#[pymethods]
+impl PyPitShelf {
+    /// Return those names that are not the right ones in the right place; many are looked at detached from the
+    /// interpreter.
     ///
     /// Args:
-    ///     entity: Whose folder it is.
-    ///     day: The folder in it.
-    ///     names: What is there.
-    fn strays<'py>(&self, entity: &str, day: &str, names: &Bound<'py, PyList>) -> Vec<Bound<'py, PyAny>> {
-        let index = lock(&self.0);
-        let holds =
-            |name: &Bound<'py, PyAny>| name.extract().is_ok_and(|name| index.holds(entity, day, name));
-        names.iter().filter(|name| !holds(name)).collect()
+    ///     folder: Name of a folder of the entity.
+    ///     names: What is in it, each name with a zero byte behind it.
+    fn strays<'py>(&self, py: Python<'py>, folder: &[u8], names: &[u8]) -> Vec<Bound<'py, PyBytes>> {
+        let strays = bulk(py, names, || self.0.strays(folder, names).collect::<Vec<_>>());
+        strays.into_iter().map(|name| PyBytes::new(py, name)).collect()
     }
 }
 

@@ -237,6 +237,10 @@ class SimulatedFolder:
         """Return all names in it."""
         return sorted(self.inside.now)
 
+    def listing(self) -> bytes:
+        """Return all names in it, each with a zero byte behind it."""
+        return b"".join(os.fsencode(name) + b"\0" for name in self.inside.now)
+
     def facts(self, name: str) -> Facts | None:
         """Return what is known of an entry."""
         found = self.inside.now.get(name)

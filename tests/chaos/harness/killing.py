@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 STRACE: Final = shutil.which("strace")
 CALLS: Final = (
     *("open", "close", "read", "pread", "write", "fsync", "mkdir", "rmdir", "link", "unlink", "rename"),
-    *("listdir", "stat", "fstat"),
+    *("stat", "fstat"),
 )
 # What the interpreter does by itself, now and then: it may or may not come again in the next run.
 MEMORY: Final = {

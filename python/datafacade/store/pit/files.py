@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol, Self
 
+from datafacade._core import listing
+
 DIRECTORY_MODE: Final = 0o750
 FILE_MODE: Final = 0o440
 GROWING_MODE: Final = 0o640  # of the audit log, which is appended to
@@ -121,6 +123,10 @@ class Folder(Protocol):
 
     def names(self) -> list[str]:
         """Return all names in it, sorted."""
+        ...
+
+    def listing(self) -> bytes:
+        """Return all names in it as the disk has them, each with a zero byte behind it, in no order."""
         ...
 
     def facts(self, name: str) -> Facts | None:
@@ -265,7 +271,11 @@ class DiskFolder:
 
     def names(self) -> list[str]:
         """Return all names in it, sorted."""
-        return sorted(os.listdir(self.descriptor))
+        return sorted(map(os.fsdecode, self.listing().split(b"\0")[:-1]))
+
+    def listing(self) -> bytes:
+        """Return all names in it as the disk has them, each with a zero byte behind it, in no order."""
+        return listing(self.descriptor)
 
     def facts(self, name: str) -> Facts | None:
         """Return what is known of an entry."""

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any, Final
 
-from datafacade._core import PitIndex
+from datafacade._core import PitIndex, PitShelf
 from datafacade.store.pit.names import JSON, NAME_DIGITS, PARQUET, Entity, day_of, stem_of
 from datafacade.store.pit.record import TS_MAX, PitRef
 
@@ -138,28 +138,21 @@ class Index:
         """Return whether a snapshot was dropped and may have left files; until ``settle``."""
         return self._core.is_dropped(digits)
 
-    def shelf(self) -> Shelf:
+    def shelves(self) -> Shelves:
         """Return who tells which files belong to live snapshots."""
-        return Shelf(self._core)
+        return Shelves(self._core)
 
 
-class Shelf:
-    """Tells which files belong to a live snapshot; it is asked for every name in the store."""
+class Shelves:
+    """Tells which files belong to live snapshots, an entity at a time; any thread may ask."""
 
     def __init__(self, core: PitIndex) -> None:
         self._core = core
         self._spellings: Mapping[str, str] = {_folder(spelling): spelling for spelling, _ in core.entities()}
 
-    def strays(self, entity: str, day: str, names: list[str]) -> list[str]:
-        """Return those names that are not the right ones in the right place.
-
-        Args:
-            entity: Folder of the entity.
-            day: Folder in it.
-            names: What is there.
-        """
-        spelling = self._spellings.get(entity)
-        return names if spelling is None else self._core.strays(spelling, day, names)
+    def of(self, folder: str) -> PitShelf:
+        """Return the shelf of the entity that a folder bears the name of; it is empty if there is none."""
+        return self._core.shelf(self._spellings.get(folder, ""))
 
 
 class Catalog:

@@ -10,9 +10,11 @@ import contextlib
 import errno
 import json
 import logging
+import os
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Final
@@ -22,7 +24,7 @@ from datafacade.errors import FacadeError
 from datafacade.store.pit.audit import Trail
 from datafacade.store.pit.content import VERSION
 from datafacade.store.pit.files import Folder, opened, problem_of
-from datafacade.store.pit.index import Index
+from datafacade.store.pit.index import Index, Shelves
 from datafacade.store.pit.manifest import Manifest
 from datafacade.store.pit.names import (
     JSON,
@@ -45,6 +47,7 @@ log = logging.getLogger(__name__)
 QUARANTINE: Final = ".quarantine"
 FILE_NAME_MAX: Final = 200
 META_BYTES_MAX: Final = 2**20
+WALKERS: Final = 2  # names of many are in memory: more would wait for the processor, not for the disk
 _NAMED: Final = re.compile(
     rf"(?:[0-9]{{8}}_[0-9]{{6}}_)?([0-9a-f]{{{NAME_DIGITS}}})\.(?:json\.gz|pb|parquet|meta\.json)"
 )
@@ -135,16 +138,34 @@ def faults_of(root: Folder, record: Record) -> dict[str, str]:
     return faults
 
 
-def walk(root: Folder) -> Iterator[tuple[str, str, Folder, list[str]]]:
-    """Yield every directory of snapshots: entity's folder, own name, itself open, and the names in it."""
-    for entity in root.names():
-        if entity.startswith(".") or not _is_folder(root, entity):
+def strays(root: Folder, index: Index) -> list[tuple[str, str, list[str]]]:
+    """Return the files below entities that belong to no live snapshot, sorted.
+
+    Returns:
+        Folder of an entity, folder in it, and names there.
+
+    Raises:
+        OSError: Something cannot be looked at now.
+    """
+    shelves, entities = index.shelves(), [name for name in root.names() if not name.startswith(".")]
+    with ThreadPoolExecutor(WALKERS, thread_name_prefix="pit-walk") as hands:
+        walks = [hands.submit(_walk, root, shelves, entities[at::WALKERS]) for at in range(WALKERS)]
+    return sorted(found for walk in walks for found in walk.result())
+
+
+def _walk(root: Folder, shelves: Shelves, entities: Sequence[str]) -> list[tuple[str, str, list[str]]]:
+    found = []
+    for entity in entities:
+        if not _is_folder(root, entity):
             continue
+        shelf = shelves.of(entity)
         with _passing_by(), opened(root, entity) as folder:
             for day in folder.names():
                 if _is_folder(folder, day):
                     with _passing_by(), opened(folder, day) as inner:
-                        yield entity, day, inner, inner.names()
+                        names = shelf.strays(os.fsencode(day), inner.listing())
+                        found += [(entity, day, sorted(map(os.fsdecode, names)))] if names else []
+    return found
 
 
 @contextlib.contextmanager
@@ -158,20 +179,20 @@ def _passing_by() -> Iterator[None]:
 
 def clean(root: Folder, index: Index, findings: Findings) -> dict[str, list[str]]:
     """Remove temps and what retention left over; return files in no record, by digits of their id."""
-    strays: dict[str, list[str]] = defaultdict(list)
-    shelf = index.shelf()
-    for entity, day, folder, names in walk(root):
-        for name in shelf.strays(entity, day, names):
-            key = id_in(name)
-            if name.startswith(TEMP):
-                forget(folder, name)
-                findings.temps += 1
-            elif key is not None and index.is_dropped(key):
-                forget(folder, name)
-                findings.finished += 1
-            elif key is not None:
-                strays[key].append(f"{entity}/{day}/{name}")
-    return strays
+    unknown: dict[str, list[str]] = defaultdict(list)
+    for entity, day, names in strays(root, index):
+        with _passing_by(), opened(root, entity, day) as folder:
+            for name in names:
+                key = id_in(name)
+                if name.startswith(TEMP):
+                    forget(folder, name)
+                    findings.temps += 1
+                elif key is not None and index.is_dropped(key):
+                    forget(folder, name)
+                    findings.finished += 1
+                elif key is not None:
+                    unknown[key].append(f"{entity}/{day}/{name}")
+    return unknown
 
 
 def adoptable(root: Folder, paths: list[str]) -> dict[str, Any] | None:

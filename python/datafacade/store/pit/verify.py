@@ -17,7 +17,7 @@ from datafacade.store.pit.index import Index
 from datafacade.store.pit.manifest import Damage, Manifest
 from datafacade.store.pit.names import TEMP
 from datafacade.store.pit.record import DROP, PUT, Broken, record_from, values_of
-from datafacade.store.pit.recovery import QUARANTINE, faults_of, walk
+from datafacade.store.pit.recovery import QUARANTINE, faults_of, strays
 
 Tell = Callable[[int, int], None]  # snapshots done, of so many
 TELL_EACH: Final = 256
@@ -156,7 +156,6 @@ def _unlisted(root: Folder, index: Index) -> Iterator[str]:
         facts = root.facts(name)
         if name not in ours and (facts is None or not facts.is_folder):
             yield name
-    shelf = index.shelf()
-    for entity, day, _, names in walk(root):
-        for name in shelf.strays(entity, day, names):
+    for entity, day, names in strays(root, index):
+        for name in names:
             yield f"{entity}/{day}/{name}"
