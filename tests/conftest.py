@@ -7,6 +7,10 @@ import os
 import signal
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("datafacade", deadline=None)  # each test has its timeout; a machine may be busy
+settings.load_profile("datafacade")
 
 
 @pytest.fixture(scope="session", autouse=True)

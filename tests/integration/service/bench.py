@@ -44,7 +44,7 @@ def simulated(
     folder: Path,
     *,
     scale: float = SCALE,
-    patience: float = 1.0,
+    patience: Mapping[str, float] | None = None,
     service: dict[str, Any] | None = None,
     files: Mapping[str, dict[str, Any]] | None = None,
 ) -> Config:
@@ -54,8 +54,8 @@ def simulated(
         simulator: It runs.
         folder: Made if it is not there.
         scale: Factor of all waits of the hot path, but for the silence of a line.
-        patience: Factor of that silence. The simulator beats once a second, as the venues do, whatever the
-            scale: with less than a third a line on which nobody trades is lost.
+        patience: Factor of that silence by venue, 1 for all others. The simulator beats once a second, as the
+            venues do, whatever the scale: with less than a third a line on which nobody trades is lost.
         service: Further sections of service.yaml.
         files: Further files, as ``{"pit.yaml": {"books_sec": 1}}``.
     """
@@ -72,9 +72,8 @@ def simulated(
                 feeds[feed] = {"ws_url": ws_url, "base_url": urls["rest"]}
         if feeds:
             rests = dict.fromkeys(section.get("rests", {}), next(iter(feeds.values()))["base_url"])
-            silences = {
-                key: round(section.get(key, ms) * patience / scale) for key, ms in SILENCES_MS.items()
-            }
+            factor = (patience or {}).get(name, 1.0) / scale
+            silences = {key: round(section.get(key, ms) * factor) for key, ms in SILENCES_MS.items()}
             running[name] = section | silences | {"feeds": feeds, "rests": rests}
     venues["venues"] = running
     aggregators = yaml.safe_load(packaged.with_name("aggregators.yaml").read_text(encoding="utf-8"))
@@ -240,7 +239,7 @@ async def started(
     process = await spawn(folder)
     try:
         assert process.stdout is not None
-        address = (await asyncio.wait_for(process.stdout.readline(), 20)).decode().strip()
+        address = (await asyncio.wait_for(process.stdout.readline(), 30)).decode().strip()
         async with grpc.aio.insecure_channel(address) as channel:
             yield process, Bench(simulator=running, address=address, channel=channel)
     finally:

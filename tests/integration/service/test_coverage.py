@@ -119,7 +119,7 @@ async def started(
     process = await spawn(folder)
     try:
         assert process.stdout is not None
-        address = (await asyncio.wait_for(process.stdout.readline(), 20)).decode().strip()
+        address = (await asyncio.wait_for(process.stdout.readline(), 30)).decode().strip()
         async with grpc.aio.insecure_channel(address) as channel:
             yield process, Bench(simulator=running, address=address, channel=channel)
     finally:

@@ -39,7 +39,7 @@ async def spawned(
         process = await spawn(folder, edge=edge)
         try:
             assert process.stdout is not None
-            address = (await asyncio.wait_for(process.stdout.readline(), 10)).decode().strip()
+            address = (await asyncio.wait_for(process.stdout.readline(), 30)).decode().strip()
             async with grpc.aio.insecure_channel(address) as channel:
                 yield process, Bench(simulator=simulator, address=address, channel=channel)
         finally:

@@ -47,7 +47,7 @@ async def spawned(folder: Path) -> AsyncIterator[tuple[asyncio.subprocess.Proces
     process = await spawn(folder, prelude=BLOCKING)
     try:
         assert process.stdout is not None
-        address = (await asyncio.wait_for(process.stdout.readline(), 10)).decode().strip()
+        address = (await asyncio.wait_for(process.stdout.readline(), 30)).decode().strip()
         async with grpc.aio.insecure_channel(address) as channel:
             yield process, channel
     finally:
@@ -62,7 +62,7 @@ async def proxied(folder: Path, product: str = "kraken/spot") -> AsyncIterator[t
     name = product.partition("/")[0]
     settings = SimulatorSettings(seed=7, products=(product, "binance/spot"), bases=("BTC",))  # type: ignore[arg-type]
     async with Simulator(settings) as simulator:
-        simulated(simulator, folder, scale=SCALE, patience=SCALE)
+        simulated(simulator, folder, scale=SCALE, patience={name: SCALE})
         url = urlsplit(simulator.urls[product]["ws"])
         assert url.port is not None
         async with Proxy((Route(name, ("127.0.0.1", url.port)),)) as proxy:
@@ -258,7 +258,7 @@ async def beside_simulator(
     """Run the service with both books LIVE, in a process that can be stopped or blocked."""
     settings = SimulatorSettings(seed=9, products=("kraken/spot", "binance/spot"), bases=("BTC",))
     async with Simulator(settings) as simulator:
-        simulated(simulator, folder, scale=scale, patience=scale)
+        simulated(simulator, folder, scale=scale, patience={"kraken": scale, "binance": scale})
         async with spawned(folder) as (process, channel):
             bench = Bench(simulator=simulator, address="", channel=channel)
             reader = await both_live(bench, "kraken")
