@@ -83,6 +83,6 @@ def test_digits_that_no_protocol_proves_are_found(bed: Bed, venue: str) -> None:
     bed.probe.wait_for(
         topic, lambda one: is_state(one, 3), since_ns=failed.t_mono_ns, within_s=20, what="back"
     )
-    assert counts(bed, venue)[2] > before
+    until(lambda: counts(bed, venue)[2] > before, within_s=5, what="Health counts it")
     others = [one for one in books(bed) if one.venue == venue and one != topic]
     assert not [told for other in others for told in bed.probe.of(other) if is_condemned(told)]
