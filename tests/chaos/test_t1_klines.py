@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Final
 
@@ -26,6 +27,7 @@ LATE_MS: Final = 2_000 * SCALE  # so long behind its end a kline takes a late tr
 CLOSE_MS: Final = 250 * SCALE
 REVISED_MS: Final = 50.0  # from the late trade to its kline, above what the market waits
 LOST_MS: Final = 5_000 * SCALE
+TRIES_MAX: Final = 5  # until a delayed trade comes behind the last word of its kline
 COUNTED: Final = ("binance", "coinbase", "kraken")
 LOST: Final = stream_pb2.GAP_STATE_LOST
 FINAL: Final = market_pb2.KLINE_STATE_FINAL
@@ -99,10 +101,30 @@ def test_klines_of_quiet_seconds_are_complete_aligned_and_told_once(bed: LivelyB
         words = last_words(bed.of(topic, "kline"), window)
         wanted = UNKNOWN if topic.venue == "okx" else COMPLETE
         assert len(words) == len(window) // SECOND_NS, topic
+        assert_revised_as_due(bed, Topic(topic.venue, topic.symbol, TRADES), words)
         for one in words.values():
             kline = one.update.kline
-            assert (kline.completeness, kline.revision) == (wanted, 0), one.update
+            assert kline.completeness == wanted, one.update
             assert (kline.ts_open % SECOND_NS, kline.ts_close) == (0, kline.ts_open + SECOND_NS)
+
+
+def assert_revised_as_due(
+    bed: LivelyBed, trades: Topic, words: Mapping[int, Told], *, too_late: Collection[int] = ()
+) -> None:
+    """Hold that a kline was issued again if, and only if, trades of its second came behind its last word.
+
+    On a busy machine a trade may do so without a fault: the order of the records tells.
+    """
+    told = bed.of(trades, "trade")
+    for opened, one in words.items():
+        first = kline_of(bed, trades, opened)[0].update.kline
+        behind = [
+            trade.update.trade.trade_id
+            for trade in told
+            if trade.update.seq > first.trades_seq_last and opened <= trade.update.ts_event < first.ts_close
+        ]
+        due = set(behind) - set(too_late)
+        assert bool(due) <= one.update.kline.revision <= len(due), f"{one.update}, behind it: {due}"
 
 
 @pytest.mark.proves("ROW-D08")
@@ -114,14 +136,32 @@ def test_trade_that_comes_soon_after_its_kline_revises_it(bed: LivelyBed) -> Non
         for _ in range(INJECTIONS):
             # sooner than REST is asked for what the next trade shows to be missing, and later than the
             # kline's first last word, which comes up to 100 ms behind the end of the second
-            for topic, trade in delay_one(bed, dict.fromkeys(topics, 180.0), at_ms=930).items():
-                measure_revision(row, bed, topic, trade)
+            revise(row, bed, dict.fromkeys(topics, 180.0), at_ms=930)
         bed.pace("BTC", bed.plan.rate)
     assert_reckoned(bed, begin)
 
 
-def measure_revision(row: Row, bed: LivelyBed, topic: Topic, trade: Told) -> None:
+def revise(row: Row, bed: LivelyBed, delays_ms: Mapping[Topic, float], *, at_ms: int) -> Counter[Topic]:
+    """Let one trade of each market come behind the last word of its kline; return the tries that it took.
+
+    Where the bed missed the end of the second, the trade came before that word: that was no injection.
+    """
+    left, tries = dict(delays_ms), Counter[Topic]()
+    while left:
+        assert max(tries.values(), default=0) < TRIES_MAX, (
+            f"never final before its trade: vacuous at {[*left]}"
+        )
+        for topic, trade in delay_one(bed, left, at_ms=at_ms).items():
+            tries[topic] += 1
+            if measure_revision(row, bed, topic, trade):
+                del left[topic]
+    return tries
+
+
+def measure_revision(row: Row, bed: LivelyBed, topic: Topic, trade: Told) -> bool:
     """Measure from a late trade to the word of its kline that has it, which revises one without it.
+
+    Returns False if that word was the first one: the trade was not late.
 
     On a busy machine others of its second come late too, before it or in its turn: so the word that has it
     need not be the first revision, but it is the next one, and has every trade that was told since.
@@ -133,7 +173,8 @@ def measure_revision(row: Row, bed: LivelyBed, topic: Topic, trade: Told) -> Non
         return found[: has_it.index(True) + 1] if any(has_it) else None
 
     *before, revised = until(look, within_s=5, what=f"{topic}: the kline is issued again")
-    assert before, "it was not final yet: the row is vacuous"
+    if not before:
+        return False
     assert [one.update.kline.revision for one in [*before, revised]] == list(range(len(before) + 1))
     last, now = before[-1].update.kline, revised.update.kline
     added = [
@@ -144,6 +185,7 @@ def measure_revision(row: Row, bed: LivelyBed, topic: Topic, trade: Told) -> Non
     ]
     assert now.trade_count == last.trade_count + len(added)
     row.measure("revised", REVISED_MS, trade.t_mono_ns, revised.t_mono_ns)
+    return True
 
 
 def is_trade(number: int, told: Told) -> bool:
@@ -259,20 +301,20 @@ def is_whole(bed: LivelyBed, kline: Topic, at_ns: int) -> bool:
 def test_venue_that_numbers_nothing_tells_late_trades_and_the_sums_still_add_up(bed: LivelyBed) -> None:
     soon, beyond = [one for one in bed.trades if one.venue == "okx"]  # elsewhere REST has it before
     late: dict[Topic, set[int]] = {beyond: set()}
+    tries = Counter({beyond: INJECTIONS})
     begin = time.time_ns()
     with bed.row("D08 OKX", []) as row:
         bed.simulator.applied(bed.simulator.arm("pace", venue="okx", steps_per_s=60))
         for _ in range(INJECTIONS):
-            told = delay_one(bed, {soon: 300, beyond: LATE_MS + 250}, at_ms=800)
-            measure_revision(row, bed, soon, told[soon])
-            assert kline_of(bed, beyond, told[beyond].update.ts_event)[-1].update.kline.revision == 0
+            told = delay_one(bed, {beyond: LATE_MS + 250}, at_ms=800)
             late[beyond].add(told[beyond].update.trade.trade_id)
+            tries += revise(row, bed, {soon: 300}, at_ms=800)
         bed.simulator.arm("pace", venue="okx", steps_per_s=bed.plan.rate)
     window = assert_reckoned(bed, begin, disordered=[soon, beyond], late=late)
-    for topic, revisions in ((soon, INJECTIONS), (beyond, 0)):
+    for topic in (soon, beyond):
         told_ids = [one.update.trade.trade_id for one in bed.of(topic, "trade", since_ns=row.start_ns)]
         behind = {number for at, number in enumerate(told_ids) if at and number < max(told_ids[:at])}
-        assert len(behind) == INJECTIONS, "each is told behind younger ones, as it came"
+        assert len(behind) == tries[topic], "each is told behind younger ones, as it came"
         assert late.get(topic, behind) == behind
-        words = last_words(bed.of(klines_of(topic, VARIANT), "kline"), window).values()
-        assert sum(one.update.kline.revision for one in words) == revisions
+        words = last_words(bed.of(klines_of(topic, VARIANT), "kline"), window)
+        assert_revised_as_due(bed, topic, words, too_late=late.get(topic, ()))
