@@ -117,11 +117,14 @@ def owed_bytes_max(path: Path) -> int:
 
 
 def holes(story: Story, topics: Iterable[Topic]) -> tuple[Counter[Topic], Counter[Topic]]:
-    """Return by topic how many numbers behind its seam never came, and how many were told of."""
+    """Return by topic how many numbers behind its seam never came, and how many were told of.
+
+    What changes between the answer to a subscription and its first cut is in the cut.
+    """
     left_out: Counter[Topic] = Counter()
     told: Counter[Topic] = Counter()
     for topic in topics:
-        seam, last, numbers = 0, 0, set[int]()
+        seam, last, numbers, has_cut = 0, 0, set[int](), False
         for one in story.of(topic):
             if one.kind == "subscription_status":
                 seam = seam or one.update.subscription_status.seq_next
@@ -132,6 +135,8 @@ def holes(story: Story, topics: Iterable[Topic]) -> tuple[Counter[Topic], Counte
                 last = max(last, one.update.gap.seq_last)
             elif one.is_topic_record:
                 numbers.add(one.update.seq)
+            elif one.is_cut and not has_cut:
+                has_cut, seam = True, max(seam, one.update.seq + 1)
         last = max([last, *(one.update.seq for one in story.of(topic))])
         left_out[topic] = sum(seq not in numbers for seq in range(seam, last + 1))
     return left_out, told
