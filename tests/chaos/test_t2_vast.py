@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import sys
@@ -19,7 +20,7 @@ from tests.chaos.harness import bounded
 from tests.chaos.harness.figures import Figures
 from tests.chaos.harness.tier import IS_FULL
 
-pytestmark = pytest.mark.chaos
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]  # to make and remove the store takes minutes
 
 COUNT: Final = 1_000_000 if IS_FULL else 20_000
 ENTITIES: Final = 1_000 if IS_FULL else 20
@@ -34,6 +35,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Return the store; it takes gigabytes of directories, so it goes as soon as it was looked at."""
     path = tmp_path_factory.mktemp("vast") / "pit"
     vast.make(path, COUNT, entities=ENTITIES)
+    os.sync()  # a start is measured, not the disk that still writes what was made
     yield path
     shutil.rmtree(path)
 
