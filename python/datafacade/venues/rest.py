@@ -24,7 +24,7 @@ from datafacade.observe.latency import FailureRatio, Latency
 from datafacade.types import Priority
 from datafacade.venues.body import BodyBounds, read_body
 from datafacade.venues.retry_after import retry_after_s, with_jitter_s
-from datafacade.venues.session import literal_refusal, open_session
+from datafacade.venues.session import Sent, literal_refusal, open_session
 
 log = logging.getLogger(__name__)
 
@@ -153,8 +153,9 @@ class RestClient:
         cost = weight or self._guards.budgets.weight(path)
         ticket, spending = await self._admit(budget, cost, priority, deadline_ns)
         started = self._clock.monotonic_ns()
+        sent = Sent()
         try:
-            answer = await self._fetch(path)
+            answer = await self._fetch(path, sent)
             self._judge(path, answer)
         except (VenueFailed, VenueRateLimited) as error:
             if isinstance(error, VenueFailed) and error.is_ours:
@@ -166,7 +167,10 @@ class RestClient:
             self._guards.breaker.abandon(ticket)
             raise
         finally:
-            budget.settle(spending)
+            if sent.is_sent:
+                budget.settle(spending)
+            else:
+                budget.refund(spending)  # the venue never saw it
         self._note(ticket, started, is_failure=False)
         return answer
 
@@ -187,14 +191,14 @@ class RestClient:
             raise self._circuit_open()
         return ticket, spending
 
-    async def _fetch(self, path: str) -> RestAnswer:
+    async def _fetch(self, path: str, sent: Sent) -> RestAnswer:
         if self._refusal:
             raise self._failed(self._refusal, is_final=True)
         if self._session is None:
             self._session = self._open()
         url = URL(self.url(path), encoded=True)
         try:
-            async with self._session.get(url, allow_redirects=False) as response:
+            async with self._session.get(url, allow_redirects=False, trace_request_ctx=sent) as response:
                 headers = {name.lower(): value for name, value in response.headers.items()}
                 body = await read_body(
                     response.content.iter_any(), headers.get("content-encoding", ""), self._bounds

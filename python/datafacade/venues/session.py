@@ -6,6 +6,8 @@ import asyncio
 import ipaddress
 import socket
 import ssl
+from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Final
 
 import aiohttp
@@ -23,8 +25,14 @@ CONNECTIONS_MAX: Final = 16  # of one host
 def open_session(
     *, tls: ssl.SSLContext, user_agent: str, timeout_s: float, allow_private: bool
 ) -> aiohttp.ClientSession:
-    """Return a session for one host; bodies come as they were sent, compressed or not."""
+    """Return a session for one host; bodies come as they were sent, compressed or not.
+
+    A `Sent` as ``trace_request_ctx`` of a request learns whether the request left.
+    """
+    tracing = aiohttp.TraceConfig()
+    tracing.on_request_headers_sent.append(_note_sent)
     return aiohttp.ClientSession(
+        trace_configs=[tracing],
         connector=aiohttp.TCPConnector(
             resolver=_Resolver(allow_private), ssl=tls, limit=CONNECTIONS_MAX, keepalive_timeout=IDLE_S
         ),
@@ -34,6 +42,17 @@ def open_session(
         auto_decompress=False,
         trust_env=False,
     )
+
+
+@dataclass(slots=True)
+class Sent:
+    """Whether a request left, or is leaving. One that waits for a connection of its host did not."""
+
+    is_sent: bool = False
+
+
+async def _note_sent(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
+    context.trace_request_ctx.is_sent = True
 
 
 def literal_refusal(host: str, *, allow_private: bool) -> str:

@@ -28,6 +28,7 @@ from datafacade.observe.latency import FailureRatio, Latency
 from datafacade.types import Priority
 from datafacade.venues.dial import tls_context
 from datafacade.venues.rest import RestAnswer, RestClient, RestGuards
+from datafacade.venues.session import CONNECTIONS_MAX
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -272,6 +273,29 @@ async def test_an_answer_that_is_no_json_is_a_failure_of_the_venue(body: bytes) 
         with pytest.raises(VenueFailed, match="no JSON"):
             await get(made)
         assert made.guards.breaker.failures == 1
+
+
+@pytest.mark.proves("ROW-C06")
+async def test_calls_that_wait_for_a_connection_when_their_caller_leaves_cost_nothing() -> None:
+    arrived, release = 0, asyncio.Event()
+
+    async def handler(_: web.Request) -> web.StreamResponse:
+        nonlocal arrived
+        arrived += 1
+        await release.wait()
+        return web.Response(body=b"[]")
+
+    async with host(handler) as port, client(port, timeout_s=5.0) as made:
+        budget = made.guards.budgets.of("/api")
+        before = budget.check()[1]
+        calls = [asyncio.create_task(get(made)) for _ in range(CONNECTIONS_MAX + 4)]
+        while arrived < CONNECTIONS_MAX:  # noqa: ASYNC110  no event for it
+            await asyncio.sleep(0.01)
+        for call in calls:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+        assert (arrived, before - budget.check()[1]) == (CONNECTIONS_MAX, CONNECTIONS_MAX)
+        release.set()
 
 
 @pytest.mark.proves("ROW-F12")
