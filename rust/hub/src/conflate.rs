@@ -92,7 +92,8 @@ impl Walk<'_> {
             RecordKind::Cut => cursor.skip_to(record.seq + 1, self.now.mono_ns),
             _ => cursor.skip_to(record.seq, self.now.mono_ns),
         }
-        let news = cursor.pace.as_mut().and_then(|pace| pace.news(self.now.mono_ns));
+        let is_waiting = cursor.phase == Phase::Waiting;
+        let news = cursor.pace.as_mut().and_then(|pace| pace.news(self.now.mono_ns, is_waiting));
         match (news, self.topics.get(cursor.topic)) {
             (Some(news), Some(topic)) => {
                 tell(news, topic, self.encoder, self.now, self.scratch, &mut self.subscriber.stream);

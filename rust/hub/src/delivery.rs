@@ -184,10 +184,11 @@ impl Pace {
         }
     }
 
-    /// Returns what is to be told before the next record, and takes it as told.
-    pub fn news(&mut self, now_ns: u64) -> Option<News> {
+    /// Returns what is to be told before the next record, and takes it as told. Who still waits for a base has more
+    /// left out yet, however long ago the last record was: it does not keep up.
+    pub fn news(&mut self, now_ns: u64, is_waiting: bool) -> Option<News> {
         let is_due = self.skipped > 0 && now_ns.saturating_sub(self.told_at_ns) >= TELL_NS;
-        let keeps_up = now_ns.saturating_sub(self.skipped_at_ns) >= KEEPS_UP_NS;
+        let keeps_up = !is_waiting && now_ns.saturating_sub(self.skipped_at_ns) >= KEEPS_UP_NS;
         let (mode_old, mode_new, cause) = match (self.delivery, self.behind) {
             (Delivery::Latest, Some(cause)) if !self.is_told && self.skipped > 0 => {
                 self.is_told = true;

@@ -156,6 +156,20 @@ fn a_book_that_is_behind_gets_one_cut_and_the_deltas_behind_it() {
 }
 
 #[test]
+fn who_waits_for_a_cut_does_not_keep_up_however_long_it_takes() {
+    let mut one = latest(Conflate::Cut);
+    one.data(1..=5, 0);
+    one.publish(RecordKind::State, 6, 0);
+    assert_eq!(one.take(300), [change(BEHIND, 5), (Seen::State, 6, 0)]);
+    one.publish(RecordKind::State, 7, 1_500);
+    assert_eq!(one.take(1_500), [(Seen::State, 7, 0)], "it owes the cut still: more may be left out");
+    one.publish(RecordKind::Cut, 7, 1_600);
+    assert_eq!(one.take(1_600), [(Seen::Cut, 7, 0)]);
+    one.data(8..=8, 1_700);
+    assert_eq!(one.take(1_700), [change(KEEPS_UP, 0), data(8)]);
+}
+
+#[test]
 fn a_cut_made_for_another_a_moment_ago_serves_too() {
     let mut one = latest(Conflate::Cut);
     one.data(1..=5, 0);
