@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import statistics
+import sys
 import time
 from pathlib import Path
 from typing import Final
@@ -18,21 +20,17 @@ __all__ = ["redis_server"]
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(120)]
 
 ASKED: Final = 500
-ROUNDS: Final = 5
+PAIRS: Final = 7  # windows without Redis, and as many with it
 
 
 def p99_s(bed: WarmBed) -> float:
-    """Return the 99th percentile of held answers, the best of some rounds: others use the machine too."""
-
-    def one() -> float:
-        took = []
-        for _ in range(ASKED):
-            begun = time.monotonic()
-            bed.klines("kraken", "BTC-USD", "1d")
-            took.append(time.monotonic() - begun)
-        return sorted(took)[ASKED * 99 // 100]
-
-    return min(one() for _ in range(ROUNDS))
+    """Return the 99th percentile of held answers in one window."""
+    took = []
+    for _ in range(ASKED):
+        begun = time.monotonic()
+        bed.klines("kraken", "BTC-USD", "1d")
+        took.append(time.monotonic() - begun)
+    return sorted(took)[ASKED * 99 // 100]
 
 
 @pytest.mark.proves("ROW-G01")
@@ -46,17 +44,22 @@ def test_redis_may_die_and_come_again_and_warm_answers_do_not_notice(
         redis_server.start()
         until(lambda: second.is_connected(), within_s=10, what="connected")
         assert bed.health().status == health_pb2.HEALTH_STATUS_HEALTHY
-        before_s = p99_s(bed)
-        redis_server.kill()
-        until(lambda: not second.is_connected(), within_s=10, what="noticed")
-        assert bed.health().status == health_pb2.HEALTH_STATUS_DEGRADED
-        without_s = p99_s(bed)
-        redis_server.start()
-        begun = time.monotonic()
-        until(lambda: second.is_connected(), within_s=5, what="connected again")
-        back_s = time.monotonic() - begun
-        control_s = max(before_s, p99_s(bed))  # on both sides of the fault: others use the machine too
-        print(f"G01: p99 {control_s * 1e6:.0f} us, {without_s * 1e6:.0f} without, back after {back_s:.2f} s")  # noqa: T201  a figure
+        control, without, back = [], [], []
+        for _ in range(PAIRS):  # in turns, since others use the machine too, now and then
+            control.append(p99_s(bed))
+            redis_server.kill()
+            until(lambda: not second.is_connected(), within_s=10, what="noticed")
+            assert bed.health().status == health_pb2.HEALTH_STATUS_DEGRADED
+            without.append(p99_s(bed))
+            redis_server.start()
+            begun = time.monotonic()
+            until(lambda: second.is_connected(), within_s=5, what="connected again")
+            back.append(time.monotonic() - begun)
+        control_s, without_s = statistics.median(control), statistics.median(without)
+        sys.stdout.write(
+            f"G01: p99 {control_s * 1e6:.0f} us, {without_s * 1e6:.0f} without (median of the windows), "
+            f"back after {max(back):.2f} s\n"
+        )
         assert without_s <= 1.5 * control_s
         assert bed.health().status == health_pb2.HEALTH_STATUS_HEALTHY
     finally:

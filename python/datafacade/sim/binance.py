@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from datafacade.sim.binance_control import PROPERTIES, Refused, Request, parse, result
 from datafacade.sim.binance_depth import Batch, DepthState
-from datafacade.sim.binance_futures import ODD_KIND, odd_price
+from datafacade.sim.binance_futures import MARKET_KIND, ODD_KIND, odd_price
 from datafacade.sim.binance_rest import BinanceRest
 from datafacade.sim.binance_settings import Session, Settings, belongs, topic_of
 from datafacade.sim.binance_texts import Writer
@@ -178,7 +178,7 @@ class Binance:
         listed, writer = market.instrument, self._writer
         for trade in trades:
             is_odd = not market.tape.counts(trade)
-            kind = ODD_KIND if is_odd else "MARKET"
+            kind = ODD_KIND if is_odd else MARKET_KIND
             told = replace(trade, price=odd_price(trade)) if is_odd else trade
             facts = [{**trade_facts(market, [told])[0], "kind": kind}]
 

@@ -14,6 +14,7 @@ from datafacade.sim.tape import Trade
 
 ODD_TRADE_EVERY: Final = 150
 ODD_KIND: Final = "INSURANCE_FUND"
+MARKET_KIND: Final = "MARKET"
 FUTURES_RULES: Final = ConnectionRules(
     attempts=300,
     attempts_span_s=300,

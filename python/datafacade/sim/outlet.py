@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from datafacade.sim import damage
+from datafacade.sim.binance_futures import MARKET_KIND
 from datafacade.sim.books import Change, rank_of
 from datafacade.sim.connection import Connection
 from datafacade.sim.faults import Fault, FaultBoard
@@ -244,6 +245,8 @@ def _corrupted(frame: Frame, within: int) -> Sequence[Change] | None:
 def _odd_text(fault: Fault, frame: Frame) -> str | None:
     """Return the frame with one odd number, or None where it has none that could be odd."""
     kind = fault.text("kind")
+    if any(trade.get("kind", MARKET_KIND) != MARKET_KIND for trade in frame.trades or ()):
+        return None  # who reads well leaves it out, odd or not
     if frame.traded and frame.tell is not None:
         fault.equal_ns = fault.equal_ns or frame.traded[0].ts_event
         try:

@@ -177,6 +177,19 @@ async def test_odd_numbers_are_told_and_the_truth_stays(product: ProductKey, kin
         assert record["fault"] == "odd_numbers"
 
 
+async def test_an_odd_number_waits_for_a_trade_of_the_market() -> None:
+    async with (
+        simulator("binance/usdm", steps_per_s=1_000.0) as running,
+        stream(running, "binance/usdm") as ws,
+    ):
+        running.arm({"verb": "odd_numbers", "kind": "price_negative", "count": 10_000})
+        prices = {"MARKET": 0.0, "INSURANCE_FUND": 0.0}
+        while not all(prices.values()):
+            body = await until(ws, lambda body: body.get("e") == "trade")
+            prices[body["X"]] = float(body["p"])
+        assert prices["MARKET"] < 0 < prices["INSURANCE_FUND"], "who reads well leaves the other one out"
+
+
 async def test_a_book_level_can_be_odd_too() -> None:
     async with (
         simulator("binance/spot") as running,
