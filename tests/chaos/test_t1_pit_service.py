@@ -97,6 +97,7 @@ def window(bed: StoreBed) -> tuple[list[float], int]:
     return trade_ages_ms(bed, begin, time.monotonic_ns()), max(waiting)
 
 
+@pytest.mark.alone
 @pytest.mark.proves("ROW-F10")
 def test_a_disk_whose_syncs_take_half_a_second_delays_no_stream(bed: StoreBed, syncs: Syncs) -> None:
     control: list[list[float]] = []  # of each window

@@ -136,6 +136,7 @@ def test_connection_that_sends_nothing_but_signs_of_life_is_noticed_and_left(bed
         bed.probe.wait_live(bed.topics, within_s=20)
 
 
+@pytest.mark.alone
 @pytest.mark.proves("ROW-B30")
 def test_burst_loses_nothing_and_leaves_no_delay_behind(bed: Bed) -> None:
     with bed.row("B30", []) as row:
