@@ -33,7 +33,7 @@ class Provenance:
     """How an answer was served, and what went into it."""
 
     cache_tier: str  # MISS (fetched for this call), L1, L2, PIT, LIVE; "": not told
-    age_ns: int  # since the answer was made
+    age_ns: int  # since the answer was made, and of the oldest source that it used then
     ts_cached: int  # 0: it is not cached
     ts_expires: int  # when it stops being fresh; 0: it is not cached
     is_stale: bool  # past ``ts_expires``, served because nothing newer can be had

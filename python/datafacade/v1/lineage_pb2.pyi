@@ -72,7 +72,8 @@ class Served(_message.Message):
     cache_tier: Global___CacheTier.ValueType
     """Where the answer was found; never unspecified."""
     age_ns: _builtins.int
-    """Age of the answer since it was made, ns, from 0; 0: made for this call, so it is never absent.
+    """Age of the answer's data, ns, from 0: since it was made, and, where several sources were reconciled, what the oldest
+    of those used was old then (the worst feed wins); 0: made for this call, so it is never absent.
     64 bit: BigInt or string in JavaScript.
     """
     ts_cached: _builtins.int

@@ -56,7 +56,7 @@ class Held(Protocol):
 
     @property
     def age_ns(self) -> int:
-        """Time since it was made, ns."""
+        """Age of its data, ns: since it was put in, and what they were old then."""
         ...
 
     @property
@@ -126,6 +126,7 @@ class Made:
 
     message: bytes
     ttl_ms: int | None = None  # shorter than its class's where the data says so: a bar that closes
+    age_ns: int = 0  # of the oldest of several sources that it is made of; 0: it has one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +139,7 @@ class Served:
     snapshot_id: str
     ts_cached: int  # ns UTC
     ts_expires: int  # ns UTC
-    age_ns: int = 0  # since it was made
+    age_ns: int = 0  # of its data: since it was made, and of its oldest source then
     is_stale: bool = False
 
 
@@ -191,13 +192,13 @@ class Answers:
             now = self._clock.wall_ns()
             if shared is not None and shared.ts_expires - now >= NS_PER_MS:
                 left_ms = min((shared.ts_expires - now) // NS_PER_MS, question.ttl_ms)
-                age_ns = max(0, now - shared.ts_cached)
+                age_ns = shared.age_ns + max(0, now - shared.ts_cached)
                 return self._put(question, shared.message, L2, ttl_ms=left_ms, age_ns=age_ns)
         made = await make(Priority.WARMING if anew else Priority.CLIENT)
         if self._keep is not None:
             await self._keep(question, made.message)
         ttl_ms = min(question.ttl_ms, made.ttl_ms if made.ttl_ms is not None else question.ttl_ms)
-        served = self._put(question, made.message, MISS, ttl_ms=ttl_ms)
+        served = self._put(question, made.message, MISS, ttl_ms=ttl_ms, age_ns=made.age_ns)
         if self._second is not None:
             shared = SharedAnswer(
                 message=made.message,
@@ -206,6 +207,7 @@ class Answers:
                 cache_class=question.cache_class,
                 ts_cached=served.ts_cached,
                 ts_expires=served.ts_expires,
+                age_ns=made.age_ns,
             )
             self._second.put(question.key, shared)
         return served

@@ -107,7 +107,8 @@ class JointKlines:
                 ts_made=self._clock.wall_ns(),
             )
         )
-        return Made(message=message.SerializeToString(), ttl_ms=self._ttl_ms(parts))
+        age_ns = max((part.served.age_ns for part in whole if not fates[part.venue]), default=0)
+        return Made(message=message.SerializeToString(), ttl_ms=self._ttl_ms(parts), age_ns=age_ns)
 
     def _rows(self, symbol: str) -> Mapping[str, InstrumentRow]:
         """Return the spot market of each venue in exactly this currency."""

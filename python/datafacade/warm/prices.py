@@ -150,7 +150,9 @@ class Prices:
                 self._attribution.dropped(RECONCILED, judged.quote.source)
         latency_ns = self._clock.monotonic_ns() - started
         message = encode(ask, answer, latency_ns=latency_ns, ts_made=self._clock.wall_ns())
-        return Made(message=message.SerializeToString())
+        ages = [judged.quote.age_ns for judged in answer.quotes if judged.is_used]
+        ages += [rate.age_ns for rate in answer.conversions]
+        return Made(message=message.SerializeToString(), age_ns=max(age_ns or 0 for age_ns in ages))
 
     async def close(self) -> None:
         """Leave the aggregators."""

@@ -39,6 +39,16 @@ def fates(lineage: lineage_pb2.Lineage) -> dict[str, tuple[bool, str]]:
     return {source.source: (source.used, source.reason) for source in lineage.sources}
 
 
+@pytest.mark.proves("REQ-H10")
+async def test_joint_bars_are_as_old_as_the_oldest_part(bench: Bench) -> None:
+    part = await klines(bench, "kraken")
+    assert part.served.age_ns == 0
+    joint = await klines(bench)
+    held = await klines(bench, "kraken")
+    assert joint.served.cache_tier == lineage_pb2.CACHE_TIER_MISS
+    assert 0 < joint.served.age_ns < held.served.age_ns
+
+
 @pytest.mark.proves("REQ-H4")
 @pytest.mark.proves("REQ-Q6")
 async def test_bars_are_medians_of_the_venues_and_volumes_their_sum(bench: Bench) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from decimal import Decimal
 from typing import Any
 
@@ -10,6 +11,7 @@ import grpc
 import pytest
 from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]  # no py.typed
 
+from datafacade.clock import NS_PER_S
 from datafacade.v1 import book_pb2, cache_pb2, lineage_pb2, price_pb2, types_pb2, warm_pb2
 from tests.integration.service.bench import Bench
 
@@ -122,6 +124,25 @@ async def test_a_reconciled_price_names_every_source_with_its_fate(bench: Bench)
         price_pb2.ReconciledPriceRequest(symbol="BTC-USD", exchange_native_only=True)
     )
     assert {quote.source for quote in native.quotes} == {"binance", "okx", "coinbase", "kraken"}
+
+
+@pytest.mark.proves("REQ-H10")
+async def test_the_worst_feed_that_was_used_tells_the_age_of_a_price_and_its_penalty(bench: Bench) -> None:
+    """CoinPaprika may be ten minutes old, CoinGecko two: one is used, the other is not."""
+    bench.simulator.arm({"verb": "old_answer", "venue": "coinpaprika", "ms": 90_000})
+    bench.simulator.arm({"verb": "old_answer", "venue": "coingecko", "ms": 400_000})
+    request = price_pb2.ReconciledPriceRequest(symbol="BTC-USD")
+    told = await bench.stub.ReconciledPrice(request)
+    ages = {quote.source: quote.age_ns for quote in told.quotes if quote.used}
+    assert "coingecko" not in ages
+    assert told.served.cache_tier == lineage_pb2.CACHE_TIER_MISS
+    assert told.served.age_ns == max(ages.values()) == ages["coinpaprika"] >= 90 * NS_PER_S
+    again = await bench.stub.ReconciledPrice(request)
+    assert again.served.cache_tier == lineage_pb2.CACHE_TIER_L1
+    assert again.served.age_ns > told.served.age_ns
+    for served in (told.served, again.served):
+        way = min((served.age_ns / NS_PER_S - 60) / 240, 1)
+        assert served.freshness_penalty_ratio == pytest.approx(min(0.1 * math.exp(3 * way), 0.95))
 
 
 @pytest.mark.parametrize(
