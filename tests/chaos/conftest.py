@@ -6,12 +6,13 @@ since the bed began is judged, which is quadratic in rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
 from datafacade.store.pit.vault import Vault
+from tests.chaos.harness import machine
 from tests.chaos.harness.bed import Bed, Plan
 from tests.chaos.harness.vaults import opened
 from tests.unit.store.pit.fakes import draft, keep
@@ -19,6 +20,20 @@ from tests.unit.store.pit.fakes import draft, keep
 # Followed by the probe of the bed from the start, and those that single rows ask for.
 FOLLOWED = ("BTC", "ETH")
 SPARE = ("SOL", "XRP", "ADA", "DOGE", "LTC", "LINK")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup() -> Generator[None, None, None]:
+    """Let a bed that does not come up tell what the machine did meanwhile."""
+    with machine.told():
+        yield
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, None, None]:
+    """Let a red row tell what the machine did meanwhile."""
+    with machine.told():
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -18,11 +18,13 @@ import pytest
 from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]  # there are no types
 
 from datafacade.check.names import BOOK, Topic
+from datafacade.check.probe import ProbeReader
 from datafacade.check.story import Told
 from datafacade.v1 import stream_pb2
 from tests.chaos.harness.bed import MS, SCALE, Bed, Plan
 from tests.chaos.harness.figures import Figures
 from tests.chaos.harness.pace import ages_ns, delays_ns, handled, holes, owed_bytes_max, wall_ahead_ns
+from tests.chaos.harness.pauses import ahead_of_others
 from tests.chaos.harness.probe import ProbeProcess, subscription
 from tests.chaos.harness.resources import MemorySampler
 from tests.chaos.harness.wait import until
@@ -125,6 +127,8 @@ def test_client_that_handles_ten_of_a_thousand_has_fresh_data_and_delays_nobody(
         fast = [stack.enter_context(reader(bed, f"fast-{number}", "--ack")) for number in range(2)]
         for one in fast:
             wait_reads(one)
+        compared = bed.simulator.process, bed.probe.process, *(one.process for one in fast)
+        stack.enter_context(ahead_of_others(bed.service.pid, *(one.pid for one in compared)))
         for number in range(ROUNDS):
             bed.simulator.arm("pace", steps_per_s=STEPS_S)
             control = delays(fast, wait_s(WINDOW_S))
@@ -197,16 +201,17 @@ def test_client_that_stops_reading_is_conflated_and_cut_with_positions(bed: Bed)
             assert_cut(one, acked_ns[one.path])
         for one in foreign:
             assert (one.end() or {})["code"] != "OK"
-            assert sum(later.update.ByteSize() for later in since(one, held)) <= FOREIGN_BYTES
+            assert sum(later.update.ByteSize() for later in behind_hold(one)) <= FOREIGN_BYTES
         assert stays.end() is None
     for figures in cuts.values():
         assert min(figures.values) >= figures.limit_ms  # never before its time
         figures.check()
 
 
-def since(client: ProbeProcess, held_ns: int) -> list[Told]:
-    """Return what a client has read since it was held."""
+def behind_hold(client: ProbeProcess) -> list[Told]:
+    """Return what a client has read since it stopped, by its own log: it is told to a moment before."""
     client.news()
+    held_ns = next(one.t_mono_ns for one in ProbeReader(client.path).news() if one.kind == "h")
     return [one for one in client.story.order if one.t_mono_ns > held_ns]
 
 

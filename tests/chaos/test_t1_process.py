@@ -149,12 +149,11 @@ def test_second_instance_on_the_port_ends_at_once_naming_the_address(bed: Bed, t
     config = write_config(tmp_path / "config", bed.simulator.ports, scale=bed.plan.scale)
     figures = Figures("E17", "exit", 1_000)
     for _ in range(2 if not IS_FULL else INJECTIONS):
-        start = time.monotonic_ns()
+        control = start_beside("datafacade.app, datafacade.cli.main")
         second = ServiceProcess(config, port=port)
         try:
-            code = second.wait_ended(within_s=10)
-            took = time.monotonic_ns() - start
-            figures.add(took - started_ns("datafacade.app, datafacade.cli.main"))
+            code = second.wait_ended(within_s=30)
+            figures.add(time.monotonic_ns() - imported_ns(control))
         finally:
             second.close()
         assert code == 1
@@ -163,12 +162,22 @@ def test_second_instance_on_the_port_ends_at_once_naming_the_address(bed: Bed, t
     assert bed.service.is_serving()
 
 
-def started_ns(modules: str) -> int:
-    """Return what the interpreter and these imports alone cost here: the control, no start can be quicker."""
-    start = time.monotonic_ns()
-    command = [sys.executable, "-c", f"import {modules}"]
-    subprocess.run(command, check=True, cwd=ROOT, env=environment())  # noqa: S603  our own code
-    return time.monotonic_ns() - start
+def start_beside(modules: str) -> subprocess.Popen[bytes]:
+    """Start an interpreter that imports this, as a control: no start can be quicker.
+
+    It runs beside what is measured, so that whatever else the machine has to do delays both.
+    """
+    program = f"import time, {modules}; print(time.monotonic_ns())"
+    return subprocess.Popen(  # noqa: S603  our own code
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, cwd=ROOT, env=environment()
+    )
+
+
+def imported_ns(control: subprocess.Popen[bytes]) -> int:
+    """Return when a control had imported all, by its own clock, which is that of the machine."""
+    told, _ = control.communicate(timeout=30)
+    assert control.returncode == 0
+    return int(told)
 
 
 # H02
@@ -275,11 +284,11 @@ def test_bad_configuration_ends_the_start_naming_the_key_and_no_secret(fault: st
     config.mkdir()
     dump(config / file, content)
     figures = Figures(f"H10 {fault}", "exit", 1_000)
-    start = time.monotonic_ns()
+    control = start_beside("datafacade.config, datafacade.cli.main")
     service = ServiceProcess(config, variables={"CANARY": CANARY})
     try:
-        code = service.wait_ended(within_s=10)
-        figures.add(time.monotonic_ns() - start - started_ns("datafacade.config, datafacade.cli.main"))
+        code = service.wait_ended(within_s=30)
+        figures.add(time.monotonic_ns() - imported_ns(control))
     finally:
         service.close()
     assert code == 2, service.log()

@@ -45,7 +45,7 @@ BARS: Final = Topic(VENUE, "BTC-USDT", KLINES, "10s")
 BAR_NS: Final = 10_000_000_000
 KILLS: Final = INJECTIONS if IS_FULL else 1
 MINUTE_S: Final = 60  # two lives spend most of the weight that Binance gives for a minute
-BACK_NS: Final = 5_000_000_000  # from the start to the venue's first trade, at most
+BACKFILLED: Final = types_pb2.UPDATE_FLAG_BACKFILLED
 INSIDE_S: Final = range(2, 4)  # seconds of a kline in which the service is killed
 LIVE_MS: Final = 5_000.0
 PHASE: Final = stream_pb2.SubscriptionPhase
@@ -181,7 +181,7 @@ def test_bar_in_which_the_service_was_killed_is_incomplete_or_wholly_filled(stor
     last = {one.update.kline.ts_open: one.update for one in storm.recorder.of(BARS) if is_final(one)}
     ahead = wall_ahead_ns(storm.recorder.path)
     outages = [
-        range((life.killed_ns + ahead) // BAR_NS * BAR_NS, later.born_ns + ahead + BACK_NS, BAR_NS)
+        range((life.killed_ns + ahead) // BAR_NS * BAR_NS, first_trade_ns(storm, later) + 1, BAR_NS)
         for life, later in zip(storm.lives, storm.lives[1:], strict=False)
     ]
     touched = {opened for outage in outages for opened in outage}
@@ -198,6 +198,13 @@ def test_bar_in_which_the_service_was_killed_is_incomplete_or_wholly_filled(stor
     sys.stdout.write(f"D11: klines {counts} of {len(last)}\n")
     assert counts["touched"] >= 1, "no kline of a kill was told"
     assert counts["whole"] >= 1  # the control: a bar beside them is whole
+
+
+def first_trade_ns(storm: Storm, life: Life) -> int:
+    """Return when the venue made the first trade of which a life of the service told as it came."""
+    epoch = life.witness.of(BTC)[-1].update.epoch
+    told = (one.update for one in storm.recorder.of(BTC) if one.kind == "trade" and one.update.epoch == epoch)
+    return next(one.ts_event for one in told if not one.flags & BACKFILLED)
 
 
 def numbers_of(update: hot_pb2.Update) -> tuple[Decimal, ...]:

@@ -21,6 +21,7 @@ from datafacade.v1 import types_pb2
 from tests.chaos.harness.bed import Bed, Plan, Row
 from tests.chaos.harness.lively import PLACES
 from tests.chaos.harness.pace import delays_ns
+from tests.chaos.harness.pauses import ahead_of_others
 from tests.chaos.harness.resources import MemorySampler
 from tests.chaos.harness.wait import until
 
@@ -139,7 +140,8 @@ def test_connection_that_sends_nothing_but_signs_of_life_is_noticed_and_left(bed
 @pytest.mark.alone
 @pytest.mark.proves("ROW-B30")
 def test_burst_loses_nothing_and_leaves_no_delay_behind(bed: Bed) -> None:
-    with bed.row("B30", []) as row:
+    processes = bed.simulator.process.pid, bed.service.pid, bed.probe.process.pid
+    with bed.row("B30", []) as row, ahead_of_others(*processes):
         before = p99(bed, wait_s(CALM_S))
         with MemorySampler(bed.service.pid) as memory:
             count = sum(1 for one in bed.probe.story.order if one.update.seq)

@@ -20,6 +20,7 @@ from tests.chaos.harness.preload import compiled
 
 SOURCE: Final = Path(__file__).with_name("shift.c")
 CYCLE_S: Final = 0.1
+STOP_S_MAX: Final = 0.3  # well below what the service takes for a pause
 
 
 class WallClock:
@@ -43,21 +44,28 @@ class WallClock:
 
 
 class DutyCycle:
-    """Lets a process run only a share of each 100 ms while it is entered."""
+    """Lets a process run only a share of each 100 ms while it is entered.
+
+    Where this one came late itself, and the process ran for longer, it is stopped for so much longer.
+    """
 
     def __init__(self, pid: int, share: float) -> None:
         self.stops = 0
         self.stopped_s = 0.0
         self._pid = pid
-        self._run_s = CYCLE_S * share
+        self._share = share
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def _run(self) -> None:
-        while not self._done.wait(self._run_s):
+        with contextlib.suppress(PermissionError):  # who stops others must not be kept from waking them
+            os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+        began = time.monotonic()
+        while not self._done.wait(CYCLE_S * self._share):
             start = time.monotonic()
+            owed_s = ((start - began) * (1 - self._share) - self.stopped_s) / self._share
             with stopped(self._pid):
-                self._done.wait(CYCLE_S - self._run_s)
+                self._done.wait(min(owed_s, STOP_S_MAX))
             self.stops += 1
             self.stopped_s += time.monotonic() - start
 

@@ -116,6 +116,10 @@ class ProbeProcess:
             one.update.subscription_status for one in self.story.order if one.kind == "subscription_status"
         ]
 
+    def sent_ns(self) -> list[int]:
+        """Return when each request left the probe, by its own log, oldest first."""
+        return [one.t_mono_ns for one in ProbeReader(self.path).news() if one.kind == "s"]
+
     def end(self) -> dict[str, str] | None:
         """Return how the call ended; None: it goes on."""
         self.news()

@@ -2,8 +2,9 @@
 
 ``python -m tests.chaos.harness.reader --address HOST:PORT --out FILE [--ack] [--updates-per-s N]`` opens one
 call and writes a probe file. A line of standard input is a base64 request, or a word: ``hold`` stops reading
-and acknowledging, ``go`` goes on, ``fast`` handles from then on whatever comes at once. It reads without
-delay and handles what it has read, in order; with ``--ack`` it acknowledges what it has handled.
+and acknowledging (a record of kind ``h`` tells when), ``go`` goes on, ``fast`` handles from then on whatever
+comes at once. It reads without delay and handles what it has read, in order; with ``--ack`` it acknowledges
+what it has handled.
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ class Reader:
             match line.strip():
                 case b"hold":
                     self._goes.clear()
+                    self._file.write(b"h", b"")
                 case b"go":
                     self._goes.set()
                 case b"fast":
