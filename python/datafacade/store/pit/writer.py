@@ -185,10 +185,7 @@ class Writer:
             try:
                 outcomes |= self._attempt(left)
                 break
-            except (
-                SyncFailed,
-                FileNotFoundError,
-            ) as error:  # a sync failed, or a folder was removed under us
+            except (SyncFailed, FileNotFoundError) as error:  # the latter: a folder was removed under us
                 self._folders.forget()
                 if turn == TRIES:
                     outcomes |= {at: _failure(error) for at in left}
