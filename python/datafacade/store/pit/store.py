@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, Self, TypeVar
 
 from datafacade.clock import Clock, SystemClock
-from datafacade.errors import FacadeError, PitCorrupt, PitExists, PitSkipped
+from datafacade.errors import FacadeError, PitCorrupt, PitExists, PitSkipped, PitWriteFailed
 from datafacade.store.pit.content import Prepared, prepare
 from datafacade.store.pit.index import Catalog
 from datafacade.store.pit.record import Draft, PitRef
@@ -145,17 +145,21 @@ class PitStore:
             is_taken = self._waiting < WAITING_MAX and not self._is_closed
             self._waiting += is_taken
             self._counts.skipped += not is_taken
-        if is_taken:
-            now, mono = draft.ts_wall or self._clock.wall_ns(), self._clock.monotonic_ns()
-            prepared = self._encoders.submit(prepare, draft, ts_wall=now, ts_mono=mono)
-            self._queue.put(_Put(prepared, done))
-        else:
+            if is_taken:  # within the lock: behind the end of the queue it would wait for ever
+                now, mono = draft.ts_wall or self._clock.wall_ns(), self._clock.monotonic_ns()
+                prepared = self._encoders.submit(prepare, draft, ts_wall=now, ts_mono=mono)
+                self._queue.put(_Put(prepared, done))
+        if not is_taken:
             log.warning("pit.skipped", extra={"entity": draft.entity, "waiting": WAITING_MAX})
             done.set_exception(PitSkipped(WAITING_MAX))
         return done
 
     async def run(self, work: Callable[[Vault], T]) -> T:
-        """Do on the writer's thread what only the writer may: labels, retention, tables."""
+        """Do on the writer's thread what only the writer may: labels, retention, tables.
+
+        Raises:
+            PitWriteFailed: The store is closed.
+        """
         done: Future[T] = Future()
 
         def do() -> None:
@@ -165,7 +169,10 @@ class PitStore:
                 except Exception as error:  # handed to whoever waits
                     done.set_exception(error)
 
-        self._queue.put(_Work(do))
+        with self._lock:
+            if self._is_closed:
+                raise PitWriteFailed("the store is closed")
+            self._queue.put(_Work(do))
         return await asyncio.wrap_future(done)
 
     def get(self, snapshot_id: str) -> PitSnapshot:

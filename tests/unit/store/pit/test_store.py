@@ -162,3 +162,6 @@ async def test_after_the_end_nothing_is_taken(tmp_path: Path) -> None:
     assert last.result(0).seq == 1, "what waited was written"
     with pytest.raises(PitSkipped):
         await store.put(ENTITY, "K", b"late", readable={})
+    async with asyncio.timeout(5):
+        with pytest.raises(PitWriteFailed, match="closed"):
+            await store.run(lambda vault: vault.entities())
