@@ -16,7 +16,8 @@ from datafacade._core import AnswerCache, Call, Edge, Hub
 
 SERVICE: Final = "/datafacade.v1.DataFacadeService/"
 EPOCH: Final = 1_700_000_000
-PATIENCE_S: Final = 20.0  # nothing that is waited for takes longer, even on a busy machine
+PATIENCE_S: Final = 60.0  # nothing that is waited for takes longer, even on a busy machine
+SILENCE_MS: Final = 600_000  # no sign of life comes between what a test reads, unless it asks for one
 
 Handler = Callable[[Call], Awaitable[None]]
 Unary = grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]
@@ -93,6 +94,7 @@ async def forget(_: Call) -> None:
 async def running(handler: Handler = forget, **options: Unpack[Options]) -> AsyncIterator[Running]:
     """Start an edge with ``handler`` and stop it."""
     hub = Hub(epoch=EPOCH)
+    options["limits"] = {"silence_ms_max": SILENCE_MS} | options.get("limits", {})
     edge = Edge(hub, epoch=EPOCH, **options)
     address = f"127.0.0.1:{edge.start()}"
     loop = asyncio.get_running_loop()

