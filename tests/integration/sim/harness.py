@@ -16,7 +16,7 @@ from datafacade.sim.listings import ProductKey
 from datafacade.sim.settings import SimulatorSettings
 from datafacade.sim.simulator import Simulator
 
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 Json: TypeAlias = Any  # decoded JSON, into which a test looks as it likes
 AnyClient: TypeAlias = Any  # one of the naive clients
 Option: TypeAlias = Any  # value of a SimulatorSettings field
@@ -51,7 +51,9 @@ async def simulator(*products: ProductKey, **changes: Option) -> AsyncIterator[S
 async def socket(running: Simulator, product: ProductKey, path: str) -> AsyncIterator[ClientConnection]:
     """Open a raw WebSocket to a product."""
     url = running.urls[product]["ws"] + path
-    async with connect(url, max_size=None, compression=None, proxy=None, close_timeout=1) as ws:
+    async with connect(
+        url, max_size=None, compression=None, proxy=None, close_timeout=1, open_timeout=PATIENCE_S
+    ) as ws:
         yield ws
 
 

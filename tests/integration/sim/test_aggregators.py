@@ -11,7 +11,7 @@ import pytest
 from datafacade.sim.coingecko import DEMO_KEY, PRO_KEY
 from datafacade.sim.coinpaprika import PRO_KEY as PAPRIKA_KEY
 from datafacade.sim.simulator import Simulator
-from tests.integration.sim.harness import Json, eventually, simulator
+from tests.integration.sim.harness import PATIENCE_S, Json, eventually, simulator
 
 PRICE = (
     "/api/v3/simple/price?ids=bitcoin,tether&vs_currencies=usd&precision=full&include_last_updated_at=true"
@@ -62,11 +62,11 @@ async def test_values_and_their_time_stay_until_the_server_makes_them_anew() -> 
             _, told, _ = await ask(running, "coingecko", PRICE, DEMO)
             stamp = told["bitcoin"]["last_updated_at"]
             seen.setdefault(stamp, set()).add(told["bitcoin"]["usd"])
-            assert 0 <= time.time() - stamp < 5
+            assert stamp <= time.time()
             return len(seen)
 
         running.rests["coingecko/api"].side.limit(100_000)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + PATIENCE_S
         while await look() < 3:
             assert time.monotonic() < deadline
         assert all(len(values) == 1 for values in seen.values())

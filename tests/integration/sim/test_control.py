@@ -12,7 +12,7 @@ import pytest
 
 from datafacade.sim.books import Book
 from datafacade.sim.cli import main
-from tests.integration.sim.harness import Json, receive, send, simulator, socket, until
+from tests.integration.sim.harness import PATIENCE_S, Json, receive, send, simulator, socket, until
 
 
 async def call(method: str, url: str, body: object = None) -> tuple[int, Json]:
@@ -29,7 +29,7 @@ async def test_a_fault_is_armed_proven_and_removed_over_http() -> None:
         status, fault = await call("POST", f"{control}/faults", request)
         assert status == 201
         assert fault["applied"] == 0
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while (proof := (await call("GET", f"{control}/faults/{fault['id']}"))[1])["applied"] < 2:
                 pass  # each look is a request of its own
         assert proof["is_over"]
@@ -102,7 +102,7 @@ async def test_the_command_writes_ports_and_truth_and_stops_on_a_signal(tmp_path
         env={"PYTHONPATH": "python"},
     )
     assert process.stdout is not None
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         told = json.loads(await process.stdout.readline())
         assert json.loads(ports.read_text()) == told
         assert set(told["venues"]) == {"kraken"}

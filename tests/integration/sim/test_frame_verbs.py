@@ -1,5 +1,6 @@
 """Verbs on frames do what they say; a naive client notices what its sheet can notice."""
 
+import asyncio
 import contextlib
 import json
 import time
@@ -13,7 +14,16 @@ from datafacade.sim.listings import ProductKey
 from datafacade.sim.rest_verbs import MALFORMED_KINDS
 from datafacade.sim.simulator import Simulator
 from datafacade.sim.verbs import UNKNOWN_KINDS
-from tests.integration.sim.harness import drain, ended, eventually, receive, simulator, socket, until
+from tests.integration.sim.harness import (
+    PATIENCE_S,
+    drain,
+    ended,
+    eventually,
+    receive,
+    simulator,
+    socket,
+    until,
+)
 from tests.integration.sim.live_book import ALL, PATHS, PROVEN, SYMBOLS, arm, begin, feed
 from tests.integration.sim.naive import Gap, StartOver, Undecodable, WrongChecksum
 
@@ -72,10 +82,14 @@ async def test_a_delayed_frame_holds_back_its_connection_in_order() -> None:
     product: ProductKey = "okx/public"
     async with simulator(product) as running, socket(running, product, PATHS[product]) as ws:
         client = await begin(running, product, ws)
-        arm(running, product, "delay", ms=400)
-        started = time.monotonic()
-        await feed(ws, client, 3)
-        assert time.monotonic() - started > 0.35
+        fault = arm(running, product, "delay", ms=400)
+        async with asyncio.timeout(PATIENCE_S):
+            pause_s = 0.0
+            while pause_s <= 0.35:  # a frame or two may be on their way before the one that is held back
+                before = time.monotonic()
+                await feed(ws, client, 1)
+                pause_s = time.monotonic() - before
+        await eventually(lambda: fault.applied == 1)
         await feed(ws, client, 5)
 
 

@@ -23,7 +23,7 @@ from tests.integration.sim.harness import Json, ended, eventually, get, send, si
 from tests.integration.sim.harness import socket as socket_to
 
 SILENCE_S = 0.1
-PATIENCE_S = 5.0
+PATIENCE_S = 60.0
 
 
 class Peer:
@@ -152,7 +152,7 @@ async def test_latency_delays_and_keeps_the_order() -> None:
             await upstream.tell(bytes([number]))
             await asyncio.sleep(0.002)
         assert await client.hear(20) == bytes(range(20))
-        assert 0.09 <= time.monotonic() - start < 1.0
+        assert time.monotonic() - start >= 0.09
         await client.tell(b"fast")
         assert await upstream.hear(4) == b"fast"
         assert fault.applied > 0
@@ -166,7 +166,7 @@ async def test_bandwidth_limits_bytes_per_second() -> None:
         start = time.monotonic()
         await upstream.tell(bytes(40_000))
         assert len(await client.hear(40_000)) == 40_000
-        assert 0.3 <= time.monotonic() - start < 1.5
+        assert time.monotonic() - start >= 0.3
         assert fault.touched_bytes == 40_000
 
 
@@ -255,20 +255,30 @@ async def test_a_black_hole_swallows_one_or_both_directions_and_delivers_when_he
         fault = here.proxy.arm({"verb": "black_hole", "direction": direction})
         await upstream.tell(b"down")
         await client.tell(b"up")
-        assert await client.hears_nothing() == (direction != "to_upstream")
-        assert await upstream.hears_nothing() == (direction != "to_client")
-        assert fault.applied == (2 if direction == "both" else 1)
+        await eventually(lambda: fault.applied == (2 if direction == "both" else 1))
+        if direction != "to_upstream":
+            assert await client.hears_nothing()
+        if direction != "to_client":
+            assert await upstream.hears_nothing()
+        if direction == "to_upstream":
+            assert await client.hear(4) == b"down"
+        if direction == "to_client":
+            assert await upstream.hear(2) == b"up"
         assert here.proxy.heal() == 1
-        assert b"down".endswith(await client.hear(4 if direction != "to_upstream" else 3))
-        assert b"up".endswith(await upstream.hear(2 if direction != "to_client" else 1))
+        if direction != "to_upstream":
+            assert await client.hear(4) == b"down"
+        if direction != "to_client":
+            assert await upstream.hear(2) == b"up"
 
 
 async def test_a_black_hole_with_discard_resets_when_healed() -> None:
     async with bed() as here:
         client, upstream = await here.connected()
-        fault = here.proxy.arm({"verb": "black_hole", "discard": True, "duration_ms": 150})
+        fault = here.proxy.arm({"verb": "black_hole", "discard": True})
         await upstream.tell(b"lost")
+        await eventually(lambda: fault.touched_bytes == 4)
         assert await client.hears_nothing()
+        assert here.proxy.heal() == 1
         with pytest.raises(ConnectionResetError):
             await client.hear_end()
         assert fault.touched_bytes == 4
@@ -338,9 +348,9 @@ async def test_reorder_segments_swaps_two() -> None:
 async def test_an_idle_connection_is_forgotten_without_a_word() -> None:
     async with bed() as here:
         client, upstream = await here.connected()
-        fault = here.proxy.arm({"verb": "idle_forget", "idle_ms": 100})
         await upstream.tell(b"a")
         assert await client.hear(1) == b"a"
+        fault = here.proxy.arm({"verb": "idle_forget", "idle_ms": 100})
         await asyncio.sleep(0.15)
         await upstream.tell(b"b")
         assert await client.hears_nothing()

@@ -77,7 +77,7 @@ async def test_slow_snapshots_and_slow_rest_wait() -> None:
             assert (await get(running, product, "/api/v3/depth?symbol=BTCUSDT"))[0] == 200
             assert time.monotonic() - started > 0.29
     async with simulator("okx/public") as running, socket(running, "okx/public", PATHS["okx/public"]) as ws:
-        arm(running, "okx/public", "slow_snapshot", ms=300)
+        arm(running, "okx/public", "slow_snapshot", ms=2_000)
         await send(ws, {"op": "subscribe", "args": [{"channel": "books", "instId": "BTC-USDT"}]})
         first = await until(ws, lambda body: "action" in body)
         assert first["action"] == "update"  # updates go on meanwhile

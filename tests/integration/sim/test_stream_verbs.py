@@ -14,7 +14,17 @@ from datafacade.sim.faults import FaultRefused
 from datafacade.sim.listings import ProductKey
 from datafacade.sim.odd import ODD_KINDS
 from datafacade.sim.simulator import Simulator
-from tests.integration.sim.harness import Json, ended, eventually, get, send, simulator, socket, until
+from tests.integration.sim.harness import (
+    PATIENCE_S,
+    Json,
+    ended,
+    eventually,
+    get,
+    send,
+    simulator,
+    socket,
+    until,
+)
 
 PATHS: dict[ProductKey, str] = {
     "binance/spot": "/ws/btcusdt@trade",
@@ -202,7 +212,7 @@ async def test_a_book_level_can_be_odd_too() -> None:
 
 async def test_pings_go_unanswered_and_are_answered_again() -> None:
     async with simulator("binance/spot") as running, stream(running, "binance/spot") as ws:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             await (await ws.ping())
         fault = running.arm({"verb": "no_pong", "venue": "binance"})
         waiting = asyncio.ensure_future(await ws.ping(b"unheard"))
@@ -211,7 +221,7 @@ async def test_pings_go_unanswered_and_are_answered_again() -> None:
         waiting.cancel()
         assert fault.applied == 1
         running.faults.remove(fault.id)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             await (await ws.ping(b"heard"))
 
 
@@ -260,11 +270,11 @@ async def test_lifetimes_can_be_cut_short_again_and_again() -> None:
     async with simulator("okx/public") as running:
         running.arm({"verb": "lifetime", "venue": "okx", "seconds": 1})
         for _ in range(2):
-            async with stream(running, "okx/public") as ws:
-                start = time.monotonic()
-                with pytest.raises(ConnectionClosed):
+            start = time.monotonic()
+            with pytest.raises(ConnectionClosed):
+                async with stream(running, "okx/public") as ws:
                     await ended(ws)
-                assert 0.7 < time.monotonic() - start < 3
+            assert time.monotonic() - start >= 1
         await eventually(lambda: running.stats.of("okx/public").closed["venue 1001"] == 2)
 
 
@@ -308,12 +318,12 @@ async def test_an_upgrade_trickles_and_never_ends() -> None:
             b"GET /v2 HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
         )
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             assert await reader.readexactly(12) == b"HTTP/1.1 101"
         assert fault.applied == 1
         writer.close()
         url = running.urls["kraken/spot"]["ws"] + "/v2"
-        async with connect(url, proxy=None, open_timeout=5):
+        async with connect(url, proxy=None, open_timeout=PATIENCE_S):
             pass  # the next client is served
 
 
