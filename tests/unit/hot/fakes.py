@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -123,6 +124,7 @@ class FakeSocket:
         self.frames: asyncio.Queue[tuple[bytes, int] | None] = asyncio.Queue()
         self.sent: list[str] = []
         self.closes: list[tuple[int, str]] = []
+        self.closed_at_ns = 0  # by us, monotonic
         self.closed: asyncio.Future[Closed] = asyncio.get_running_loop().create_future()
 
     def __aiter__(self) -> FakeSocket:
@@ -154,6 +156,7 @@ class FakeSocket:
 
     def close(self, code: int, reason: str) -> None:
         self.closes.append((code, reason))
+        self.closed_at_ns = time.monotonic_ns()
         self.end(code, reason)
 
     async def wait_closed(self) -> Closed:
@@ -183,8 +186,8 @@ def answer(body: bytes = b"{}", status: int = 200, ts_recv: int = 5) -> RestAnsw
 
 
 async def until(condition: Callable[[], object], what: str = "the condition") -> None:
-    """Let the loop run until something holds; fail after two seconds."""
-    async with asyncio.timeout(2):
+    """Let the loop run until something holds; fail after a minute."""
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110  the condition belongs to the code under test
             await asyncio.sleep(0.001)
     assert condition(), what

@@ -126,7 +126,7 @@ def test_suggestions_among_ten_thousand_symbols_take_a_millisecond_or_so() -> No
     made = Resolver()
     made.replace("binance", [row(f"C{n:04}-USDT", f"C{n:04}USDT") for n in range(10_000)])
     made.nearest("warm up")
-    started = time.perf_counter()
+    started = time.thread_time()  # whatever else the machine does
     for number in range(20):
         assert made.nearest(f"C{number:04}-USDX")
-    assert (time.perf_counter() - started) / 20 < 0.05
+    assert (time.thread_time() - started) / 20 < 0.05

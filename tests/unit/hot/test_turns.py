@@ -25,7 +25,7 @@ async def test_calls_wait_for_the_worker_and_keep_their_order() -> None:
 
     def parse() -> Commands:
         inside.set()
-        release.wait(5)
+        release.wait(60)
         return [("send", "from worker")]
 
     def later(name: str) -> Commands:
@@ -64,7 +64,7 @@ async def test_cancellation_waits_until_the_worker_is_out() -> None:
 
     def parse() -> Commands:
         inside.set()
-        release.wait(5)
+        release.wait(60)
         is_out.set()
         return None
 

@@ -108,7 +108,7 @@ async def test_a_stream_that_ends_at_any_moment_of_a_fetch_gives_its_slot_back(
     server = EdgeServer(edge, handlers)  # type: ignore[arg-type]
     running = asyncio.create_task(server.run())
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not edge.quiet():  # noqa: ASYNC110  a fake has no event for it
                 await asyncio.sleep(0)
             for _ in range(100):

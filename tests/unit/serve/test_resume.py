@@ -185,6 +185,8 @@ def test_a_client_that_does_not_read_is_not_pushed_at() -> None:
         hub = FakeHub(epoch=NOW, head_seq=100, ring_from=80, owed_bytes=1 << 20)
         made = Resume(cast("Hub", hub), epoch=NOW, journal=FakeJournal({NOW: (1, 95)}))
         running = asyncio.ensure_future(made.run(joiner(hub), Position(NOW, 5), is_exact=False))
+        while not hub.told:  # noqa: ASYNC110  a fake has no event for it
+            await asyncio.sleep(0.001)
         await asyncio.sleep(0.03)
         assert shape(hub.told) == ["resumed"]
         hub.owed_bytes = 0

@@ -61,7 +61,7 @@ def bursting(count: int) -> tuple[HungStore, Snapshots, list[asyncio.Task[None]]
 
 
 async def until_waiting(store: HungStore, count: int) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while len(store.waiting) < count:  # noqa: ASYNC110  drafts come from threads
             await asyncio.sleep(0.001)
 
@@ -134,7 +134,7 @@ async def test_a_burst_beyond_all_bounds_is_missed_in_part_and_at_once() -> None
     store, kept, puts = bursting(LINE_MAX + 10)
     await until_waiting(store, WAITING_MAX)
     assert kept.missed.count == 10
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not all(put.done() for put in puts):
             store.finish()
             await asyncio.sleep(0.001)
@@ -153,7 +153,7 @@ async def test_behind_a_disk_that_hangs_nobody_waits_who_has_no_room(
     store.waiting.clear()
     held = [asyncio.create_task(kept.put(entity, TICKER, ticker(n))) for n in range(WAITING_MAX)]
     await until_waiting(store, WAITING_MAX)
-    await asyncio.wait_for(kept.put(entity, TICKER, ticker(0)), 10)
+    await asyncio.wait_for(kept.put(entity, TICKER, ticker(0)), 60)
     assert kept.missed.count == 101
     store.finish()
     await asyncio.gather(*held)

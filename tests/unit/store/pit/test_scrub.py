@@ -21,7 +21,7 @@ from tests.unit.store.pit.fakes import ENTITY, HOUR, ManualClock, draft, keep
 
 SNAPSHOTS = 40
 SHORT_HOURS = 1e-9
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 
 def scrub_of(path: Path, store: PitStore | None, *, hours: float = SHORT_HOURS) -> Scrub:
