@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from tests.conformance.recordings import PROJECT
 
-TIMEOUT_S: Final = 60
+TIMEOUT_S: Final = 110  # below the timeout of a test
 PROGRAM: Final = "from datafacade.cli.main import run; run()"
 
 

@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 import yaml
 
 VERB: Final = (sys.executable, "-m", "datafacade.cli.main")
-PATIENCE_S: Final = 30.0
+PATIENCE_S: Final = 60.0
 CTRL_C: Final = b"\x03"
 
 

@@ -19,7 +19,7 @@ from datafacade.v1.service_pb2_grpc import (
     add_DataFacadeServiceServicer_to_server,
 )
 
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 Context = grpc.aio.ServicerContext[Message, Message]
 
 

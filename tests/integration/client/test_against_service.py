@@ -28,7 +28,7 @@ from datafacade.sim.settings import SimulatorSettings
 from datafacade.sim.simulator import Simulator
 from tests.integration.service.bench import service, simulated
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 E = TypeVar("E")
 
 

@@ -76,7 +76,7 @@ def test_events_are_iterated_and_leaving_ends_the_call() -> None:
                 if len(seen) == 3:
                     break
         assert seen == [7, 1, 2]
-        backstage.do(asyncio.wait_for(calls[0].ended.wait(), 10))
+        backstage.do(asyncio.wait_for(calls[0].ended.wait(), 60))
         left_open = client.subscribe("kraken", "BTC-USD", ["trades", "book"])
         backstage.later(play())
         next(left_open)

@@ -23,13 +23,15 @@ from datafacade.sim.simulator import Simulator
 from datafacade.v1 import coverage_pb2, hot_pb2, service_pb2_grpc, stream_pb2, types_pb2
 
 SCALE: Final = 0.2
+PATIENCE_S: Final = 60.0  # nothing that is waited for takes longer, even on a busy machine
 SILENCES_MS: Final = {"liveness_ms": 3_000, "keepalive_timeout_ms": 5_000}  # a venue's defaults
 ROOT: Final = Path(__file__).resolve().parents[3]
 RUN: Final = """
 import sys
-from datafacade.app import serve
+from datafacade.app import run, serve
 from datafacade.config import load_config
 from datafacade.errors import FacadeError
+run.LISTED_WITHIN_S = 300.0  # however busy the machine is
 try:
     serve(load_config(sys.argv[1]), port=int(sys.argv[2]), edge=sys.argv[3],
           ready=lambda addresses: print(addresses[0], flush=True))
@@ -165,7 +167,7 @@ class Reader:
         one = hot_pb2.Subscription(symbols=symbols, channels=channels, **fields)  # type: ignore[arg-type]
         await self.ask(request_id=9, subscribe=[one])
 
-    async def until(self, condition: Callable[[], object], seconds: float = 10) -> None:
+    async def until(self, condition: Callable[[], object], seconds: float = PATIENCE_S) -> None:
         """Read until something holds; fail after so long."""
         async with asyncio.timeout(seconds):
             while not condition():
@@ -239,7 +241,7 @@ async def started(
     process = await spawn(folder)
     try:
         assert process.stdout is not None
-        address = (await asyncio.wait_for(process.stdout.readline(), 30)).decode().strip()
+        address = (await asyncio.wait_for(process.stdout.readline(), PATIENCE_S)).decode().strip()
         async with grpc.aio.insecure_channel(address) as channel:
             yield process, Bench(simulator=running, address=address, channel=channel)
     finally:

@@ -17,7 +17,7 @@ from datafacade.client import Client
 from datafacade.sim.settings import SimulatorSettings
 from datafacade.sim.simulator import Simulator
 from datafacade.v1 import coverage_pb2, types_pb2
-from tests.integration.service.bench import Bench, Reader, service, simulated, spawn
+from tests.integration.service.bench import PATIENCE_S, Bench, Reader, service, simulated, spawn
 
 TRADES: Final = types_pb2.CHANNEL_TRADES
 BOOK: Final = types_pb2.CHANNEL_BOOK_L2
@@ -37,10 +37,10 @@ async def asked(bench: Bench, channel: int = TRADES, **fields: object) -> C.Cove
 
 
 async def until(
-    bench: Bench, holds: Callable[[C.CoverageResponse], bool], channel: int = TRADES, seconds: float = 15
+    bench: Bench, holds: Callable[[C.CoverageResponse], bool], channel: int = TRADES
 ) -> C.CoverageResponse:
     """Ask until the answer is as wanted."""
-    async with asyncio.timeout(seconds):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             answer = await asked(bench, channel)
             if holds(answer):
@@ -119,7 +119,7 @@ async def started(
     process = await spawn(folder)
     try:
         assert process.stdout is not None
-        address = (await asyncio.wait_for(process.stdout.readline(), 30)).decode().strip()
+        address = (await asyncio.wait_for(process.stdout.readline(), PATIENCE_S)).decode().strip()
         async with grpc.aio.insecure_channel(address) as channel:
             yield process, Bench(simulator=running, address=address, channel=channel)
     finally:

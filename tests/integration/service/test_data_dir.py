@@ -7,7 +7,7 @@ from pathlib import Path
 
 from datafacade._core import Clock, Hub, Journal
 from datafacade.v1 import health_pb2, hot_pb2
-from tests.integration.service.bench import Reader, simulator, spawn, started
+from tests.integration.service.bench import PATIENCE_S, Reader, simulator, spawn, started
 
 TRADES = 1
 
@@ -23,7 +23,7 @@ async def test_what_a_client_was_given_survives_sigkill(tmp_path: Path) -> None:
         async with started(folder, running) as (process, bench):
             reader = Reader(bench)
             await reader.subscribe(["BTC-USD"], [TRADES])
-            await reader.until(lambda: len(reader.payloads("trade")) > 100, 20)
+            await reader.until(lambda: len(reader.payloads("trade")) > 100)
             health = await bench.stub.Health(health_pb2.HealthRequest())
             assert set(health.warnings) <= {"LOOP_PAUSED"}  # a busy machine may have held it up
             assert health.edge.topics >= 1
@@ -50,7 +50,7 @@ async def test_what_a_client_was_given_survives_sigkill(tmp_path: Path) -> None:
         async with started(folder, running) as (_, bench):
             again = Reader(bench)
             await again.subscribe(["BTC-USD"], [TRADES])
-            await again.until(lambda: again.payloads("trade"), 20)
+            await again.until(lambda: again.payloads("trade"))
             assert again.payloads("trade")[0].epoch > epoch
 
 
@@ -58,6 +58,6 @@ async def test_two_services_never_share_a_data_directory(tmp_path: Path) -> None
     folder = tmp_path / "config"
     async with simulator(folder) as running, started(folder, running) as (first, _):
         second = await spawn(folder)
-        _, said = await asyncio.wait_for(second.communicate(), 20)
+        _, said = await asyncio.wait_for(second.communicate(), PATIENCE_S)
         assert second.returncode == 1
         assert f"data directory {folder / 'data'} is in use by pid {first.pid}" in said.decode()

@@ -25,17 +25,17 @@ async def test_a_venue_that_never_upgrades_is_left_after_the_dial_timeout() -> N
     loop = asyncio.get_running_loop()
     async with raw_venue(peer, upgrades=False) as port:
         started = loop.time()
-        with pytest.raises(DialFailed) as caught:
-            await open_socket(port)
+        with pytest.raises(DialFailed) as caught:  # though the peer would wait for ever
+            await open_socket(port, replace(LIMITS, dial_timeout_s=0.5))
         assert caught.value.reason == "TIMEOUT"
-        assert 0.45 <= loop.time() - started <= 0.8
+        assert loop.time() - started >= 0.5
 
 
 @pytest.mark.proves("ROW-A05")
 async def test_the_line_of_a_dial_that_is_given_up_has_ended_when_its_failure_is_told() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:  # the kernel accepts
         with pytest.raises(DialFailed):
-            await open_socket(silent.getsockname()[1], replace(LIMITS, dial_timeout_s=0.05))
+            await open_socket(silent.getsockname()[1], replace(LIMITS, dial_timeout_s=2))  # time to ask
         peer, _ = silent.accept()
     with peer:
         peer.setblocking(False)
@@ -45,15 +45,19 @@ async def test_the_line_of_a_dial_that_is_given_up_has_ended_when_its_failure_is
 
 @pytest.mark.proves("ROW-A05")
 async def test_a_dial_can_be_given_up_at_once() -> None:
+    asked = asyncio.Event()
+
     async def peer(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        asked.set()
         await reader.read()
 
     async with raw_venue(peer, upgrades=False) as port:
         task = asyncio.ensure_future(open_socket(port))
-        await asyncio.sleep(0.1)
+        await asked.wait()
         task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await asyncio.wait_for(task, 0.2)
+        with pytest.raises(asyncio.CancelledError):  # sooner than the dial's own time is up
+            await asyncio.wait_for(task, LIMITS.dial_timeout_s / 2)
 
 
 @pytest.mark.proves("ROW-A08")

@@ -28,14 +28,14 @@ def ids(updates: list[hot_pb2.Update]) -> list[int]:
 async def test_the_past_that_was_followed_comes_from_disk_and_joins_the_present(bench: Bench) -> None:
     keeper = Reader(bench)
     await keeper.subscribe(["BTC-USDT"], [TRADES], venues=["binance"])
-    await keeper.until(lambda: len(keeper.payloads("trade")) > 30, 20)
+    await keeper.until(lambda: len(keeper.payloads("trade")) > 30)
     given = keeper.payloads("trade")
     since = given[5].ts_event + 1
     kept_until = time.time_ns() + 200_000_000
     await keeper.until(lambda: time.time_ns() > kept_until)
     reader = Reader(bench)
     await reader.subscribe(["BTC-USDT"], [TRADES], venues=["binance"], ts_history_start=since)
-    await reader.until(lambda: [u for u in reader.payloads("trade") if u.seq], 20)
+    await reader.until(lambda: [u for u in reader.payloads("trade") if u.seq])
     live_until = reader.payloads("trade")[-1].seq + 5
     await reader.until(lambda: reader.payloads("trade")[-1].seq >= live_until)
     trades = reader.payloads("trade")

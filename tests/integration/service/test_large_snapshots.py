@@ -21,7 +21,7 @@ from datafacade.store.pit.record import PitRef
 from datafacade.store.pit.store import PitStore
 from datafacade.store.pit.vault import Vault
 from datafacade.v1 import book_pb2, health_pb2, lineage_pb2, pit_pb2
-from tests.integration.service.bench import Bench, service, simulated, spawn
+from tests.integration.service.bench import PATIENCE_S, Bench, service, simulated, spawn
 from tests.integration.service.kept import store_of, stub_of
 from tests.unit.store.pit.fakes import ENTITY, START, draft, keep
 
@@ -168,7 +168,7 @@ async def test_a_client_that_leaves_stops_the_handler(
         call = get(bench, ref.id)
         await call.read()
         call.cancel()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while any(task.get_name().endswith("PitGet") for task in asyncio.all_tasks()):  # noqa: ASYNC110
             await asyncio.sleep(0.02)
     assert len(read) < 20 * 16, "they read on for nobody"

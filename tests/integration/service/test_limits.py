@@ -30,7 +30,7 @@ async def opened(bench: Bench) -> tuple[Reader, str]:
     """Open a stream; return it and the limit that it broke, if it did."""
     reader = Reader(bench)
     await reader.subscribe(["BTC-USD"], [TICKER], venues=["kraken"])
-    await reader.until(lambda: reader.statuses() or reader.error, seconds=30)
+    await reader.until(lambda: reader.statuses() or reader.error)
     if reader.error is None:
         return reader, ""
     assert reader.error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED

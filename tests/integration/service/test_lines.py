@@ -22,8 +22,10 @@ from datafacade.sim.proxy import Proxy, Route
 from datafacade.sim.settings import SimulatorSettings
 from datafacade.sim.simulator import Simulator
 from datafacade.v1 import health_pb2, types_pb2
-from tests.integration.service.bench import Bench, Reader, simulated, spawn
+from tests.held import Held
+from tests.integration.service.bench import PATIENCE_S, Bench, Reader, simulated, spawn
 from tests.integration.service.peer import frame, raw_venue
+from tests.integration.sim.harness import eventually
 
 BOOK = 2
 SCALE = 0.2
@@ -47,7 +49,7 @@ async def spawned(folder: Path) -> AsyncIterator[tuple[asyncio.subprocess.Proces
     process = await spawn(folder, prelude=BLOCKING)
     try:
         assert process.stdout is not None
-        address = (await asyncio.wait_for(process.stdout.readline(), 30)).decode().strip()
+        address = (await asyncio.wait_for(process.stdout.readline(), PATIENCE_S)).decode().strip()
         async with grpc.aio.insecure_channel(address) as channel:
             yield process, channel
     finally:
@@ -80,15 +82,22 @@ async def both_live(bench: Bench, venue: str) -> Reader:
 
 
 async def lost_and_found(reader: Reader, proxy: Proxy, venue: str, **fault: Any) -> tuple[Any, float, float]:  # noqa: ANN401
-    """Arm a fault; return the first state that is not LIVE, and the seconds to it and back to LIVE."""
+    """Arm a fault; return the first state that is not LIVE, and the seconds to it and back to LIVE.
+
+    The service stamps both when it tells them: how soon this process reads them says nothing of it.
+    """
     binance = len(reader.payloads("stream_state", "binance"))
-    started = time.monotonic()
-    armed = proxy.arm({"verb": "black_hole", "scope": "open", "discard": True, **fault})
-    await reader.until(lambda: not reader.is_live(venue), seconds=30)
-    detected = time.monotonic() - started
-    state = reader.payloads("stream_state", venue)[-1].stream_state
-    await reader.until(lambda: reader.is_live(venue), seconds=30)
-    recovered = time.monotonic() - started - detected
+    with Held() as held:
+        started = time.time_ns()
+        armed = proxy.arm({"verb": "black_hole", "scope": "open", "discard": True, **fault})
+        await reader.until(lambda: not reader.is_live(venue))
+        lost = reader.payloads("stream_state", venue)[-1]
+        held_before_s = held.seconds
+        await reader.until(lambda: reader.is_live(venue))
+        live = reader.payloads("stream_state", venue)[-1]
+    detected = (lost.ts_publish - started) / 1e9 - held_before_s
+    recovered = (live.ts_publish - lost.ts_publish) / 1e9 - held.seconds
+    state = lost.stream_state
     assert armed.applied, "the fault never acted"
     proxy.heal()
     assert len(reader.payloads("stream_state", "binance")) == binance, "another venue noticed"
@@ -130,14 +139,17 @@ async def test_dials_that_lead_nowhere_end_after_5_s_and_are_tried_again(tmp_pat
     """Real time: one venue accepts and says nothing, the other upgrades at a byte a second."""
     folder = tmp_path / "config"
     lives: dict[str, list[tuple[float, float]]] = {"kraken": [], "binance": []}
+    dials = dict.fromkeys(lives, 0)
 
     async def silent(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        dials["kraken"] += 1
         started = time.monotonic()
         while await reader.read(1_000):
             pass
         lives["kraken"].append((started, time.monotonic()))
 
     async def dripping(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        dials["binance"] += 1
         started = time.monotonic()
         gone = asyncio.ensure_future(reader.read(-1))
         for at in range(60):
@@ -158,16 +170,19 @@ async def test_dials_that_lead_nowhere_end_after_5_s_and_are_tried_again(tmp_pat
         async with spawned(folder) as (process, channel):
             reader = Reader(Bench(simulator=simulator, address="", channel=channel))
             await reader.subscribe(["BTC-USD", "BTC-USDT"], [BOOK])
-            await reader.until(lambda: all(lives.values()), seconds=15)
+            with Held() as held:
+                await reader.until(lambda: all(lives.values()))
             for (started, ended), *_ in lives.values():
-                assert 4.7 <= ended - started <= 5.3
+                assert ended - started + held.seconds >= 4.7
+                assert ended - started - held.seconds <= 5.3
             states = [u.stream_state for u in reader.payloads("stream_state")]
             assert types_pb2.STATE_REASON_DIAL_FAILED in {state.reason for state in states}
-            await asyncio.sleep(0.8)  # attempt 2 is under way: within 0.5 s of the failure
+            await reader.until(lambda: min(dials.values()) > 1)
             process.send_signal(signal.SIGTERM)
-            started = time.monotonic()
-            assert await asyncio.wait_for(process.wait(), 5) == 0
-            assert time.monotonic() - started <= 1.0 + SLACK_S
+            assert await asyncio.wait_for(process.wait(), PATIENCE_S) == 0
+            await eventually(lambda: all(len(lives[name]) == dials[name] for name in lives))
+            for _, *others in lives.values():
+                assert min(ended - started for started, ended in others) < 4.7, "the dial was waited for"
 
 
 def cpu_s(pid: int) -> float:
@@ -215,9 +230,10 @@ async def test_ten_thousand_pings_a_second_are_no_data_and_cost_little(tmp_path:
                 states = [u.stream_state for u in reader.payloads("stream_state")]
                 return bool(states) and states[-1].reason == types_pb2.STATE_REASON_SILENT
 
-            await reader.until(silent)
+            with Held() as held:
+                await reader.until(silent)
             passed = time.monotonic() - started
-            assert passed <= 3 + SLACK_S
+            assert passed - held.seconds <= 3 + SLACK_S
             assert sent >= 9_000 * passed, "the peer was too slow for the fault"
             assert heard < 20 * 100
             assert cpu_s(process.pid) - used <= 0.3 * passed
@@ -235,7 +251,7 @@ async def test_a_service_that_is_cancelled_during_a_dial_ends_at_once(tmp_path: 
         Simulator(SimulatorSettings(products=("kraken/spot",), bases=("BTC",))) as simulator,
         raw_venue(silent, upgrades=False) as port,
     ):
-        simulated(simulator, folder, scale=1)
+        simulated(simulator, folder, scale=1, service={"hot": {"dial_timeout_sec": 600.0}})
         redirect(folder, {"kraken": port})
         ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         running = asyncio.ensure_future(
@@ -244,11 +260,10 @@ async def test_a_service_that_is_cancelled_during_a_dial_ends_at_once(tmp_path: 
         async with grpc.aio.insecure_channel(await ready) as channel:
             reader = Reader(Bench(simulator=simulator, address="", channel=channel))
             await reader.subscribe(["BTC-USD"], [BOOK])
-            await asyncio.wait_for(dialled.wait(), 5)
-            started = time.monotonic()
+            await asyncio.wait_for(dialled.wait(), PATIENCE_S)
             running.cancel()
-            await asyncio.wait([running])
-            assert time.monotonic() - started <= 1.0
+            done, _ = await asyncio.wait([running], timeout=PATIENCE_S)
+            assert done, "the dial is waited for"
 
 
 @contextlib.asynccontextmanager
@@ -283,7 +298,7 @@ async def test_after_a_pause_of_the_process_every_topic_tells_its_state_before_d
             assert told.HasField("stream_state"), venue
             assert told.stream_state.state == types_pb2.STATE_STALE
             assert told.ts_publish - resumed_at <= (0.1 + SLACK_S) * 1e9
-        await reader.until(lambda: reader.is_live("kraken") and reader.is_live("binance"), seconds=20)
+        await reader.until(lambda: reader.is_live("kraken") and reader.is_live("binance"))
 
 
 @pytest.mark.proves("ROW-E19")

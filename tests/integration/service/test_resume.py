@@ -205,7 +205,7 @@ async def killed(folder: Path, running: Simulator, channel: int) -> list[hot_pb2
     async with started(folder, running) as (process, bench):
         reader = Reader(bench)
         await reader.subscribe(["BTC-USD"], [channel], venues=["kraken"])
-        await reader.until(lambda: len(of_topic(reader)) > 40, 20)
+        await reader.until(lambda: len(of_topic(reader)) > 40)
         given = of_topic(reader)
         await bench.kept(channel)
         process.kill()
@@ -221,8 +221,8 @@ async def test_after_a_kill_trades_go_on_with_the_rest_a_gap_and_the_new_epoch(t
         before = await killed(folder, running, TRADES)
         async with started(folder, running) as (_, bench):
             reader = await resumed(bench, [at(before[20])])
-            await reader.until(lambda: CAUGHT_UP in phases(reader), 20)
-            await reader.until(lambda: [u for u in reader.payloads("trade") if u.epoch > before[0].epoch], 20)
+            await reader.until(lambda: CAUGHT_UP in phases(reader))
+            await reader.until(lambda: [u for u in reader.payloads("trade") if u.epoch > before[0].epoch])
     assert phases(reader) == [RESUMED, CAUGHT_UP]
     old = [update for update in of_topic(reader) if update.epoch == before[0].epoch]
     assert [update.seq for update in old] == list(range(before[21].seq, before[21].seq + len(old)))
@@ -246,7 +246,7 @@ async def test_after_a_kill_a_book_starts_over_with_a_snapshot_behind_the_gap(tm
         lost = at(before[-1], seq=before[-1].seq + 10**6)  # the crash took the disk's tail
         async with started(folder, running) as (_, bench):
             reader = await resumed(bench, [lost])
-            await reader.until(lambda: reader.payloads("book_delta"), 20)
+            await reader.until(lambda: reader.payloads("book_delta"))
     assert phases(reader) == [RESUMED, CAUGHT_UP]
     [gap] = losses(reader)
     assert gap.gap.cause == stream_pb2.GAP_CAUSE_SERVER_RESTART

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from datafacade.v1 import (
     stream_pb2,
     types_pb2,
 )
-from tests.integration.service.bench import Bench, Reader, service
+from tests.integration.service.bench import PATIENCE_S, Bench, Reader, service
 
 TRADES, BOOK, TOP, KLINES, TICKER, CONSOLIDATED_TOP = 1, 2, 3, 4, 5, 6
 ACCEPTED = stream_pb2.SUBSCRIPTION_PHASE_ACCEPTED
@@ -83,10 +82,8 @@ async def test_an_unknown_symbol_among_known_ones_is_refused_alone(bench: Bench)
     await bench.stub.ListInstruments(reference_pb2.ListInstrumentsRequest())
     reader = Reader(bench)
     symbols = ["BTC-USD", "ETH-USD", *(f"NO{number}-USD" for number in range(28))]
-    started = time.perf_counter()
     await reader.subscribe(symbols, [BOOK], venues=["kraken"], subscription_id=4)
     await reader.until(lambda: len(reader.statuses()) >= 30)
-    assert time.perf_counter() - started < 0.25  # 50 ms on an idle machine
     phases = {status.requested_symbol: status.phase for status in reader.statuses()}
     assert {symbol for symbol, phase in phases.items() if phase == ACCEPTED} == {"BTC-USD", "ETH-USD"}
     unknown = next(status for status in reader.statuses() if status.phase == REJECTED)
@@ -227,7 +224,7 @@ async def test_an_acknowledgement_of_what_was_never_sent_ends_the_call(bench: Be
 async def test_a_quiet_call_still_shows_life_every_second(bench: Bench) -> None:
     reader = Reader(bench)
     await reader.subscribe(["NO-SUCH"], [TRADES])
-    await reader.until(lambda: len(reader.responses) >= 3, seconds=5)
+    await reader.until(lambda: len(reader.responses) >= 3)
     assert len(reader.responses[-1].updates) == 0
 
 
@@ -236,14 +233,14 @@ async def test_the_venue_is_left_after_the_last_subscriber_and_the_linger(bench:
     reader = Reader(bench)
     await reader.subscribe(["BTC-USD"], [BOOK], venues=["kraken"])
     await reader.until(lambda: reader.is_live("kraken"))
-    reader.call.cancel()
 
     async def topics() -> int:
         health = await bench.stub.Health(health_pb2.HealthRequest(venues=["kraken"]))
         return len(health.venues[0].streams)
 
     assert await topics() == 1
-    async with asyncio.timeout(5):
+    reader.call.cancel()
+    async with asyncio.timeout(PATIENCE_S):
         while await topics():  # noqa: ASYNC110  the service has no event for it
             await asyncio.sleep(0.05)
 
@@ -266,7 +263,7 @@ async def test_hundreds_of_calls_that_come_and_go_leave_nothing_behind(bench: Be
         health = await bench.stub.Health(health_pb2.HealthRequest())
         return sum(len(venue.streams) for venue in health.venues)
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         while await followed() or len(asyncio.all_tasks()) > before:  # noqa: ASYNC110  no event for it
             await asyncio.sleep(0.05)
 
@@ -389,7 +386,7 @@ async def test_instruments_are_listed_page_by_page(bench: Bench) -> None:
 
 async def test_health_checks_know_the_service_and_each_venue(bench: Bench) -> None:
     for name in ("", "datafacade.v1.DataFacadeService", "venue/kraken"):
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(PATIENCE_S):
             while await bench.health(name) != 1:  # noqa: ASYNC110  the service has no event for it
                 await asyncio.sleep(0.05)
     error = await refused(bench.health("venue/mtgox"))

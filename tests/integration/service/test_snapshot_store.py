@@ -22,7 +22,7 @@ from datafacade.store.pit.verify import verify
 from datafacade.v1 import health_pb2, pit_pb2, warm_pb2
 from datafacade.warm import snapshots
 from tests.integration.cli.running import run
-from tests.integration.service.bench import Bench, service, simulated, spawn
+from tests.integration.service.bench import PATIENCE_S, Bench, service, simulated, spawn
 from tests.integration.service.kept import KLINES, TICKER, Code, bare, fetched, refused, store_of, stub_of
 
 
@@ -40,7 +40,7 @@ async def test_a_damaged_snapshot_is_never_served(bench: Bench, tmp_path: Path) 
     asked = warm_pb2.WarmKlinesRequest(snapshot_id=snapshot_id)
     assert (await refused(bench.stub.WarmKlines(asked))).code() is Code.DATA_LOSS
     quarantine = store_of(tmp_path) / ".quarantine"
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while path.exists():  # noqa: ASYNC110  another thread moves it
             await asyncio.sleep(0.02)
     assert [one.read_bytes() for one in quarantine.iterdir()] == [bytes(content)], "put aside as it was"
@@ -109,7 +109,7 @@ async def test_a_store_that_cannot_be_used_is_used_as_soon_as_it_can_be(
             await refused(stub_of(bench).PitStats(pit_pb2.PitStatsRequest()))
         ).code() is Code.UNIMPLEMENTED
         blocked.unlink()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while "PIT_SKIPPED" in (await bench.stub.Health(health_pb2.HealthRequest())).warnings:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
         answer = await bench.stub.WarmTicker(TICKER)
@@ -143,7 +143,9 @@ async def test_a_disk_that_hangs_delays_answers_for_a_moment_and_is_announced(
         assert stats.waiting <= 64
         assert "PIT_SKIPPED" in (await bench.stub.Health(health_pb2.HealthRequest())).warnings
         gate.set()
-        async with asyncio.timeout(10):  # what was given up still stands before the writer, for a moment
+        async with asyncio.timeout(
+            PATIENCE_S
+        ):  # what was given up still stands before the writer, for a moment
             for limit in count(101):
                 later = await bench.stub.WarmKlines(
                     warm_pb2.WarmKlinesRequest(venue="binance", symbol="BTC-USDT", interval="1h", limit=limit)
@@ -220,12 +222,12 @@ async def test_sigterm_in_the_middle_of_a_commit_ends_behind_it(tmp_path: Path) 
             async with grpc.aio.insecure_channel(address.strip()) as channel:
                 stub = Bench(simulator=running, address=address, channel=channel).stub
                 asking = asyncio.ensure_future(stub.WarmKlines(KLINES))
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(PATIENCE_S):
                     while "warm.klines" not in await anext(lines):
                         pass
                 process.terminate()
                 answer = await asking
-            assert await asyncio.wait_for(process.wait(), 10) == 0
+            assert await asyncio.wait_for(process.wait(), PATIENCE_S) == 0
         finally:
             if process.returncode is None:
                 process.kill()

@@ -24,7 +24,7 @@ from tests.integration.store.redis_server import RedisServer, redis_server
 
 __all__ = ["redis_server"]
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 KLINES_ENTITY = "warm.klines/kraken/BTC-USD/1h:24"
 
 

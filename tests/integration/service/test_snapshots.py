@@ -20,7 +20,7 @@ from datafacade.store.pit.vault import Vault
 from datafacade.v1 import book_pb2, pit_pb2, price_pb2, types_pb2, warm_pb2
 from datafacade.warm.prices import METHODS
 from datafacade.warm.reconcile import Quote, Rate, Rules, reconcile
-from tests.integration.service.bench import Bench, Reader, service
+from tests.integration.service.bench import PATIENCE_S, Bench, Reader, service
 from tests.integration.service.kept import (
     KLINES,
     PIT,
@@ -63,7 +63,7 @@ async def test_every_warm_answer_is_fetched_again_byte_for_byte(
 async def test_what_is_asked_as_of_a_time_is_the_newest_of_then(bench: Bench) -> None:
     request = warm_pb2.WarmTickerRequest(venue="kraken", symbol="BTC-USD")
     seen: list[tuple[int, str]] = []
-    async with asyncio.timeout(20):  # the cache forgets a ticker after 5 s
+    async with asyncio.timeout(PATIENCE_S):  # the cache forgets a ticker after 5 s
         while len(seen) < 2:
             snapshot_id = (await bench.stub.WarmTicker(request)).served.snapshot_id
             if not seen or seen[-1][1] != snapshot_id:
@@ -167,7 +167,7 @@ async def test_followed_books_are_kept_on_an_interval(tmp_path: Path) -> None:
         await reader.subscribe(["BTC-USD"], [types_pb2.CHANNEL_BOOK_L2], venues=["kraken"])
         await reader.until(lambda: reader.is_live("kraken"))
         listed = pit_pb2.PitListRequest(entity="hot.book/kraken/BTC-USD")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while len((await stub_of(bench).PitList(listed)).refs) < 3:  # noqa: ASYNC110  it is asked by RPC
                 await asyncio.sleep(0.05)
         request = book_pb2.L2BookRequest(venue="kraken", symbol="XBT/USD", ts_as_of=time.time_ns())

@@ -17,6 +17,8 @@ from datafacade.venues.keepalive import KeepaliveFigures
 from datafacade.venues.socket import SocketLimits, VenueSocket
 from tests.integration.service.peer import LIMITS, frame, open_socket, raw_venue
 
+IMPATIENT = replace(LIMITS, close_timeout_s=0.3)  # with a peer that does not answer a close frame
+
 
 @contextlib.asynccontextmanager
 async def venue(handler: Callable[[ServerConnection], Awaitable[None]]) -> AsyncIterator[int]:
@@ -149,7 +151,7 @@ async def test_a_message_of_endless_fragments_ends_the_connection() -> None:
         await reader.read()
 
     async with raw_venue(peer) as port:
-        socket = await open_socket(port)
+        socket = await open_socket(port, IMPATIENT)
         assert await read_all(socket) == []
         assert await socket.wait_closed() == Closed(code=1009, reason="too many fragments")
 
@@ -193,12 +195,15 @@ async def read_control(reader: asyncio.StreamReader) -> tuple[int, bytes]:
     return head[0] & 0x0F, bytes(byte ^ head[2 + at % 4] for at, byte in enumerate(masked))
 
 
-BRISK = replace(LIMITS, keepalive=KeepaliveFigures(ping_s=0.2, pong_s=0.2, control_s=0.05))
+def pinging(*, pong_s: float) -> SocketLimits:
+    """Return limits of a line that is pinged soon, and left after so long without a pong."""
+    return replace(LIMITS, keepalive=KeepaliveFigures(ping_s=0.2, pong_s=pong_s, control_s=0.05))
 
 
 @pytest.mark.proves("ROW-A04")
 async def test_a_line_on_which_data_come_but_no_pong_is_left() -> None:
-    heard: list[bytes] = []
+    loop = asyncio.get_running_loop()
+    heard: asyncio.Future[bytes] = loop.create_future()
 
     async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         async def talk() -> None:
@@ -208,20 +213,20 @@ async def test_a_line_on_which_data_come_but_no_pong_is_left() -> None:
 
         talking = asyncio.ensure_future(talk())
         try:
-            while data := await reader.read(100):
-                heard.append(data)
+            heard.set_result(await reader.read(-1))
         finally:
             talking.cancel()
 
-    loop = asyncio.get_running_loop()
     async with raw_venue(peer) as port:
         started = loop.time()  # before the socket begins to count
-        socket = await open_socket(port, BRISK)
+        socket = await open_socket(port, pinging(pong_s=0.2))
         messages = await read_all(socket)
         assert await socket.wait_closed() == Closed(code=1006, reason=CloseReason.NO_PONG)
-        assert 0.4 <= loop.time() - started <= 0.8
-        assert len(messages) > 5
-        assert heard[0][:2] == bytes([0x89, 0x81])  # one ping
+        assert loop.time() - started >= 0.4
+        assert messages
+        told = await heard
+        assert told[:2] == bytes([0x89, 0x81])
+        assert len(told) == 7, "one ping"
 
 
 async def test_a_line_that_answers_pings_stays() -> None:
@@ -236,7 +241,7 @@ async def test_a_line_that_answers_pings_stays() -> None:
         writer.write(frame(b"still here"))
 
     async with raw_venue(peer) as port:
-        socket = await open_socket(port, BRISK)
+        socket = await open_socket(port, pinging(pong_s=60))
         assert await read_all(socket) == [b"still here"]
     assert pings == 4
 
@@ -255,9 +260,9 @@ async def test_a_pong_that_waits_unread_on_our_side_is_no_silence_of_the_venue()
         await answering
 
     async with raw_venue(peer) as port:
-        socket = await open_socket(port, BRISK)
-        await asyncio.sleep(1.0)  # a busy program: nobody takes the frames
-        async with asyncio.timeout(5):
+        socket = await open_socket(port, pinging(pong_s=2))
+        await asyncio.sleep(2.5)  # a busy program: nobody takes the frames
+        async with asyncio.timeout(30):
             while (await anext(socket))[0] != b"end":
                 pass
         socket.close(1000, "done")
@@ -278,10 +283,12 @@ async def test_of_a_flood_of_pings_the_newest_is_answered_and_few_of_the_others(
         writer.write(frame(b"heard"))
 
     limits = replace(LIMITS, keepalive=KeepaliveFigures(ping_s=0, control_s=0.1))
+    loop = asyncio.get_running_loop()
     async with raw_venue(peer) as port:
+        started = loop.time()
         socket = await open_socket(port, limits)
         assert await read_all(socket) == [b"heard"]
-    assert len(heard) < 20
+    assert len(heard) <= 1 + (loop.time() - started) / limits.keepalive.control_s
 
 
 @pytest.mark.proves("ROW-A16")
@@ -294,8 +301,8 @@ async def test_a_message_of_24_mib_passes_where_the_venue_sends_such() -> None:
         message_bytes_max=32 * 2**20,
         read_buffer_bytes=2**20,
         write_buffer_bytes=65_536,
-        dial_timeout_s=5,
-        write_timeout_s=5,
+        dial_timeout_s=60,
+        write_timeout_s=60,
     )
     async with venue(handler) as port:
         socket = await open_socket(port, limits)
@@ -328,10 +335,10 @@ async def test_reading_pauses_while_nobody_takes_the_frames() -> None:
 async def test_a_venue_that_stops_reading_is_left_after_the_write_timeout() -> None:
     async def peer(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
         reader._transport.pause_reading()  # type: ignore[attr-defined]
-        await asyncio.sleep(30)
+        await asyncio.get_running_loop().create_future()
 
     async with raw_venue(peer) as port:
-        socket = await open_socket(port)
+        socket = await open_socket(port, replace(LIMITS, write_timeout_s=0.2))
         for _ in range(200):
             socket.send("x" * 60_000)
         assert await socket.wait_closed() == Closed(code=1006, reason=CloseReason.WRITE_TIMEOUT)
@@ -345,7 +352,7 @@ async def test_our_close_ends_even_if_the_venue_goes_on_talking() -> None:
             await asyncio.sleep(0.01)
 
     async with raw_venue(peer) as port:
-        socket = await open_socket(port)
+        socket = await open_socket(port, IMPATIENT)
         await anext(socket)
         socket.close(1000, "enough")
         assert await read_all(socket) == []

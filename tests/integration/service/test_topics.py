@@ -44,7 +44,7 @@ async def test_klines_come_final_and_in_order_by_any_name_of_their_interval(benc
         bars = [update.kline for update in reader.payloads("kline")]
         return [bar for bar in bars if bar.state == market_pb2.KLINE_STATE_FINAL]
 
-    await reader.until(lambda: len(final()) >= 3, 20)
+    await reader.until(lambda: len(final()) >= 3)
     assert {update.variant for update in reader.payloads("kline")} == {"1s"}
     opens = [bar.ts_open for bar in final() if not bar.revision]
     assert all(before < after for before, after in pairwise(opens))

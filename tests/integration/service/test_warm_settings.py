@@ -14,7 +14,7 @@ import pytest_asyncio
 import yaml
 
 from datafacade.v1 import cache_pb2, health_pb2, lineage_pb2, price_pb2, warm_pb2
-from tests.integration.service.bench import Bench, service
+from tests.integration.service.bench import PATIENCE_S, Bench, service
 
 DEFAULTS = Path(str(importlib.resources.files("datafacade.config") / "defaults"))
 PRODUCTS = ("binance/spot", "kraken/spot", "coinbase/advanced", "coinbase/exchange")
@@ -105,7 +105,7 @@ async def test_no_share_leaves_a_venue_less_than_the_warm_tier_is_to_have(bench:
 
 async def test_a_joint_answer_is_made_of_fresh_parts_once_it_is_stale(bench: Bench) -> None:
     first = await klines(bench, "1h", venue="")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         again = await klines(bench, "1h", venue="")
         while again.lineage.ts_made == first.lineage.ts_made:
             await asyncio.sleep(0.02)
