@@ -21,6 +21,7 @@ from tests.chaos.harness.warm import BINANCE, MS, WarmBed, details, reason, refu
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
 
 MANY: Final = 1_000
+SLOW_MS: Final = 6_000  # so that the last of many questions, too, loses its patience before the answer
 MIB: Final = 2**20
 VENUES: Final = ("binance", "okx", "coinbase", "kraken")
 DOLLARS: Final = ("coinbase", "kraken", "coingecko", "coinpaprika")
@@ -147,7 +148,7 @@ def test_a_thousand_equal_questions_are_one_call_and_a_failure_costs_one_more(be
         return bed.at_once("WarmKlines", [(request, 15.0 if n % 10 else impatient_s) for n in range(MANY)])
 
     before = bed.ledger("okx/public")["calls"]
-    with bed.fault("slow_rest", venue="okx", ms=3_000, path="candles"):
+    with bed.fault("slow_rest", venue="okx", ms=SLOW_MS, path="candles"):
         answers = ask("4h", 1.5)
     assert bed.ledger("okx/public")["calls"] - before == 1
     late = [took for answer, took in answers if isinstance(answer, grpc.aio.AioRpcError)]
@@ -219,11 +220,11 @@ def test_a_ban_stops_all_calls_until_its_end_and_no_stream(bed: WarmBed, tmp_pat
         until(lambda: probe.news() or probe.story.topics, within_s=15, what="the stream begins")
         ban = bed.simulator.arm("ban", venue="binance/usdm", seconds=4)
         refused(bed.klines, "binance-usdm", "BTC-USDT", "1d")
-        banned, told = time.monotonic(), sum(map(len, probe.story.topics.values()))
-        bed.simulator.applied(ban)
+        told = sum(map(len, probe.story.topics.values()))
+        over_ns = int(bed.simulator.applied(ban)["armed_mono_ns"]) + 4_000 * MS  # as told, or later
         bed.simulator.end(ban)  # it is a client that must wait now, not the venue
         before = bed.ledger("binance/usdm")["calls"]
-        while time.monotonic() < banned + 3.5:
+        while time.monotonic_ns() < over_ns - 500 * MS:
             error: Any = refused(bed.klines, "binance-usdm", "BTC-USDT", "1d", timeout_s=0.2)
             assert reason(error) in ("VENUE_RATE_LIMITED", "") or error.code() is DEADLINE
         assert bed.ledger("binance/usdm")["calls"] == before
