@@ -167,7 +167,10 @@ impl State {
         self.tell_rest(id, slot);
         let subscriber = self.subscriber_mut(id)?;
         subscriber.cursors.remove(&topic_id);
-        subscriber.warned = subscriber.warned.filter(|&warned| warned != topic_id);
+        if subscriber.warned == Some(topic_id) {
+            // The warning went with its topic; what the others owe is looked at anew.
+            (subscriber.warned, subscriber.owed_check_at) = (None, 0);
+        }
         subscriber.clear_check_at = 0;
         subscriber.forget(slot);
         let cursor = self.cursors.remove(slot)?;

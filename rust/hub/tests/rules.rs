@@ -335,3 +335,26 @@ fn row_e18_two_hundred_joiners_at_once_share_one_cut_and_read_on_without_a_hole(
         assert_eq!(taken.get(1..).unwrap(), [(Seen::Cut, 201), (Seen::Data, 202)]);
     }
 }
+
+#[test]
+fn who_leaves_the_topic_it_was_warned_of_is_warned_of_the_next() {
+    let (hub, ids) = hub(HubBounds { owed_bytes: 4_000, ..HubBounds::default() }, 2);
+    let reader = hub.subscriber();
+    for &id in &ids {
+        hub.attach(reader, id, AttachOptions::default(), &mut |_, _, _| {}).unwrap();
+    }
+    let mut batch = Batch::default();
+    add(&mut batch, ids[0], 0, RecordKind::Data, false, 1, 0, 0);
+    add(&mut batch, ids[1], 1, RecordKind::Data, false, 1, 0, 3_500);
+    hub.publish(&batch, at(0)).unwrap();
+    let first = |reader| {
+        let mut out = Vec::new();
+        hub.take(reader, 1, &mut out, None);
+        let (wire, _) = Wire::read_all(&out)[0];
+        (wire.seen, wire.topic)
+    };
+    assert_eq!(first(reader), (Seen::Change, 0));
+    assert_eq!(first(reader), (Seen::Data, 0), "it is judged again, warned as it is");
+    hub.detach(reader, ids[0]);
+    assert_eq!(first(reader), (Seen::Change, 1));
+}
