@@ -1,5 +1,5 @@
 //! A process that publishes, reads and journals is killed by SIGKILL at random moments: whatever its reader had been
-//! given 50 ms before is in the journal.
+//! given before the journal last found nothing more to write is in the journal.
 
 #![allow(
     clippy::unwrap_used,
@@ -16,23 +16,51 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use facade_hub::{AttachOptions, Batch, RecordKind, Stamp, Start, Taken};
-use facade_journal::{HubLog, Journal, JournalBounds};
-use support::{EPOCH, body, hub, name, read_all};
+use facade_hub::{
+    AttachOptions, Batch, LogBatch, LogRead, RecordKind, Stamp, Start, Taken, TopicId, TopicName,
+};
+use facade_journal::{HubLog, Journal, JournalBounds, LogSource};
+use support::{BEGIN_NS, EPOCH, body, hub, name, read_all};
 
 const DIR: &str = "FACADE_JOURNAL_CRASH_DIR";
 const KILLS: u32 = 8;
 const TOPICS: usize = 5;
-const GRACE_NS: u128 = 50_000_000;
+/// Lines of a child whose journal writes nothing, at most.
+const LINES_MAX: usize = 100_000;
 
-fn now_ns() -> u128 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos()
+/// How far a reader was given, and how far of that the journal has come: it asks for more when it has written all that
+/// it got, so what was given before it asked in vain is written.
+#[derive(Debug, Default)]
+struct Progress {
+    given: AtomicU64,
+    kept: AtomicU64,
 }
 
-/// The child: publishes for ever, and tells on stdout what its reader was given, and when.
+struct Watched {
+    log: HubLog,
+    progress: Arc<Progress>,
+}
+
+impl LogSource for Watched {
+    fn read(&mut self, bytes_max: usize, batch: &mut LogBatch) -> LogRead {
+        let given = self.progress.given.load(Ordering::Acquire);
+        let read = self.log.read(bytes_max, batch);
+        if batch.entries.is_empty() {
+            self.progress.kept.store(given, Ordering::Release);
+        }
+        read
+    }
+
+    fn name(&self, topic: TopicId) -> Option<TopicName> {
+        self.log.name(topic)
+    }
+}
+
+/// The child: publishes for ever, and tells on stdout how far its journal has come.
 fn publish_until_killed(dir: &Path) -> ! {
     let hub = hub();
     let journal = Journal::open(dir, EPOCH, JournalBounds::default()).unwrap();
@@ -42,10 +70,12 @@ fn publish_until_killed(dir: &Path) -> ! {
         let options = AttachOptions { start: Start::Next, ..AttachOptions::default() };
         hub.attach(reader, topic, options, &mut |_, _, _| {}).unwrap();
     }
-    journal.start(Box::new(HubLog::new(Arc::clone(&hub))), Box::new(|| 0)).unwrap();
+    let progress = Arc::new(Progress::default());
+    let source = Watched { log: HubLog::new(Arc::clone(&hub)), progress: Arc::clone(&progress) };
+    journal.start(Box::new(source), Box::new(|| 0)).unwrap();
     let mut stdout = std::io::stdout().lock();
     let (mut batch, mut taken) = (Batch::default(), Vec::new());
-    for seq in 1.. {
+    for seq in 1_u64.. {
         for (number, &topic) in topics.iter().enumerate() {
             batch.clear();
             let write = |out: &mut Vec<u8>| {
@@ -53,12 +83,13 @@ fn publish_until_killed(dir: &Path) -> ! {
                 Ok::<(), ()>(())
             };
             batch.record(topic, seq, RecordKind::Data, false, write).unwrap();
-            let wall_ns = i64::try_from(now_ns()).unwrap();
-            hub.publish(&batch, Stamp { wall_ns, mono_ns: wall_ns.unsigned_abs() }).unwrap();
+            let wall_ns = BEGIN_NS + i64::try_from(seq).unwrap() * 1_000;
+            hub.publish(&batch, Stamp { wall_ns, mono_ns: seq * 1_000 }).unwrap();
         }
         while let Taken::Some(_) = hub.take(reader, 1 << 20, &mut taken, None) {}
         taken.clear();
-        writeln!(stdout, "{} {seq}", now_ns()).unwrap();
+        progress.given.store(seq, Ordering::Release);
+        writeln!(stdout, "kept {}", progress.kept.load(Ordering::Acquire)).unwrap();
         stdout.flush().unwrap();
         thread::sleep(Duration::from_micros(200));
     }
@@ -75,25 +106,17 @@ fn kill_one(round: u32) {
         .spawn()
         .unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let reading = thread::spawn(move || {
-        let told = lines.map_while(Result::ok);
-        told.filter_map(|line| {
-            let (at, seq) = line.split_once(' ')?;
-            Some((at.parse::<u128>().ok()?, seq.parse::<u64>().ok()?))
-        })
-        .collect::<Vec<_>>()
-    });
-    thread::sleep(Duration::from_millis(u64::from(150 + 37 * round)));
-    let killed_at = now_ns();
+    let mut kept =
+        lines.map_while(Result::ok).filter_map(|line| line.strip_prefix("kept ")?.parse::<u64>().ok());
+    let moment = 37 * usize::try_from(round).unwrap();
+    let before = kept.by_ref().take(LINES_MAX).filter(|&seq| seq > 0).nth(moment);
     child.kill().unwrap();
     child.wait().unwrap();
-    let told = reading.join().unwrap();
-    let safe = told.iter().filter(|(at, _)| at + GRACE_NS < killed_at).map(|&(_, seq)| seq).max();
-    let safe = safe.expect("the child had begun before it was killed");
+    let safe = kept.max().or(before).expect("the journal wrote before its process was killed");
     let journal = Journal::open(dir.path(), EPOCH + 1, JournalBounds::default()).unwrap();
     for topic in 0..TOPICS {
         let (entries, seq_last) = read_all(&journal, EPOCH, &name(topic).as_key(), 0, 64 << 10);
-        assert!(seq_last >= safe, "round {round}: given up to {safe}, kept up to {seq_last}");
+        assert!(seq_last >= safe, "round {round}: written up to {safe}, kept up to {seq_last}");
         let mut rest = entries.as_slice();
         for seq in 1..=seq_last {
             let record = body(topic, seq, 0, 300);
