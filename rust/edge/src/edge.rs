@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -23,6 +24,10 @@ const COMMANDS_MAX: usize = 1_024;
 
 /// Time beyond the options' own that `stop` waits for the thread.
 const JOIN_MARGIN: Duration = Duration::from_millis(400);
+
+/// The wait for the thread is counted in such steps: a pause of the whole process is one of them, no delay of the
+/// thread's.
+const JOIN_STEP: Duration = Duration::from_millis(20);
 
 /// Why the edge does not do what it was told.
 #[derive(Debug, thiserror::Error)]
@@ -78,6 +83,15 @@ struct Thread {
     handle: JoinHandle<()>,
     /// Closes when the thread ends, in whatever way.
     ended: std::sync::mpsc::Receiver<()>,
+}
+
+impl Thread {
+    /// Waits for its end; returns whether it came in time.
+    fn ends_within(&self, waited: Duration) -> bool {
+        let steps = waited.as_millis().div_ceil(JOIN_STEP.as_millis());
+        let is_running = || self.ended.recv_timeout(JOIN_STEP) == Err(RecvTimeoutError::Timeout);
+        (0..steps).any(|_| !is_running())
+    }
 }
 
 /// The gRPC server. Dropping it ends its thread too, soon, and waits for nothing: [`Edge::stop`] does.
@@ -207,11 +221,11 @@ impl Edge {
         };
         let _ = self.command(Command::Stop);
         let waited = self.shared.options.limits.stop_max + JOIN_MARGIN;
-        match thread.ended.recv_timeout(waited) {
-            Err(std::sync::mpsc::RecvTimeoutError::Timeout) => Err(EdgeError::StopTimedOut { waited }),
-            // A panic of the thread was counted where it happened.
-            _ => thread.handle.join().or(Ok(())),
+        if !thread.ends_within(waited) {
+            return Err(EdgeError::StopTimedOut { waited });
         }
+        // A panic of the thread was counted where it happened.
+        thread.handle.join().or(Ok(()))
     }
 
     /// Returns the figures of the edge.
@@ -228,4 +242,15 @@ impl Edge {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stop_within_the_default_bound_takes_less_than_a_second() {
+        let waited = crate::options::Limits::default().stop_max + JOIN_MARGIN;
+        assert!(waited < Duration::from_secs(1));
+    }
 }

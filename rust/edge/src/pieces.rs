@@ -6,8 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-
-use crate::clock;
+use tokio::time::MissedTickBehavior;
 
 /// How often a write is looked at, at least.
 const WATCH_INTERVAL_MAX: Duration = Duration::from_secs(1);
@@ -17,8 +16,8 @@ const WATCH_INTERVAL_MIN: Duration = Duration::from_millis(1);
 /// Whether the transport takes what it is given.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
-    /// When bytes were handed over that are not accepted yet, ns of the monotonic clock; 0: none.
-    handed_ns: AtomicU64,
+    /// Number of the piece that was handed over and is not accepted yet; 0: none.
+    handed: AtomicU64,
     /// Time that a write may stand still at least, ms: whoever acknowledges is bounded by the Hub, in words.
     patience_ms: AtomicU64,
 }
@@ -29,20 +28,20 @@ impl Progress {
         self.patience_ms.store(u64::try_from(patience.as_millis()).unwrap_or(u64::MAX), Ordering::Release);
     }
 
-    /// Waits until one write has stood still for longer than `blocked_max`.
+    /// Waits until one write has stood still for `blocked_max`. The time is counted in looks: a process that was paused
+    /// has given no client the chance to read, so its pause counts as one look.
     pub(crate) async fn blocked(&self, blocked_max: Duration) {
         let interval = (blocked_max / 10).clamp(WATCH_INTERVAL_MIN, WATCH_INTERVAL_MAX);
         let mut watch = tokio::time::interval(interval);
+        watch.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let patience = || Duration::from_millis(self.patience_ms.load(Ordering::Acquire));
-        while self.blocked_for() <= blocked_max.max(patience()) {
+        let (mut seen, mut stood) = (0, Duration::ZERO);
+        while stood < blocked_max.max(patience()) {
             watch.tick().await;
-        }
-    }
-
-    fn blocked_for(&self) -> Duration {
-        match self.handed_ns.load(Ordering::Acquire) {
-            0 => Duration::ZERO,
-            since => Duration::from_nanos(clock::mono_ns().saturating_sub(since)),
+            let handed = self.handed.load(Ordering::Acquire);
+            let is_same = handed != 0 && handed == seen;
+            stood = if is_same { stood + interval } else { Duration::ZERO };
+            seen = handed;
         }
     }
 }
@@ -52,18 +51,20 @@ impl Progress {
 pub(crate) struct Pieces {
     rest: Bytes,
     bytes_max: usize,
+    /// Pieces handed over so far.
+    handed: u64,
     progress: Arc<Progress>,
 }
 
 impl Pieces {
     /// Begins without a message; pieces have at most `bytes_max` bytes.
     pub(crate) fn new(bytes_max: usize, progress: Arc<Progress>) -> Self {
-        Self { rest: Bytes::new(), bytes_max: bytes_max.max(1), progress }
+        Self { rest: Bytes::new(), bytes_max: bytes_max.max(1), handed: 0, progress }
     }
 
     /// Notes that the transport asks for more: it has accepted all that it was handed.
     pub(crate) fn accepted(&self) {
-        self.progress.handed_ns.store(0, Ordering::Release);
+        self.progress.handed.store(0, Ordering::Release);
     }
 
     /// Takes the next message; the one before has left.
@@ -76,7 +77,8 @@ impl Pieces {
         if self.rest.is_empty() {
             return None;
         }
-        self.progress.handed_ns.store(clock::mono_ns(), Ordering::Release);
+        self.handed += 1;
+        self.progress.handed.store(self.handed, Ordering::Release);
         Some(self.rest.split_to(self.rest.len().min(self.bytes_max)))
     }
 }
@@ -105,6 +107,24 @@ mod tests {
             progress.extend(Duration::from_mins(1));
             let blocked = progress.blocked(Duration::from_millis(5));
             assert!(tokio::time::timeout(Duration::from_millis(30), blocked).await.is_err());
+        });
+    }
+
+    #[test]
+    fn a_pause_of_the_process_is_no_standstill_of_its_client() {
+        run(async {
+            let progress = Arc::new(Progress::default());
+            let mut pieces = Pieces::new(1, Arc::clone(&progress));
+            pieces.load(Bytes::from_static(b"ab"));
+            assert!(pieces.next().is_some());
+            let mut blocked = std::pin::pin!(progress.blocked(Duration::from_millis(200)));
+            let look = Duration::from_millis(1);
+            assert!(tokio::time::timeout(look, blocked.as_mut()).await.is_err());
+            // Nothing of this runtime goes on, as if the process were stopped.
+            std::thread::sleep(Duration::from_millis(300));
+            assert!(tokio::time::timeout(look, blocked.as_mut()).await.is_err());
+            pieces.accepted();
+            assert!(tokio::time::timeout(Duration::from_millis(400), blocked).await.is_err());
         });
     }
 

@@ -23,6 +23,13 @@ fn on_port(port: u16) -> Options {
     Options { listen: vec![([127, 0, 0, 1], port).into()], ..options() }
 }
 
+/// A stop that waits its bound out is one that never ends.
+fn slow_to_stop() -> Options {
+    let mut options = options();
+    options.limits.stop_max = Duration::from_mins(10);
+    options
+}
+
 #[test]
 fn health_says_not_serving_until_it_is_told_otherwise() {
     let service = Service::echo(options());
@@ -40,7 +47,7 @@ fn health_says_not_serving_until_it_is_told_otherwise() {
 }
 
 #[test]
-fn row_e14_a_drain_refuses_new_calls_ends_running_ones_well_and_streams_after_the_grace() {
+fn row_e14_a_drain_refuses_new_calls_and_lets_those_that_run_go_on() {
     let service = Service::start(options(), |_, call| {
         if call.question().subscriber.is_some() {
             call.reply(b"", 1);
@@ -57,8 +64,7 @@ fn row_e14_a_drain_refuses_new_calls_ends_running_ones_well_and_streams_after_th
         stream.headers().await;
         eventually("the call", || service.held.lock().unwrap().len() == 1).await;
 
-        let begin = Instant::now();
-        service.edge.drain(Duration::from_millis(300)).unwrap();
+        service.edge.drain(Duration::from_mins(10)).unwrap();
         let refused = client.unary(HEALTH, b"", &[]).await;
         let details = refused.status().get_error_details();
         assert_eq!(refused.status().code(), Code::Unavailable);
@@ -70,6 +76,19 @@ fn row_e14_a_drain_refuses_new_calls_ends_running_ones_well_and_streams_after_th
 
         service.held.lock().unwrap().drain(..).for_each(|call| assert!(call.reply(b"done", 1)));
         assert_eq!(running.outcome().await.messages, [b"done"[..].to_vec()]);
+        assert_eq!(service.edge.stats().streams_open, 1);
+    });
+}
+
+#[test]
+fn row_e14_a_drain_ends_streams_after_the_grace() {
+    let service = Service::echo(options());
+    run(async {
+        let mut client = Client::connect(service.port).await;
+        let mut stream = client.subscribe(false).await;
+        stream.headers().await;
+        let begin = Instant::now();
+        service.edge.drain(Duration::from_millis(300)).unwrap();
         let ended = stream.outcome().await;
         assert!(begin.elapsed() >= Duration::from_millis(300), "{:?}", begin.elapsed());
         assert_eq!(ended.status().code(), Code::Unavailable);
@@ -92,19 +111,17 @@ fn a_hub_that_drains_ends_its_streams_with_the_draining_record() {
 }
 
 #[test]
-fn stop_ends_streams_with_a_status_and_takes_less_than_a_second() {
-    let service = Service::echo(options());
+fn stop_ends_streams_with_a_status_and_does_not_wait_its_bound_out() {
+    let service = Service::echo(slow_to_stop());
     run(async {
         let mut client = Client::connect(service.port).await;
         let mut stream = client.subscribe(true).await;
         stream.headers().await;
         let edge = std::sync::Arc::clone(&service.edge);
-        let stopped = support::aside(move || {
-            let begin = Instant::now();
-            edge.stop().map(|()| begin.elapsed())
-        });
+        let stopped = support::aside(move || edge.stop());
         assert_eq!(stream.outcome().await.status().code(), Code::Unavailable);
-        assert!(stopped.recv().unwrap().unwrap() < Duration::from_secs(1));
+        client.connection.await.unwrap().unwrap();
+        stopped.recv_timeout(support::PATIENCE).unwrap().unwrap();
         assert!(tokio::net::TcpStream::connect(("127.0.0.1", service.port)).await.is_err());
         assert!(matches!(service.edge.set_health("", true), Err(EdgeError::NotRunning)));
         assert!(service.edge.stop().is_ok(), "a second stop does nothing");
@@ -113,19 +130,17 @@ fn stop_ends_streams_with_a_status_and_takes_less_than_a_second() {
 
 #[test]
 fn stop_ends_a_watch_of_health_at_once() {
-    let service = Service::echo(options());
+    let service = Service::echo(slow_to_stop());
     run(async {
         let mut client = Client::connect(service.port).await;
         let mut watch = client.open("/grpc.health.v1.Health/Watch", &[]).await;
         watch.send(b"", true);
         assert_eq!(watch.next().await.unwrap().unwrap()[..], [0x08, 2]);
         let edge = std::sync::Arc::clone(&service.edge);
-        let begin = Instant::now();
         let stopped = support::aside(move || edge.stop());
         assert_eq!(watch.outcome().await.status().code(), Code::Unavailable);
         client.connection.await.unwrap().unwrap();
-        stopped.recv().unwrap().unwrap();
-        assert!(begin.elapsed() < Duration::from_millis(400), "{:?}", begin.elapsed());
+        stopped.recv_timeout(support::PATIENCE).unwrap().unwrap();
     });
 }
 
@@ -139,9 +154,7 @@ fn stop_does_not_wait_for_clients_that_do_not_read() {
         for _ in 0..8 {
             service.publish(&b"x".repeat(60_000));
         }
-        let begin = Instant::now();
-        service.edge.stop().unwrap();
-        assert!(begin.elapsed() < Duration::from_secs(1), "{:?}", begin.elapsed());
+        service.edge.stop().expect("an end within the bound of less than a second");
         assert_eq!(service.hub.stats().subscribers, 0);
     });
 }
@@ -149,11 +162,17 @@ fn stop_does_not_wait_for_clients_that_do_not_read() {
 #[test]
 fn row_e17_a_second_edge_on_the_port_fails_at_once_and_names_the_address() {
     let service = Service::echo(options());
-    let begin = Instant::now();
-    let second = facade_edge::Edge::new(on_port(service.port), std::sync::Arc::clone(&service.hub)).unwrap();
-    let error = second.start().unwrap_err();
-    assert!(error.to_string().contains(&format!("127.0.0.1:{}", service.port)), "{error}");
-    assert!(begin.elapsed() < Duration::from_secs(1));
+    let taken = || {
+        let hub = std::sync::Arc::clone(&service.hub);
+        let begin = Instant::now();
+        let error = facade_edge::Edge::new(on_port(service.port), hub).unwrap().start().unwrap_err();
+        let elapsed = begin.elapsed();
+        assert!(error.to_string().contains(&format!("127.0.0.1:{}", service.port)), "{error}");
+        elapsed
+    };
+    // The shortest of some: the others tell how busy the machine is.
+    let shortest = (0..5).map(|_| taken()).min().unwrap();
+    assert!(shortest < Duration::from_secs(1), "{shortest:?}");
 }
 
 #[test]
@@ -190,14 +209,14 @@ fn an_edge_starts_once() {
 #[test]
 fn row_h02_an_edge_that_is_dropped_while_it_serves_lets_go_of_its_port() {
     let hub = std::sync::Arc::clone(&Service::echo(options()).hub);
-    let edge = facade_edge::Edge::new(options(), hub).unwrap();
+    let edge = facade_edge::Edge::new(slow_to_stop(), hub).unwrap();
     let port = edge.start().unwrap()[0].port();
     run(async {
         let mut client = Client::connect(port).await;
         check(&mut client, "").await.unwrap();
-        let begin = Instant::now();
-        drop(edge);
-        assert!(begin.elapsed() < Duration::from_millis(100), "dropping waits for nothing");
+        // Waiting here blocks the client's only thread: its connection cannot end meanwhile.
+        let dropped = support::aside(move || drop(edge));
+        assert!(dropped.recv_timeout(support::PATIENCE).is_ok(), "dropping waits for nothing");
         while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok() {}
         client.connection.await.unwrap().unwrap();
     });

@@ -97,11 +97,7 @@ fn row_e11_streams_reset_at_once_never_reach_a_handler_in_numbers() {
             if client.connection.is_finished() {
                 break;
             }
-            let Ok(mut call) =
-                tokio::time::timeout(Duration::from_secs(1), client.try_open(HEALTH)).await.unwrap()
-            else {
-                break;
-            };
+            let Ok(mut call) = client.try_open(HEALTH).await else { break };
             call.send(b"", true);
             call.reset();
         }
@@ -147,15 +143,13 @@ fn row_e03_a_client_that_answers_no_ping_is_gone_after_interval_and_timeout() {
         works(&mut client).await;
         let edge = std::sync::Arc::clone(&service.edge);
         let gone = support::aside(move || {
-            let begin = std::time::Instant::now();
-            while edge.stats().connections_open > 0 && begin.elapsed() < support::PATIENCE {
-                std::thread::yield_now();
+            while edge.stats().connections_open > 0 {
+                std::thread::sleep(Duration::from_millis(2));
             }
-            begin.elapsed()
         });
-        // Waiting here blocks the client's only thread: it is frozen and answers nothing.
-        let waited = gone.recv().unwrap();
-        assert!(waited < Duration::from_secs(5), "{waited:?}");
+        // Waiting here blocks the client's only thread: it is frozen and answers nothing. But for the ping nothing
+        // would end it within minutes.
+        assert!(gone.recv_timeout(support::PATIENCE).is_ok());
     });
 }
 
@@ -166,7 +160,11 @@ fn an_idle_connection_is_told_goodbye() {
     let service = Service::echo(options);
     run(async {
         let mut client = Client::connect(service.port).await;
-        works(&mut client).await;
-        eventually("the goodbye", || service.edge.stats().connections_open == 0).await;
+        // Whether a call comes before the goodbye is up to the machine.
+        if let Ok(mut call) = client.try_open(HEALTH).await {
+            call.send(b"", true);
+        }
+        client.connection.await.unwrap().unwrap();
+        eventually("the end", || service.edge.stats().connections_open == 0).await;
     });
 }

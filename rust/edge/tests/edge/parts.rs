@@ -5,7 +5,7 @@ use std::time::Duration;
 use facade_edge::{Code, Options, PartError};
 use tonic_types::StatusExt;
 
-use crate::support::{Client, HEALTH, Open, Service, eventually, options, run};
+use crate::support::{Client, HEALTH, Open, Service, bounds_of_time, eventually, options, run, timeout_text};
 
 const MIB: usize = 1 << 20;
 
@@ -22,6 +22,29 @@ impl Played {
         let call = self.0.hold(client, headers).await;
         assert_eq!(self.part(first), Ok(true));
         call
+    }
+
+    /// Opens a call with a bound of time and hands over its first part; `None`: the bound passed before that.
+    async fn begin_in_time(
+        &self,
+        client: &mut Client,
+        headers: &[(&str, &str)],
+        first: &[u8],
+    ) -> Option<Open> {
+        let mut call = client.open(HEALTH, headers).await;
+        call.send(b"", true);
+        let is_expired = || self.0.edge.stats().calls_expired == 1;
+        eventually("the call", || !self.0.held.lock().unwrap().is_empty() || is_expired()).await;
+        let is_held = !self.0.held.lock().unwrap().is_empty();
+        let mut is_taken = false;
+        if is_held && self.part(first) == Ok(true) {
+            eventually("credit", || {
+                is_taken = !self.0.edge.bridge().credited().is_empty();
+                is_taken || is_expired()
+            })
+            .await;
+        }
+        is_taken.then_some(call)
     }
 
     fn part(&self, message: &[u8]) -> Result<bool, PartError> {
@@ -70,9 +93,9 @@ fn parts_arrive_in_order_and_the_last_one_alone_is_served() {
 }
 
 #[test]
-fn a_client_that_reads_nothing_holds_two_parts_and_is_cut() {
+fn a_client_that_reads_nothing_holds_two_parts() {
     let mut options = options();
-    options.limits.blocked_max = Duration::from_millis(200);
+    options.limits.blocked_max = Duration::from_mins(10);
     let played = Played::start(options);
     run(async {
         let mut client = Client::connect(played.0.port).await;
@@ -81,8 +104,23 @@ fn a_client_that_reads_nothing_holds_two_parts_and_is_cut() {
         played.credit().await;
         assert_eq!(played.part(&vec![7; MIB]), Ok(true));
         assert_eq!(played.part(&vec![7; MIB]), Err(PartError::NoCredit));
+        call.reset();
         assert!(played.is_told_and_freed().await);
         assert!(played.0.edge.bridge().credited().is_empty(), "the second part was never taken");
+        assert!(played.0.edge.stats().bytes_sent <= MIB as u64 + 5);
+    });
+}
+
+#[test]
+fn a_client_that_reads_nothing_of_a_part_is_cut() {
+    let mut options = options();
+    options.limits.blocked_max = Duration::from_millis(200);
+    let played = Played::start(options);
+    run(async {
+        let mut client = Client::connect(played.0.port).await;
+        let mut call = played.begin(&mut client, &[], &vec![7; MIB]).await;
+        call.headers().await;
+        assert!(played.is_told_and_freed().await);
         assert_eq!(played.0.edge.stats().streams_cut_blocked, 1);
         assert!(played.0.edge.stats().bytes_sent <= MIB as u64 + 5);
     });
@@ -134,45 +172,66 @@ fn a_handler_that_forgets_a_call_that_has_begun_gives_internal() {
     });
 }
 
-#[test]
-fn the_client_s_deadline_ends_a_call_that_has_begun() {
+/// Lets the deadline of a call pass; returns whether the call had begun by then.
+fn let_pass(deadline: Duration) -> bool {
     let played = Played::start(options());
     run(async {
         let mut client = Client::connect(played.0.port).await;
-        let mut call = played.begin(&mut client, &[("grpc-timeout", "80m")], b"one").await;
+        let headers = [("grpc-timeout", &*timeout_text(deadline))];
+        let Some(mut call) = played.begin_in_time(&mut client, &headers, b"one").await else { return false };
         assert_eq!(call.outcome().await.status().code(), Code::DeadlineExceeded);
         assert!(played.is_told_and_freed().await);
         assert_eq!(played.0.edge.stats().calls_expired, 1);
-    });
+        true
+    })
 }
 
 #[test]
-fn a_call_that_has_begun_has_a_bound_of_its_own() {
+fn the_client_s_deadline_ends_a_call_that_has_begun() {
+    assert!(bounds_of_time().any(let_pass));
+}
+
+/// Lets both bounds of a call pass; returns whether it had begun within the first.
+fn let_both_pass(unary_max: Duration) -> bool {
     let mut options = options();
-    options.limits.unary_max = Duration::from_millis(200);
-    options.limits.parts_max = Duration::from_millis(400);
+    options.limits.unary_max = unary_max;
+    options.limits.parts_max = unary_max * 2;
     let played = Played::start(options);
     run(async {
         let begin = std::time::Instant::now();
         let mut client = Client::connect(played.0.port).await;
-        let mut call = played.begin(&mut client, &[], b"one").await;
+        let Some(mut call) = played.begin_in_time(&mut client, &[], b"one").await else { return false };
         let outcome = call.outcome().await;
-        assert!(begin.elapsed() >= Duration::from_millis(400));
+        assert!(begin.elapsed() >= unary_max * 2);
         assert_eq!(outcome.status().code(), Code::Unavailable);
         assert_eq!(outcome.status().get_error_details().error_info().unwrap().reason, "TIME_LIMIT");
-    });
+        true
+    })
+}
+
+#[test]
+fn a_call_that_has_begun_has_a_bound_of_its_own() {
+    assert!(bounds_of_time().any(let_both_pass));
+}
+
+/// Lets the deadline of a call pass whose client reads nothing; returns whether the call had begun by then.
+fn let_pass_unread(deadline: Duration) -> bool {
+    let played = Played::start(options());
+    run(async {
+        let mut client = Client::connect(played.0.port).await;
+        let headers = [("grpc-timeout", &*timeout_text(deadline))];
+        let begun = played.begin_in_time(&mut client, &headers, &vec![7; MIB]).await;
+        let Some(mut call) = begun else { return false };
+        call.headers().await;
+        assert!(played.is_told_and_freed().await);
+        assert_eq!(played.0.edge.stats().streams_cut_blocked, 0, "its time was over before");
+        true
+    })
 }
 
 #[test]
 fn a_deadline_frees_what_a_client_that_reads_nothing_holds() {
-    let played = Played::start(options());
-    run(async {
-        let mut client = Client::connect(played.0.port).await;
-        let mut call = played.begin(&mut client, &[("grpc-timeout", "80m")], &vec![7; MIB]).await;
-        call.headers().await;
-        assert!(played.is_told_and_freed().await);
-        assert_eq!(played.0.edge.stats().streams_cut_blocked, 0, "its time was over before");
-    });
+    assert!(bounds_of_time().any(let_pass_unread));
 }
 
 #[test]

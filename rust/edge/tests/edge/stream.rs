@@ -10,14 +10,9 @@ use facade_hub::SubscriberId;
 use tonic_types::StatusExt;
 
 use crate::support::{
-    self, Client, HOT_SUBSCRIBE, Open, Parsed, SUBSCRIBE, Service, eventually, framed, now, options, parse,
-    run,
+    self, Client, HOT_SUBSCRIBE, Open, Parsed, SUBSCRIBE, Service, ack, eventually, framed, now, options,
+    parse, run,
 };
-
-/// `HotSubscribeRequest { ack_stream_seq: seq }` for numbers below 128.
-fn ack(seq: u8) -> [u8; 2] {
-    [0x20, seq]
-}
 
 /// Empty responses come far too rarely to be in the way.
 fn quiet() -> Options {
@@ -113,12 +108,14 @@ fn silence_is_broken_by_an_empty_response() {
     let service = Service::echo(options);
     run(async {
         let mut client = Client::connect(service.port).await;
-        let mut call = subscribe(&mut client, true).await;
+        let mut call = client.subscribe(true).await;
+        let mut last = next(&mut call).await;
         for stream_seq in 2..5 {
-            let begin = std::time::Instant::now();
             let response = next(&mut call).await;
             assert_eq!((response.stream_seq, response.updates.len()), (stream_seq, 0));
-            assert!(begin.elapsed() >= Duration::from_millis(15), "not before there was silence");
+            // The edge's own stamps: they may be read at any time.
+            assert!(response.ts_send - last.ts_send >= 15_000_000, "not before there was silence");
+            last = response;
         }
     });
 }
@@ -276,8 +273,11 @@ fn row_e04_a_client_that_dies_is_forgotten() {
         client.connection.abort();
         eventually("the end", || service.hub.stats().subscribers == 0).await;
         eventually("the news", || service.edge.bridge().closed() == [1 << 32]).await;
-        let stats = service.edge.stats();
-        assert_eq!((stats.streams_open, stats.connections_open), (0, 0));
+        eventually("the figures", || {
+            let stats = service.edge.stats();
+            (stats.streams_open, stats.connections_open) == (0, 0)
+        })
+        .await;
     });
 }
 
@@ -332,6 +332,8 @@ fn a_reader_beyond_its_bound_is_told_what_it_lost_and_where_to_resume() {
         let (first_lost, last_lost) = gap.strip_prefix("gap ").unwrap().split_once('-').unwrap();
         let [first_lost, last_lost] = [first_lost, last_lost].map(|seq| seq.parse::<usize>().unwrap());
         assert!((first_lost..=40).contains(&last_lost), "{gap}");
+        // Whoever takes between three quarters of the bound and the bound was warned before.
+        updates.retain(|update| !update.starts_with("change LagWarning"));
         assert_eq!(updates.len(), first_lost - 1, "what was not lost was delivered");
         assert_eq!(outcome.status().code(), Code::ResourceExhausted);
         let details = outcome.status().get_error_details();
@@ -355,13 +357,12 @@ fn a_write_that_stands_still_cuts_its_stream_and_no_other() {
         let mut client = Client::connect_with(service.port, builder).await;
         let mut stopped = subscribe(&mut client, true).await;
         let mut reading = subscribe(&mut client, true).await;
-        // More than the stream's window (64 KiB) and less than what a subscriber may owe (1 MiB).
+        // More than the stream's window (64 KiB) and less than what a subscriber may owe (1 MiB). Each record is read
+        // before the next one comes: no window ever holds up the one who reads.
+        let record = "x".repeat(20_000);
         for _ in 0..12 {
-            service.publish(&b"x".repeat(20_000));
-        }
-        let mut updates = 0;
-        while updates < 12 {
-            updates += next(&mut reading).await.updates.len();
+            service.publish(record.as_bytes());
+            assert_eq!(next(&mut reading).await.updates, [record.as_str()]);
         }
         eventually("the cut", || service.edge.stats().streams_cut_blocked == 1).await;
         eventually("one subscriber", || service.hub.stats().subscribers == 1).await;

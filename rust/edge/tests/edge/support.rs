@@ -142,15 +142,21 @@ impl Service {
 
     /// Publishes one record of topic `T`.
     pub fn publish(&self, body: &[u8]) {
+        self.publish_at_once(body, 1);
+    }
+
+    /// Publishes a record of topic `T` so many times, with nothing between them.
+    pub fn publish_at_once(&self, body: &[u8], count: u64) {
         let topic = topic(&self.hub);
         let mut batch = Batch::default();
-        let seq = self.hub.head(topic) + 1;
-        batch
-            .record(topic, seq, RecordKind::Data, false, |out| {
+        let head = self.hub.head(topic);
+        for seq in head + 1..=head + count {
+            let write = |out: &mut Vec<u8>| {
                 out.extend_from_slice(body);
                 Ok::<(), ()>(())
-            })
-            .unwrap();
+            };
+            batch.record(topic, seq, RecordKind::Data, false, write).unwrap();
+        }
         self.hub.publish(&batch, now()).unwrap();
     }
 }
@@ -191,6 +197,17 @@ pub async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
         assert!(begin.elapsed() < PATIENCE, "never came: {what}");
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
+}
+
+/// Bounds of time from 80 ms on, each twice the last. Where a bound begins before the test can do its part, a slow machine
+/// may let it pass first, which is another case: the test then begins anew with the next.
+pub fn bounds_of_time() -> impl Iterator<Item = Duration> {
+    std::iter::successors(Some(Duration::from_millis(80)), |bound| Some(*bound * 2)).take(7)
+}
+
+/// Returns a bound of time as `grpc-timeout` tells it.
+pub fn timeout_text(bound: Duration) -> String {
+    format!("{}m", bound.as_millis())
 }
 
 /// Runs a test on one thread, with an end.
@@ -400,6 +417,18 @@ pub fn parse(message: &[u8]) -> Parsed {
         }
     }
     parsed
+}
+
+/// `HotSubscribeRequest { ack_stream_seq }`.
+pub fn ack(stream_seq: u64) -> Vec<u8> {
+    let mut request = vec![0x20];
+    let mut rest = stream_seq;
+    while let Some(more) = Some(rest >> 7).filter(|&more| more > 0) {
+        request.push(rest.to_le_bytes()[0] | 0x80);
+        rest = more;
+    }
+    request.push(rest.to_le_bytes()[0]);
+    request
 }
 
 /// Reads a varint of protobuf.
