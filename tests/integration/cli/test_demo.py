@@ -63,7 +63,7 @@ def nothing_listens(remarks: str) -> bool:
 
 
 async def test_it_ends_by_itself_and_its_last_line_is_one_object(tmp_path: Path) -> None:
-    process = await started(tmp_path, "--seconds", "6", "--json")
+    process = await started(tmp_path, "--seconds", "15", "--json")
     results, remarks = await finished(process)
     report = json.loads(results.decode().splitlines()[-1])
     assert (process.returncode, report["books_equal_truth"]) == (0, True), remarks.decode()
@@ -103,7 +103,7 @@ async def test_one_forged_quantity_is_noticed(monkeypatch: pytest.MonkeyPatch) -
         hear(self, update, received_mono_ns)
 
     monkeypatch.setattr(Listener, "on_update", forge)
-    outcome = await command.perform(seconds=4, is_quiet=True, seed=11)
+    outcome = await command.perform(seconds=12, is_quiet=True, seed=11)
     assert forged
     assert outcome is not None
     assert (outcome.has_differed, outcome.report["books_equal_truth"]) == (True, False)
@@ -134,7 +134,7 @@ async def test_a_service_that_dies_in_the_middle_is_named(monkeypatch: pytest.Mo
     monkeypatch.setattr(asyncio, "create_subprocess_exec", keep)
     monkeypatch.setattr(Listener, "on_update", kill)
     with pytest.raises(ProgramFailed, match="the service ended early with exit code -9"):
-        await command.perform(seconds=30, is_quiet=True, seed=7)
+        await command.perform(seconds=90, is_quiet=True, seed=7)
 
 
 async def test_a_program_that_dies_later_is_named_too(

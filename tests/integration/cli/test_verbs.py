@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import socket
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -23,6 +22,7 @@ from tests.integration.cli.running import (
     simulated,
     spawned,
 )
+from tests.ports import closed_port
 
 KEYS: Final = {
     "state",
@@ -120,9 +120,17 @@ def test_the_target_may_come_from_the_environment(
 # Watching
 
 
-def test_watch_counts_live_books_for_programs(capsys: pytest.CaptureFixture[str], target: str) -> None:
+@pytest.fixture
+def followed(target: str, capsys: pytest.CaptureFixture[str]) -> str:
+    """Return the service once the books that are watched are LIVE, which they stay for a while."""
+    for venue, symbol in (("kraken", "BTC-USD"), ("binance", "BTC-USDT")):
+        assert json_of(capsys, "book", venue, symbol, "--target", target)["state"] == "LIVE"
+    return target
+
+
+def test_watch_counts_live_books_for_programs(capsys: pytest.CaptureFixture[str], followed: str) -> None:
     words = ("-v", "kraken", "-v", "binance", "-s", "BTC-USD", "-s", "BTC-USDT", "--seconds", "4")
-    books = json_of(capsys, "watch", target, *words)["books"]
+    books = json_of(capsys, "watch", followed, *words)["books"]
     assert set(books) == {"kraken:BTC-USD", "binance:BTC-USDT"}
     for book in books.values():
         assert set(book) >= KEYS
@@ -133,10 +141,10 @@ def test_watch_counts_live_books_for_programs(capsys: pytest.CaptureFixture[str]
 
 
 def test_watch_draws_a_table_and_exports_it(
-    capsys: pytest.CaptureFixture[str], target: str, tmp_path: Path
+    capsys: pytest.CaptureFixture[str], followed: str, tmp_path: Path
 ) -> None:
     svg = tmp_path / "watch.svg"
-    code, _, err = said(capsys, "watch", target, "--seconds", "3", "--export-svg", str(svg))
+    code, _, err = said(capsys, "watch", followed, "--seconds", "4", "--export-svg", str(svg))
     assert code == 0, err
     drawing = svg.read_text(encoding="utf-8")
     assert drawing.startswith("<svg")
@@ -199,7 +207,7 @@ def test_ctrl_c_stops_the_service_in_order(config: Path, tmp_path: Path) -> None
 
 def test_a_recorded_session_replays(capsys: pytest.CaptureFixture[str], config: Path, tmp_path: Path) -> None:
     capture = tmp_path / "session.dfcap.zst"
-    told = json_of(capsys, "record", "--config", str(config), "-o", str(capture), "--seconds", "3")
+    told = json_of(capsys, "record", "--config", str(config), "-o", str(capture), "--seconds", "6")
     assert told["bytes"] == capture.stat().st_size > 0
     report = json_of(capsys, "replay", str(capture))
     assert {"binance:BTC-USDT", "kraken:BTC-USD"} <= set(report["books"])
@@ -217,7 +225,7 @@ def test_a_cut_capture_replays_with_a_warning(
     capsys: pytest.CaptureFixture[str], config: Path, tmp_path: Path
 ) -> None:
     whole, cut = tmp_path / "whole.dfcap.zst", tmp_path / "cut.dfcap.zst"
-    json_of(capsys, "record", "--config", str(config), "-o", str(whole), "-v", "kraken", "--seconds", "3.5")
+    json_of(capsys, "record", "--config", str(config), "-o", str(whole), "-v", "kraken", "--seconds", "6")
     cut.write_bytes(whole.read_bytes()[:-10])
     code, out, err = said(capsys, "replay", str(cut), "--json")
     assert code == 0
@@ -229,11 +237,10 @@ def test_a_cut_capture_replays_with_a_warning(
 
 
 @pytest.fixture
-def nowhere() -> str:
-    """Return an address where nothing listens."""
-    with socket.socket() as tried:
-        tried.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{tried.getsockname()[1]}"
+def nowhere() -> Iterator[str]:
+    """Give an address where nothing listens."""
+    with closed_port() as port:
+        yield f"127.0.0.1:{port}"
 
 
 @pytest.mark.parametrize(

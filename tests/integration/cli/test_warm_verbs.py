@@ -274,7 +274,7 @@ def test_a_probe_of_what_is_not_there_says_so_and_exits_1(
 def test_a_streaming_probe_shows_trades_books_status_and_a_summary(
     capsys: pytest.CaptureFixture[str], target: str
 ) -> None:
-    words = ("probe", "data", "--venue", "kraken", "--pair", "BTCUSD", "--stream", "--mins", "0.05")
+    words = ("probe", "data", "--venue", "kraken", "--pair", "BTCUSD", "--stream", "--mins", "0.1")
     code, out, err = said(capsys, *words, "--status-s", "0.5", "-t", target)
     assert code == 0, err
     lines = out.splitlines()

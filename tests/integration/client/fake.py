@@ -165,7 +165,7 @@ class Server:
 
 
 @asynccontextmanager
-async def served(silence_s: float = 5.0) -> AsyncIterator[tuple[Server, Client]]:
+async def served(silence_s: float = 600.0) -> AsyncIterator[tuple[Server, Client]]:
     """Run a fake service and a client of it."""
     server = Server()
     await server.start()

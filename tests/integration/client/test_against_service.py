@@ -27,6 +27,7 @@ from datafacade.config import Config
 from datafacade.sim.settings import SimulatorSettings
 from datafacade.sim.simulator import Simulator
 from tests.integration.service.bench import service, simulated
+from tests.ports import reserved_port
 
 PATIENCE_S = 60.0
 E = TypeVar("E")
@@ -118,18 +119,16 @@ async def test_unknown_symbols_come_with_near_matches(tmp_path: Path) -> None:
 
 
 @contextlib.asynccontextmanager
-async def running(config: Config, port: int) -> AsyncIterator[int]:
-    """Run the service on a port, 0: a free one; give the port."""
-    ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    serving = asyncio.ensure_future(
-        run_service(config, port=port, ready=lambda addresses: ready.set_result(addresses[0]))
-    )
+async def running(config: Config, port: int) -> AsyncIterator[None]:
+    """Run the service on a port."""
+    ready: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+    serving = asyncio.ensure_future(run_service(config, port=port, ready=ready.set_result))
     waiting: list[asyncio.Future[object]] = [serving, ready]  # type: ignore[list-item]
     await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     if serving.done():
         serving.result()
     try:
-        yield int(ready.result().rpartition(":")[2])
+        yield
     finally:
         serving.cancel()
         await asyncio.wait([serving])
@@ -139,7 +138,8 @@ async def test_a_service_that_restarts_is_found_again_and_the_hole_is_told(tmp_p
     settings = SimulatorSettings(seed=5, products=("kraken/spot",), bases=("BTC",))
     async with Simulator(settings) as simulator, contextlib.AsyncExitStack() as stack:
         config = simulated(simulator, tmp_path / "config")
-        async with running(config, 0) as port:
+        port = reserved_port()  # the service is started there again
+        async with running(config, port):
             client = await stack.enter_async_context(Client(f"127.0.0.1:{port}", dice=Random(1)))
             subscription = client.subscribe("kraken", "BTC-USD", ["book", "trades"])
             await until(subscription, Trade)

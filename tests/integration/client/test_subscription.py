@@ -306,9 +306,11 @@ async def test_silence_counts_as_a_lost_connection() -> None:
         served(silence_s=0.3) as (server, client),
         client.subscribe("kraken", "BTC-USD") as subscription,
     ):
-        await opened(server, subscription)
-        lost = await until(subscription, ConnectionLost)
-        assert "nothing came" in lost.reason
+        lost = asyncio.ensure_future(until(subscription, ConnectionLost))
+        call = await server.service.call()
+        request = await call.request()
+        call.send(status("ACCEPTED", request.subscribe[0].subscription_id, seq_next=1, channel=TRADES))
+        assert "nothing came" in (await lost).reason
 
 
 async def test_a_refused_call_ends_the_iteration() -> None:

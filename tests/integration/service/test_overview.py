@@ -18,6 +18,7 @@ from datafacade.sim.simulator import Simulator
 from datafacade.v1 import cache_pb2, health_pb2, lineage_pb2, price_pb2, types_pb2, warm_pb2
 from tests.held import Held
 from tests.integration.service.bench import PATIENCE_S, Bench, Reader, service, simulated
+from tests.ports import closed_port
 
 PRODUCTS = ("kraken/spot", "coinbase/advanced", "coinbase/exchange")
 NS_PER_S = 1_000_000_000
@@ -200,24 +201,19 @@ async def test_a_joined_topic_names_its_venues(bench: Bench) -> None:
     assert row.seq_head > 0
 
 
-async def test_a_redis_that_does_not_answer_degrades_the_service_and_nothing_else(
-    tmp_path: Path, unused_tcp_port: int
-) -> None:
-    folder = tmp_path / "config"
-    folder.mkdir()
-    (folder / "cache.yaml").write_text(
-        f'version: 1\nredis: {{url: "redis://127.0.0.1:{unused_tcp_port}/0"}}\n', encoding="utf-8"
-    )
-    async with service(folder, products=("kraken/spot",)) as bench:
-        told = await bench.stub.WarmTicker(warm_pb2.WarmTickerRequest(venue="kraken", symbol="BTC-USD"))
-        assert told.ticker.bid_price > 0
-        async with asyncio.timeout(PATIENCE_S):
-            while (answer := await ask(bench)).cache.l2_connected:  # noqa: ASYNC110  no event for it
-                await asyncio.sleep(0.02)
-        assert answer.cache.HasField("l2_connected")
-        assert "SECOND_TIER_AWAY" in answer.warnings
-        assert [row.status for row in answer.venues] == [health_pb2.HEALTH_STATUS_HEALTHY]
-        assert answer.status == health_pb2.HEALTH_STATUS_DEGRADED
+async def test_a_redis_that_does_not_answer_degrades_the_service_and_nothing_else(tmp_path: Path) -> None:
+    with closed_port() as port:
+        files = {"cache.yaml": {"redis": {"url": f"redis://127.0.0.1:{port}/0"}}}
+        async with service(tmp_path / "config", products=("kraken/spot",), files=files) as bench:
+            told = await bench.stub.WarmTicker(warm_pb2.WarmTickerRequest(venue="kraken", symbol="BTC-USD"))
+            assert told.ticker.bid_price > 0
+            async with asyncio.timeout(PATIENCE_S):
+                while (answer := await ask(bench)).cache.l2_connected:  # noqa: ASYNC110  no event for it
+                    await asyncio.sleep(0.02)
+    assert answer.cache.HasField("l2_connected")
+    assert "SECOND_TIER_AWAY" in answer.warnings
+    assert [row.status for row in answer.venues] == [health_pb2.HEALTH_STATUS_HEALTHY]
+    assert answer.status == health_pb2.HEALTH_STATUS_DEGRADED
 
 
 async def test_rest_that_stands_in_for_a_socket_is_warned_of_until_the_socket_is_back(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ async def test_a_session_of_two_venues_is_recorded_whole(tmp_path: Path) -> None
     settings = SimulatorSettings(products=("binance/spot", "kraken/spot"), bases=("BTC",), steps_per_s=75)
     async with Simulator(settings) as simulator:
         config = simulated(simulator, tmp_path / "config")
-        await record(config, path, topics=topics, seconds=3, note="test", started=started.set)
+        await record(config, path, topics=topics, seconds=6, note="test", started=started.set)
     assert started.is_set()
 
     with zstandard.ZstdDecompressor().stream_reader(path.open("rb"), read_across_frames=True) as stream:

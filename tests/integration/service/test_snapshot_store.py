@@ -120,17 +120,20 @@ async def test_a_store_that_cannot_be_used_is_used_as_soon_as_it_can_be(
 async def test_a_disk_that_hangs_delays_answers_for_a_moment_and_is_announced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(snapshots, "PATIENCE_S", 0.5)
     healthy, gate = Vault.commit, threading.Event()
 
     def hanging(self: Vault, group: Any) -> Any:  # noqa: ANN401
-        gate.wait(30)
+        gate.wait(100)
         return healthy(self, group)
 
     async with service(tmp_path / "config", products=("binance/spot",)) as bench:
         await bench.stub.WarmKlines(
             warm_pb2.WarmKlinesRequest(venue="binance", symbol="BTC-USDT", interval="1h")
         )
+        async with asyncio.timeout(PATIENCE_S):  # the list of instruments is kept too
+            while (await stub_of(bench).PitStats(pit_pb2.PitStatsRequest())).committed < 2:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        monkeypatch.setattr(snapshots, "PATIENCE_S", 0.5)
         monkeypatch.setattr(Vault, "commit", hanging)
         asked = [
             warm_pb2.WarmKlinesRequest(venue="binance", symbol="BTC-USDT", interval="1h", limit=limit)

@@ -14,6 +14,8 @@ from typing import Final
 
 import pytest
 
+from tests.ports import reserved_port
+
 PATIENCE_S: Final = 60.0
 
 
@@ -23,9 +25,7 @@ class RedisServer:
     def __init__(self, program: str, folder: Path) -> None:
         self._program = program
         self._folder = folder
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
+        self.port = reserved_port()  # it is started there again and again
         self._process: subprocess.Popen[bytes] | None = None
 
     @property

@@ -122,7 +122,7 @@ class Stuck(io.StringIO):
         self.is_read = threading.Event()
 
     def write(self, text: str) -> int:
-        self.is_read.wait(10)
+        self.is_read.wait(100)
         return super().write(text)
 
 

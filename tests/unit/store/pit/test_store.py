@@ -29,7 +29,7 @@ class SlowVault(Vault):
     def commit(self, group: Sequence[Prepared]) -> list[Outcome]:
         """Wait for the test, then commit."""
         self.groups.append(len(group))
-        assert self.gate.wait(30)
+        assert self.gate.wait(100)
         return super().commit(group)
 
 
