@@ -7,9 +7,10 @@ import os
 import signal
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-settings.register_profile("datafacade", deadline=None)  # each test has its timeout; a machine may be busy
+# Each test has its timeout; how fast examples are made and tried says nothing where the machine is busy.
+settings.register_profile("datafacade", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("datafacade")
 
 

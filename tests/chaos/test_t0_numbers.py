@@ -167,7 +167,7 @@ def test_level_of_one_quintillionth_stands_beside_usual_ones(name: str) -> None:
 
 
 @pytest.mark.proves("ROW-B28")
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(price=numbers(), quantity=numbers())
 @example(price="0.000000000000000001", quantity="100000000000000000")
 @example(price="100", quantity="0.10")

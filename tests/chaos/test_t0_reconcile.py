@@ -238,7 +238,7 @@ def bytes_of(answer: Reconciled | FacadeError) -> bytes:
 
 
 @pytest.mark.proves("ROW-D06")
-@settings(max_examples=5_000 if IS_FULL else 500, deadline=None)
+@settings(max_examples=5_000 if IS_FULL else 500)
 @given(told=told_by_sources(), order=st.randoms(use_true_random=False), mean=st.booleans())
 @example(told=[Told("a", "100"), Told("b", "100"), Told("c", "101"), Told("d", "99")], order=None, mean=False)
 def test_any_quotes_give_what_the_rule_says_in_any_order(told: list[Told], order: object, mean: bool) -> None:

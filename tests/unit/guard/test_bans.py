@@ -147,7 +147,7 @@ def test_a_damaged_file_is_an_empty_one_and_is_replaced(
 
 
 @given(text=st.binary(max_size=200))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_no_bytes_make_it_fail(tmp_path: Path, text: bytes) -> None:
     path = tmp_path / "guard.json"
     path.write_bytes(text)

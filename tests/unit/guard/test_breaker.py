@@ -254,4 +254,4 @@ class Model(RuleBasedStateMachine):
 class TestBreakerAgainstItsModel(Model.TestCase):  # type: ignore[misc,valid-type]
     """Runs the machine."""
 
-    settings = settings(max_examples=200, stateful_step_count=60, deadline=None)
+    settings = settings(max_examples=200, stateful_step_count=60)

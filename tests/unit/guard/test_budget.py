@@ -30,7 +30,6 @@ CALLS = st.lists(st.tuples(st.integers(0, 30), st.integers(1, 5)), min_size=20, 
 
 
 @given(limit=st.integers(1, 20), span=st.integers(1, 100), calls=CALLS)
-@settings(deadline=None)
 @pytest.mark.proves("ROW-C18")
 def test_no_window_of_any_position_holds_more_than_its_limit(
     limit: int, span: int, calls: list[tuple[int, int]]
@@ -40,7 +39,6 @@ def test_no_window_of_any_position_holds_more_than_its_limit(
 
 
 @given(limit=LIMITS, span=SPANS, calls=st.lists(st.tuples(PAUSES, WEIGHTS), max_size=100))
-@settings(deadline=None)
 @pytest.mark.proves("ROW-C18")
 def test_limits_and_weights_at_the_edge_of_their_numbers_overdraw_no_window_either(
     limit: int, span: float, calls: list[tuple[float, int]]
@@ -86,7 +84,6 @@ async def test_what_weighs_more_than_a_window_ever_holds_is_refused_at_once() ->
 
 
 @given(data=st.lists(st.tuples(st.integers(0, 10**11), st.integers(1, 100)), max_size=300))
-@settings(deadline=None)
 def test_a_month_in_steps_is_never_less_than_the_exact_sum_and_takes_little_memory(
     data: list[tuple[int, int]],
 ) -> None:
@@ -258,7 +255,7 @@ DEMAND = st.lists(
 
 
 @given(demand=DEMAND)
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @pytest.mark.proves("ROW-C06")
 def test_demand_beyond_the_budget_waits_in_order_and_no_minute_holds_more_than_the_limit(
     demand: list[tuple[int, Priority, int]],
@@ -294,7 +291,6 @@ FLIGHTS = st.lists(
 
 
 @given(limit=st.integers(1, 8), span=st.integers(1, 40), flights=FLIGHTS)
-@settings(deadline=None)
 @pytest.mark.proves("ROW-C06")
 def test_at_whatever_moment_of_its_way_the_venue_sees_a_request_no_window_of_the_venue_is_overdrawn(
     limit: int, span: int, flights: list[tuple[int, int, float]]

@@ -6,7 +6,7 @@ import asyncio
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from datafacade.errors import CircuitOpen, FacadeError, InvalidRequest, VenueFailed, VenueRateLimited
@@ -127,7 +127,6 @@ def test_no_retry_begins_after_the_deadline() -> None:
 
 
 @pytest.mark.proves("ROW-C05")
-@settings(deadline=None)
 @given(offered=st.integers(1, 300), clients=st.integers(1, 20), seed=st.integers(0, 100))
 def test_a_venue_that_always_fails_gets_at_most_a_tenth_more_calls_than_were_offered(
     offered: int, clients: int, seed: int

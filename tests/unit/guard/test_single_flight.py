@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from datafacade.guard.single_flight import SingleFlight
@@ -143,7 +143,6 @@ def test_close_leaves_no_work_behind() -> None:
 CALLER = st.tuples(st.integers(0, 1), st.integers(0, 50), st.integers(1, 60))  # key, comes at, patience
 
 
-@settings(deadline=None)
 @given(
     callers=st.lists(CALLER, min_size=1, max_size=30), takes=st.integers(1, 30), failures=st.integers(0, 3)
 )

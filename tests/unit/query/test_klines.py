@@ -197,7 +197,7 @@ def test_a_table_without_rows_gives_none() -> None:
 numbers = st.integers(min_value=0, max_value=10**15)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(
         st.tuples(st.integers(0, 40), numbers, numbers, st.sampled_from([True, False, None])), max_size=60

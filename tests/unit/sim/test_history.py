@@ -41,7 +41,7 @@ def naive_sum(bars: Iterable[Bar]) -> Bar:
     )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.sampled_from(LENGTHS), st.integers(0, 900 * DAY), st.integers(0, 1 << 40))
 def test_a_bar_of_any_length_is_the_sum_of_its_minutes(length: int, ago: int, seed: int) -> None:
     past = Past(seed, "BTC", ANCHOR)

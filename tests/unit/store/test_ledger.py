@@ -131,7 +131,7 @@ class Runs(RuleBasedStateMachine):
 
 
 TestRuns = Runs.TestCase
-TestRuns.settings = settings(max_examples=60, stateful_step_count=20, deadline=None)
+TestRuns.settings = settings(max_examples=60, stateful_step_count=20)
 
 
 def test_what_was_never_followed_is_not_covered(tmp_path: Path) -> None:

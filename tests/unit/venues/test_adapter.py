@@ -301,7 +301,7 @@ PAGES = st.lists(
 
 @pytest.mark.proves("ROW-C17")
 @given(pages=PAGES, order=st.randoms(use_true_random=False), limit=st.integers(1, 31))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_pages_that_overlap_lie_unsorted_and_hold_the_open_bar_become_one_answer(
     pages: list[list[tuple[int, int]]], order: object, limit: int
 ) -> None:

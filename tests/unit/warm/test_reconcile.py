@@ -147,7 +147,7 @@ ROWS = st.lists(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(rows=ROWS)
 def test_table_says_what_symbol_after_symbol_says(rows: list[tuple[str, str, str, int | None]]) -> None:
     schema = {"symbol": pl.String, "source": pl.String, "price": pl.String, "age_ns": pl.Int64}

@@ -110,7 +110,7 @@ def test_floats_need_their_digits() -> None:
 WALK = st.lists(st.integers(9_980, 10_020), min_size=2, max_size=6)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(walks=st.lists(WALK, min_size=2, max_size=5), mean=st.booleans())
 def test_order_holds_and_medians_are_those_of_a_naive_model(walks: list[list[int]], mean: bool) -> None:
     given_bars = {

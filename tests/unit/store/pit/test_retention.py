@@ -37,7 +37,7 @@ def test_a_clock_that_is_a_month_ahead_costs_a_tenth_at_most(vault: Vault, clock
 
 
 @pytest.mark.proves("ROW-F15")
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(st.tuples(st.integers(0, 60), st.booleans(), st.booleans()), min_size=1, max_size=30),
     st.integers(0, 80),

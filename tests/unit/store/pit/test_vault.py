@@ -169,7 +169,7 @@ def test_a_clock_that_goes_back_changes_neither_order_nor_ids(vault: Vault, cloc
     assert [ref.seq for ref in vault.list(ENTITY, 0, 2**62)] == [3, 4, 1, 5, 2, 6]
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 10)), min_size=1, max_size=25), st.data())
 def test_as_of_is_what_a_naive_reader_of_all_snapshots_finds(
     made: list[tuple[int, int]], data: st.DataObject
