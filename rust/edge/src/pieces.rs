@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 
 /// How often a write is looked at, at least.
 const WATCH_INTERVAL_MAX: Duration = Duration::from_secs(1);
@@ -28,20 +28,22 @@ impl Progress {
         self.patience_ms.store(u64::try_from(patience.as_millis()).unwrap_or(u64::MAX), Ordering::Release);
     }
 
-    /// Waits until one write has stood still for `blocked_max`. The time is counted in looks: a process that was paused
-    /// has given no client the chance to read, so its pause counts as one look.
+    /// Waits until one write has stood still for `blocked_max`. Between two looks no more than two intervals count: a
+    /// process that was paused has accepted nothing from anybody meanwhile.
     pub(crate) async fn blocked(&self, blocked_max: Duration) {
         let interval = (blocked_max / 10).clamp(WATCH_INTERVAL_MIN, WATCH_INTERVAL_MAX);
         let mut watch = tokio::time::interval(interval);
         watch.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let patience = || Duration::from_millis(self.patience_ms.load(Ordering::Acquire));
-        let (mut seen, mut stood) = (0, Duration::ZERO);
+        let (mut seen, mut stood, mut looked) = (0, Duration::ZERO, Instant::now());
         while stood < blocked_max.max(patience()) {
             watch.tick().await;
+            let now = Instant::now();
+            let passed = (now - looked).min(interval * 2);
             let handed = self.handed.load(Ordering::Acquire);
             let is_same = handed != 0 && handed == seen;
-            stood = if is_same { stood + interval } else { Duration::ZERO };
-            seen = handed;
+            stood = if is_same { stood + passed } else { Duration::ZERO };
+            (seen, looked) = (handed, now);
         }
     }
 }

@@ -23,8 +23,9 @@ const HOUSEKEEPING_PAUSES: u32 = 100;
 /// Pauses before a failed journal tries again.
 const RETRY_PAUSES: u32 = 500;
 
-/// Longest wait for a flush.
-const FLUSH_WAIT: Duration = Duration::from_secs(1);
+/// Longest wait for a flush: a second, in steps. A pause of the whole process is one of them, no delay of the writer's.
+const FLUSH_STEPS: u32 = 50;
+const FLUSH_STEP: Duration = Duration::from_millis(20);
 
 /// Tells the time, ns UTC.
 pub type WallClock = Box<dyn Fn() -> i64 + Send>;
@@ -69,8 +70,14 @@ impl Signal {
         asked.flushes += 1;
         let wanted = asked.flushes;
         self.changed.notify_all();
-        let result = self.changed.wait_timeout_while(asked, FLUSH_WAIT, |asked| asked.flushed < wanted);
-        result.unwrap_or_else(PoisonError::into_inner).0.flushed >= wanted
+        for _ in 0..FLUSH_STEPS {
+            let result = self.changed.wait_timeout_while(asked, FLUSH_STEP, |asked| asked.flushed < wanted);
+            asked = result.unwrap_or_else(PoisonError::into_inner).0;
+            if asked.flushed >= wanted {
+                return true;
+            }
+        }
+        false
     }
 
     /// Waits for one pause, or until somebody asks; returns whether to end, and the flushes asked so far.
