@@ -1,5 +1,6 @@
 //! From the first byte to the last: start, health, drain, stop, and exits that nobody announced.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use facade_edge::{Code, EdgeError, Options};
@@ -19,8 +20,17 @@ async fn check(client: &mut Client, service: &str) -> Result<u8, Code> {
     }
 }
 
-fn on_port(port: u16) -> Options {
-    Options { listen: vec![([127, 0, 0, 1], port).into()], ..options() }
+fn on(address: SocketAddr, options: Options) -> Options {
+    Options { listen: vec![address], ..options }
+}
+
+/// An address of a test's own: when it has let its port go, no neighbour can take it.
+fn own(last: u8, port: u16) -> SocketAddr {
+    ([127, 0, 0, last], port).into()
+}
+
+async fn connect(address: SocketAddr) -> Client {
+    Client::connect_to(address, h2::client::Builder::new()).await
 }
 
 /// A stop that waits its bound out is one that never ends.
@@ -112,9 +122,10 @@ fn a_hub_that_drains_ends_its_streams_with_the_draining_record() {
 
 #[test]
 fn stop_ends_streams_with_a_status_and_does_not_wait_its_bound_out() {
-    let service = Service::echo(slow_to_stop());
+    let service = Service::echo(on(own(2, 0), slow_to_stop()));
+    let address = own(2, service.port);
     run(async {
-        let mut client = Client::connect(service.port).await;
+        let mut client = connect(address).await;
         let mut stream = client.subscribe(true).await;
         stream.headers().await;
         let edge = std::sync::Arc::clone(&service.edge);
@@ -122,7 +133,7 @@ fn stop_ends_streams_with_a_status_and_does_not_wait_its_bound_out() {
         assert_eq!(stream.outcome().await.status().code(), Code::Unavailable);
         client.connection.await.unwrap().unwrap();
         stopped.recv_timeout(support::PATIENCE).unwrap().unwrap();
-        assert!(tokio::net::TcpStream::connect(("127.0.0.1", service.port)).await.is_err());
+        assert!(tokio::net::TcpStream::connect(address).await.is_err());
         assert!(matches!(service.edge.set_health("", true), Err(EdgeError::NotRunning)));
         assert!(service.edge.stop().is_ok(), "a second stop does nothing");
     });
@@ -165,7 +176,8 @@ fn row_e17_a_second_edge_on_the_port_fails_at_once_and_names_the_address() {
     let taken = || {
         let hub = std::sync::Arc::clone(&service.hub);
         let begin = Instant::now();
-        let error = facade_edge::Edge::new(on_port(service.port), hub).unwrap().start().unwrap_err();
+        let error =
+            facade_edge::Edge::new(on(own(1, service.port), options()), hub).unwrap().start().unwrap_err();
         let elapsed = begin.elapsed();
         assert!(error.to_string().contains(&format!("127.0.0.1:{}", service.port)), "{error}");
         elapsed
@@ -177,18 +189,18 @@ fn row_e17_a_second_edge_on_the_port_fails_at_once_and_names_the_address() {
 
 #[test]
 fn a_port_is_free_again_after_the_stop() {
-    let first = Service::echo(options());
-    let port = first.port;
+    let first = Service::echo(on(own(3, 0), options()));
+    let address = own(3, first.port);
     run(async {
-        Client::connect(port).await.unary(HEALTH, b"", &[]).await;
+        connect(address).await.unary(HEALTH, b"", &[]).await;
     });
     first.edge.stop().unwrap();
-    let second = Service::echo(on_port(port));
+    let second = Service::echo(on(address, options()));
     run(async {
-        let outcome = Client::connect(port).await.unary(HEALTH, b"again", &[]).await;
+        let outcome = connect(address).await.unary(HEALTH, b"again", &[]).await;
         assert_eq!(outcome.messages, [b"again"[..].to_vec()]);
     });
-    assert_eq!(second.port, port);
+    assert_eq!(second.port, address.port());
 }
 
 #[test]
@@ -209,15 +221,15 @@ fn an_edge_starts_once() {
 #[test]
 fn row_h02_an_edge_that_is_dropped_while_it_serves_lets_go_of_its_port() {
     let hub = std::sync::Arc::clone(&Service::echo(options()).hub);
-    let edge = facade_edge::Edge::new(slow_to_stop(), hub).unwrap();
-    let port = edge.start().unwrap()[0].port();
+    let edge = facade_edge::Edge::new(on(own(4, 0), slow_to_stop()), hub).unwrap();
+    let address = edge.start().unwrap()[0];
     run(async {
-        let mut client = Client::connect(port).await;
+        let mut client = connect(address).await;
         check(&mut client, "").await.unwrap();
         // Waiting here blocks the client's only thread: its connection cannot end meanwhile.
         let dropped = support::aside(move || drop(edge));
         assert!(dropped.recv_timeout(support::PATIENCE).is_ok(), "dropping waits for nothing");
-        while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok() {}
+        while tokio::net::TcpStream::connect(address).await.is_ok() {}
         client.connection.await.unwrap().unwrap();
     });
 }

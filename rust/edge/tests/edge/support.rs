@@ -1,6 +1,7 @@
 //! A running edge, a thread that plays the handlers, and a gRPC client made of `h2` alone, so that the tests decide
 //! about every frame: when a stream is read, reset or half-closed.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
@@ -266,7 +267,11 @@ impl Client {
     }
 
     pub async fn connect_with(port: u16, builder: h2::client::Builder) -> Self {
-        let socket = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        Self::connect_to(([127, 0, 0, 1], port).into(), builder).await
+    }
+
+    pub async fn connect_to(address: SocketAddr, builder: h2::client::Builder) -> Self {
+        let socket = tokio::net::TcpStream::connect(address).await.unwrap();
         socket.set_nodelay(true).unwrap();
         let (send, connection) = builder.handshake(socket).await.unwrap();
         Self { send, connection: tokio::spawn(connection) }
