@@ -13,7 +13,7 @@ from datafacade.check.story import Told, is_state
 from datafacade.v1 import types_pb2
 from tests.chaos.harness.bed import Bed, Plan
 from tests.chaos.harness.lively import PLACES
-from tests.chaos.harness.wait import until
+from tests.chaos.harness.wait import COMES_S, until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
 
@@ -83,6 +83,6 @@ def test_digits_that_no_protocol_proves_are_found(bed: Bed, venue: str) -> None:
     bed.probe.wait_for(
         topic, lambda one: is_state(one, 3), since_ns=failed.t_mono_ns, within_s=20, what="back"
     )
-    until(lambda: counts(bed, venue)[2] > before, within_s=5, what="Health counts it")
+    until(lambda: counts(bed, venue)[2] > before, within_s=COMES_S, what="Health counts it")
     others = [one for one in books(bed) if one.venue == venue and one != topic]
     assert not [told for other in others for told in bed.probe.of(other) if is_condemned(told)]

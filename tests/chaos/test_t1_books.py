@@ -14,7 +14,7 @@ from datafacade.check.truth import Sent
 from datafacade.v1 import types_pb2
 from tests.chaos.harness.bed import MS, QUOTES, Bed, Row
 from tests.chaos.harness.tier import INJECTIONS
-from tests.chaos.harness.wait import until
+from tests.chaos.harness.wait import COMES_S, until
 from tests.chaos.test_t1_connections import cut, topics_of
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
@@ -35,7 +35,7 @@ def frame_behind(bed: Bed, topic: Topic, after_ns: int) -> Sent:
             (frame for frame in bed.simulator.read_truth().of(topic) if frame.t_mono_ns > after_ns), None
         )
 
-    return until(look, within_s=5, what=f"{topic}: the next frame")
+    return until(look, within_s=COMES_S, what=f"{topic}: the next frame")
 
 
 def harmed_frame(bed: Bed, topic: Topic, fault: int) -> Sent:
@@ -44,7 +44,7 @@ def harmed_frame(bed: Bed, topic: Topic, fault: int) -> Sent:
     def look() -> Sent | None:
         return next((frame for frame in bed.simulator.read_truth().of(topic) if frame.fault == fault), None)
 
-    return until(look, within_s=5, what=f"{topic}: the damaged frame")
+    return until(look, within_s=COMES_S, what=f"{topic}: the damaged frame")
 
 
 def heal(row: Row, topic: Topic, since_ns: int, reason: int, *, live_ms: float) -> tuple[Told, Told]:
@@ -79,7 +79,7 @@ def test_binance_book_without_one_change_is_not_live(bed: Bed, venue: str, place
         for _ in range(INJECTIONS):
             shown = drop(bed, topic, place, "BTCUSDT")
             heal(row, topic, shown, REASON.Value("STATE_REASON_SEQUENCE_GAP"), live_ms=1_000)
-            bed.probe.wait_live([topic], within_s=10)
+            bed.probe.wait_live([topic], within_s=COMES_S)
 
 
 @pytest.mark.proves("ROW-B01")
@@ -105,7 +105,7 @@ def test_okx_book_with_a_broken_chain_is_subscribed_anew(bed: Bed) -> None:
         for _ in range(INJECTIONS):
             shown = drop(bed, topic, "okx", "ETH-USDT")
             heal(row, topic, shown, REASON.Value("STATE_REASON_SEQUENCE_GAP"), live_ms=1_000)
-            bed.probe.wait_live([topic], within_s=10)
+            bed.probe.wait_live([topic], within_s=COMES_S)
     snapshots = [frame for frame in bed.simulator.read_truth().of(topic) if frame.kind == "snapshot"]
     assert len([frame for frame in snapshots if frame.t_mono_ns > row.start_ns]) == INJECTIONS
 
@@ -120,7 +120,7 @@ def test_kraken_book_whose_checksum_differs_is_broken_at_that_message(bed: Bed, 
             bed.simulator.applied(fault)
             shown = harmed_frame(bed, topic, fault).t_mono_ns
             heal(row, topic, shown, REASON.Value("STATE_REASON_CHECKSUM_MISMATCH"), live_ms=2_000)
-            bed.probe.wait_live([topic], within_s=10)
+            bed.probe.wait_live([topic], within_s=COMES_S)
 
 
 @pytest.mark.proves("ROW-B10")
@@ -209,7 +209,7 @@ def test_crossed_book_leaves_live_at_once_and_is_fetched_anew(bed: Bed, product:
             assert "book_delta" not in between
             assert between.index("gap") < between.index("book_snapshot")
             bed.simulator.over(fault, within_s=4)  # the hidden deletions stay hidden for 2 s
-            bed.probe.wait_live([topic], within_s=10)
+            bed.probe.wait_live([topic], within_s=COMES_S)
             # What stayed hidden without crossing nobody can notice: a hole makes the book anew.
             left = row.left_live(topic, drop(bed, topic, product, symbol))
             row.back_live(topic, left)
@@ -227,15 +227,15 @@ def test_refused_symbol_of_a_batch_harms_no_other(bed: Bed, product: str) -> Non
         probe = bed.new_probe()
         try:
             probe.send(bed.request(venue, [good[0].symbol, bad.symbol, good[1].symbol], [BOOK]))
-            probe.wait_live([*good, bad], within_s=10)
+            probe.wait_live([*good, bad], within_s=COMES_S)
             fault = bed.simulator.arm("reject", venue=product, symbol=bad.symbol, count=100)
             since = cut(bed, product, "rst")  # the new connection asks for all of them in one batch
-            refused = probe.wait_for(bad, is_rejected, since_ns=since, within_s=10, what="refused")
+            refused = probe.wait_for(bad, is_rejected, since_ns=since, within_s=COMES_S, what="refused")
             row.measure("refused", 5_000, since, refused.t_mono_ns)
             bed.simulator.applied(fault)
             assert refused.update.stream_state.reason == REASON.Value("STATE_REASON_VENUE_REJECTED")
-            probe.wait_live(good, within_s=10)
-            bed.probe.wait_live(beside, within_s=10)
+            probe.wait_live(good, within_s=COMES_S)
+            bed.probe.wait_live(beside, within_s=COMES_S)
             for topic in good:
                 assert not [one for one in probe.of(topic) if is_rejected(one)]
             row.compare(probe, good)

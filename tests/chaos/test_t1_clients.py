@@ -15,7 +15,7 @@ from datafacade.v1 import stream_pb2
 from tests.chaos.harness.bed import Bed, Plan
 from tests.chaos.harness.probe import ProbeProcess
 from tests.chaos.harness.tier import INJECTIONS
-from tests.chaos.harness.wait import until
+from tests.chaos.harness.wait import COMES_S, until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
 
@@ -46,7 +46,7 @@ def followers(bed: Bed) -> int:
 
 def wait_answers(probe: ProbeProcess, count: int) -> None:
     """Wait until so many items of a call are answered."""
-    until(lambda: len(probe.statuses()) >= count, within_s=10, what=f"{count} answers")
+    until(lambda: len(probe.statuses()) >= count, within_s=COMES_S, what=f"{count} answers")
 
 
 @pytest.mark.proves("ROW-E04")
@@ -57,7 +57,7 @@ def test_killed_client_is_forgotten_within_a_second(bed: Bed) -> None:
             probe = bed.new_probe()
             for number, venue in enumerate(bed.plan.venues, 1):
                 probe.send(bed.request(venue, bed.symbols(venue), [BOOK, TRADES], number=number))
-            probe.wait_live(bed.topics, within_s=10)
+            probe.wait_live(bed.topics, within_s=COMES_S)
             held = bed.held()
             assert held.fds > before.fds  # else nothing could be given back
             subscribers = followers(bed)
@@ -102,7 +102,7 @@ def test_unknown_symbol_among_thirty_is_refused_alone_and_at_once(wide: Bed) -> 
                 assert refused[0].reason == "UNKNOWN_SYMBOL"
                 assert "BTC-USDT" in refused[0].suggestions
                 assert sum(status.phase == ACCEPTED for status in probe.statuses()) == 29
-                probe.wait_live(asked_for, within_s=10)
+                probe.wait_live(asked_for, within_s=COMES_S)
                 assert probe.end() is None
             finally:
                 probe.close()

@@ -14,7 +14,7 @@ from datafacade.check.story import Told
 from datafacade.v1 import types_pb2
 from tests.chaos.harness.bed import ALL, Bed, Row
 from tests.chaos.harness.tier import INJECTIONS
-from tests.chaos.harness.wait import until
+from tests.chaos.harness.wait import COMES_S, until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
 
@@ -86,7 +86,9 @@ def test_reset_is_told_and_healed_and_every_hole_named(bed: Bed) -> None:
                     assert left.update.stream_state.reason == types_pb2.STATE_REASON_CONNECTION_CLOSED
             bed.settle()
     assert_gaps_are_the_holes(bed, bed.topics, row.start_ns)
-    until(lambda: min(reconnects(bed)) >= INJECTIONS, within_s=5, what=f"{INJECTIONS} reconnects of each")
+    until(
+        lambda: min(reconnects(bed)) >= INJECTIONS, within_s=COMES_S, what=f"{INJECTIONS} reconnects of each"
+    )
 
 
 def reconnects(bed: Bed) -> list[int]:

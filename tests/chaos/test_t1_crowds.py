@@ -33,7 +33,7 @@ from tests.chaos.harness.probe import DATA, ProbeProcess, subscription
 from tests.chaos.harness.proxy import ProxyProcess
 from tests.chaos.harness.resources import connections
 from tests.chaos.harness.tier import INJECTIONS, IS_FULL
-from tests.chaos.harness.wait import until
+from tests.chaos.harness.wait import COMES_S, until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
 
@@ -144,7 +144,7 @@ def test_frozen_clients_are_torn_down_when_they_answer_no_ping(bed: Bed) -> None
         wait_gone(bed, held, len(frozen), onset, figures)
         for one in frozen:
             one.process.send_signal(signal.SIGCONT)
-            until(one.end, within_s=10, what="it learns that it was left")
+            until(one.end, within_s=COMES_S, what="it learns that it was left")
             assert (one.end() or {})["code"] == "UNAVAILABLE"
         assert awake[0].end() is None
     assert min(figures.values) > PONG_S * 1_000  # nobody is left before a ping was due and not answered
@@ -203,7 +203,11 @@ def test_thousand_visits_in_ten_seconds_leave_nothing_behind(bed: Bed) -> None:
 def test_too_much_at_once_is_refused_by_the_limits_name(bed: Bed) -> None:
     with bed.row("E08", BTC), clients(bed, "witness", 1) as witness:
         held = 2  # the probe of the bed and the witness; clients of earlier rows may still be leaving
-        until(lambda: bed.service.health().edge.subscribers == held, within_s=10, what="these two are alone")
+        until(
+            lambda: bed.service.health().edge.subscribers == held,
+            within_s=COMES_S,
+            what="these two are alone",
+        )
         became = crowd(bed, "flood", [subscription(["kraken"], ["BTC-USD"], [5])], "--calls", str(STREAMS))
         let_in = STREAMS_MAX - held
         refused = [text for text in became["became"] if text.startswith("RESOURCE_EXHAUSTED")]

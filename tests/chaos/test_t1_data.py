@@ -18,7 +18,7 @@ from tests.chaos.harness.lively import OFTEN, LivelyBed
 from tests.chaos.harness.probe import ProbeProcess
 from tests.chaos.harness.reckoning import invented
 from tests.chaos.harness.tier import INJECTIONS
-from tests.chaos.harness.wait import until
+from tests.chaos.harness.wait import COMES_S, until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
 
@@ -136,7 +136,7 @@ def test_every_sixth_trade_missing_is_filled_and_the_volumes_add_up(bed: LivelyB
             for topic in topics
         }
         for topic, fault in faults.items():
-            bed.simulator.over(fault, within_s=10)
+            bed.simulator.over(fault, within_s=COMES_S)
             assert_filled(bed, row, topic, withheld(bed, fault, topic, 1), since)
     assert_reckoned(bed, begin)
 
@@ -204,7 +204,7 @@ def test_impossible_numbers_are_told_and_flagged_and_bend_no_kline(
                 odd[one.topic] |= set(one.trade_ids)
         for topic, numbers in odd.items():
             assert len(numbers) >= len(kinds)
-            told = until(partial(come, bed, topic, numbers), within_s=5, what=f"{topic}: told")
+            told = until(partial(come, bed, topic, numbers), within_s=COMES_S, what=f"{topic}: told")
             flagged = {
                 number for number, update in told.items() if update.flags & flag and number >= min(numbers)
             }
@@ -239,7 +239,7 @@ def test_limited_books_equal_the_best_levels_of_the_venues_and_keep_no_ghost(bed
                 variants=[topic.variant],
             )
             probe.send(hot_pb2.HotSubscribeRequest(request_id=number, subscribe=[item]))
-        probe.wait_live(list(places), within_s=10)
+        probe.wait_live(list(places), within_s=COMES_S)
         for _ in range(INJECTIONS):
             until(moves(time.monotonic_ns()), within_s=2, what="the market moves")
             bed.pace("BTC", 0)
@@ -272,7 +272,7 @@ def assert_equals_truth(
         *_, last = follow(probe.of(topic))
         return bool(last.book.sha256(depth) == true and last.book.sha256(2 * depth) == true)
 
-    until(look, within_s=5, what=f"{topic}: equal to the truth")
+    until(look, within_s=COMES_S, what=f"{topic}: equal to the truth")
 
 
 def returned(told: Sequence[Told]) -> tuple[int, int]:

@@ -27,7 +27,7 @@ from tests.chaos.harness.pace import ages_ns, delays_ns, handled, holes, owed_by
 from tests.chaos.harness.pauses import ahead_of_others
 from tests.chaos.harness.probe import ProbeProcess, subscription
 from tests.chaos.harness.resources import MemorySampler
-from tests.chaos.harness.wait import until
+from tests.chaos.harness.wait import COMES_S, until
 from tests.chaos.test_t1_clients import followers
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
@@ -135,6 +135,7 @@ def test_client_that_handles_ten_of_a_thousand_has_fresh_data_and_delays_nobody(
             bed.simulator.arm("pace", steps_per_s=0)
             with reader(bed, f"slow-{number}", "--ack", "--updates-per-s", str(HANDLED_S)) as slow:
                 wait_acks(slow)
+                stack.enter_context(ahead_of_others(slow.process.pid))
                 bed.simulator.arm("pace", steps_per_s=STEPS_S)
                 wait_s(SETTLE_S)
                 window = wait_s(WINDOW_S)
@@ -193,7 +194,7 @@ def test_client_that_stops_reading_is_conflated_and_cut_with_positions(bed: Bed)
         acked_ns = {one.path: last_ack_ns(one) for one in acked}
         for one in clients:
             one.tell("go")
-            until(one.end, within_s=10, what="it learns that it was cut")
+            until(one.end, within_s=COMES_S, what="it learns that it was cut")
         grown = memory.grown_bytes - control.grown_bytes
         sys.stdout.write(f"E02: memory {grown} B above control\n")
         assert grown <= GROWN_BYTES

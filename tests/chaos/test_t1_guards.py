@@ -18,7 +18,7 @@ from tests.chaos.harness.bed import Bed, Plan
 from tests.chaos.harness.probe import ProbeProcess, subscription
 from tests.chaos.harness.service import ServiceProcess, write_config
 from tests.chaos.harness.simulator import SimulatorProcess
-from tests.chaos.harness.wait import until
+from tests.chaos.harness.wait import COMES_S, until
 from tests.chaos.test_t1_connections import topics_of
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
@@ -60,14 +60,16 @@ def test_refused_upgrade_is_repeated_when_the_venue_says_and_not_before(
         )
         small.simulator.arm("rst", venue="kraken/spot")
         small.simulator.applied(refusal)
-        refused = until(lambda: attempts(small.simulator, "kraken/spot", since), within_s=5, what="attempt")
+        refused = until(
+            lambda: attempts(small.simulator, "kraken/spot", since), within_s=COMES_S, what="attempt"
+        )
         told = small.probe.wait_for(
             next(topic for topic in topics if topic.channel == BOOK),
             lambda one: (
                 is_state(one) and one.update.stream_state.reason == types_pb2.STATE_REASON_RATE_LIMITED
             ),
             since_ns=since,
-            within_s=5,
+            within_s=COMES_S,
             what="the refusal is told",
         )
         promised = told.update.stream_state.ts_next_attempt

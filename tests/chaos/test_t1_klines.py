@@ -18,7 +18,7 @@ from tests.chaos.harness.bed import SCALE, Plan, Row
 from tests.chaos.harness.lively import OFTEN, VARIANT, LivelyBed
 from tests.chaos.harness.reckoning import SECOND_NS, invented, klines_of, last_words
 from tests.chaos.harness.tier import INJECTIONS
-from tests.chaos.harness.wait import until
+from tests.chaos.harness.wait import COMES_S, until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
 
@@ -172,7 +172,7 @@ def measure_revision(row: Row, bed: LivelyBed, topic: Topic, trade: Told) -> boo
         has_it = [one.update.kline.trades_seq_last >= trade.update.seq for one in found]
         return found[: has_it.index(True) + 1] if any(has_it) else None
 
-    *before, revised = until(look, within_s=5, what=f"{topic}: the kline is issued again")
+    *before, revised = until(look, within_s=COMES_S, what=f"{topic}: the kline is issued again")
     if not before:
         return False
     assert [one.update.kline.revision for one in [*before, revised]] == list(range(len(before) + 1))
@@ -218,7 +218,7 @@ def delay_one(bed: LivelyBed, delays_ms: Mapping[Topic, float], *, at_ms: int) -
             topic,
             partial(is_trade, number),
             since_ns=armed,
-            within_s=10,
+            within_s=COMES_S,
             what=f"late trade {number}",
         )
     return told
@@ -239,7 +239,7 @@ def test_klines_over_trades_that_are_lost_are_incomplete_and_invent_nothing(bed:
             for fault in faults:
                 bed.simulator.applied(fault, times=2)
         for topic in topics:
-            gaps = until(partial(lost, bed, topic, since), within_s=10, what=f"{topic}: LOST")
+            gaps = until(partial(lost, bed, topic, since), within_s=COMES_S, what=f"{topic}: LOST")
             missing = {number for gap in gaps for number in range(gap[0], gap[1] + 1)}
             rows = bed.rows(topic)
             assert len(missing) == 2 * INJECTIONS
@@ -285,7 +285,7 @@ def test_klines_over_a_lost_connection_are_incomplete_until_the_trades_are_found
             fault = bed.simulator.arm("rst", venue="binance")
             bed.simulator.applied(fault)
             kline = klines_of(trades, VARIANT)
-            until(lambda: is_whole(bed, kline, at), within_s=10, what=f"{kline}: COMPLETE again")  # noqa: B023
+            until(lambda: is_whole(bed, kline, at), within_s=COMES_S, what=f"{kline}: COMPLETE again")  # noqa: B023
             words = kline_of(bed, trades, at)
             assert words[-1].update.kline.revision == len({one.update.kline.revision for one in words}) - 1
     assert_reckoned(bed, begin)

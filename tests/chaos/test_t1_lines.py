@@ -28,7 +28,7 @@ from tests.chaos.harness.probe import ProbeProcess, subscription
 from tests.chaos.harness.resources import cpu_ms
 from tests.chaos.harness.service import ServiceProcess, write_config
 from tests.chaos.harness.tier import INJECTIONS, IS_FULL
-from tests.chaos.harness.wait import until
+from tests.chaos.harness.wait import COMES_S, until
 from tests.chaos.test_t1_connections import topics_of
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
@@ -98,7 +98,7 @@ def test_black_hole_is_noticed_by_silence_dialled_sparingly_and_healed(bed: Bed)
             onset = {line: int(net.proof(fault)["armed_mono_ns"]) for line, fault in faults.items()}
             left = all_left(bed, row, lines, min(onset.values()), within_s=3 * SILENT_MS / 1000)
             for line in lines:
-                found = net.wait_attempts(line, 2, since_ns=onset[line], within_s=5)
+                found = net.wait_attempts(line, 2, since_ns=onset[line], within_s=COMES_S)
                 hole_s = (time.monotonic_ns() - found[0].opened_ns) / 1e9 / scale
                 assert len(found) <= 1 + hole_s / (DIAL_MS / 1000) + 1, f"a storm at {line}: {found}"
             healed = net.heal(faults.values())
@@ -153,7 +153,7 @@ def assert_closed_by_us(bed: Bed, lines: Sequence[str], since_ns: int) -> None:
             if row["event"] == "closed" and row["t_mono_ns"] >= since_ns
         }
 
-    until(lambda: set(lines) <= ends().keys(), within_s=5, what="the venues saw the ends")
+    until(lambda: set(lines) <= ends().keys(), within_s=COMES_S, what="the venues saw the ends")
     assert {line: ends()[line] for line in lines} == dict.fromkeys(lines, "client")
 
 
@@ -205,7 +205,7 @@ def given_up(bed: Bed, line: str, since_ns: int, count: int) -> list[stream_pb2.
         failed = [one for one in states if one.reason == types_pb2.STATE_REASON_DIAL_FAILED]
         return failed[:count] if len(failed) >= count else None
 
-    return until(look, within_s=5, what=f"{count} failed dials of {line} are told")
+    return until(look, within_s=COMES_S, what=f"{count} failed dials of {line} are told")
 
 
 def stopped_during_a_dial(bed: Bed, net: Network) -> tuple[int, int]:
@@ -216,7 +216,7 @@ def stopped_during_a_dial(bed: Bed, net: Network) -> tuple[int, int]:
     probe = ProbeProcess(service.address, folder / "probe.bin")
     try:
         probe.send(subscription(["kraken"], ["BTC-USD"]))
-        until(lambda: net.open_now("kraken/spot") == 2, within_s=10, what="both services dial")
+        until(lambda: net.open_now("kraken/spot") == 2, within_s=COMES_S, what="both services dial")
         told = service.signal(signal.SIGTERM)
         assert service.wait_ended(within_s=10) == 0
         return told, time.monotonic_ns()
@@ -308,7 +308,7 @@ def test_single_bytes_and_fragments_with_pings_tell_the_same_as_whole_segments(b
         since = time.monotonic_ns()
         resets = [net.arm("reset_peer", line) for line in lines]
         assert all(net.proof(reset)["applied"] for reset in resets)
-        for topic, told in all_left(bed, row, lines, since, within_s=5).items():
+        for topic, told in all_left(bed, row, lines, since, within_s=COMES_S).items():
             row.back_live(topic, told)
         bed.wait_whole(since)  # a trade that fills the hole of the reset is flagged
         sliced = bed.new_probe()

@@ -19,7 +19,7 @@ from tests.chaos.harness.pace import p99, trade_ages_ms
 from tests.chaos.harness.pauses import DutyCycle, WallClock, is_stopped, stopped
 from tests.chaos.harness.resources import MemorySampler
 from tests.chaos.harness.tier import INJECTIONS, IS_FULL
-from tests.chaos.harness.wait import until
+from tests.chaos.harness.wait import COMES_S, until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
 
@@ -100,7 +100,7 @@ def test_blocked_loop_loses_nothing_and_is_told_within_a_second(bed: Bed) -> Non
                     row.measure("state, from the onset", BLOCKED_MS + WATCHDOG_MS, onset, stale.t_mono_ns)
                     wait_more(bed, topic, free)
             assert memory.grown_bytes <= GROWN_BYTES
-            bed.probe.wait_live(bed.topics, within_s=10)
+            bed.probe.wait_live(bed.topics, within_s=COMES_S)
         gaps = [one for topic in bed.topics for one in since(bed, topic, row.start_ns) if one.kind == "gap"]
         assert not gaps, f"something was lost: {gaps[0].update}"
         assert dials(bed) == before, "a line was given up"
@@ -179,7 +179,7 @@ def first_behind(bed: Bed, topic: Topic, resumed_wall_ns: int) -> Told:
         told = (one for one in bed.probe.of(topic) if one.update.seq)
         return next((one for one in told if one.update.ts_publish >= resumed_wall_ns), None)
 
-    return until(look, within_s=5, what=f"{topic} tells something")
+    return until(look, within_s=COMES_S, what=f"{topic} tells something")
 
 
 # H07: the last of this file, since later verdicts would compare stamps of the stepped clock
@@ -225,9 +225,9 @@ def test_backoff_and_positions_follow_the_monotonic_clock(bed: Bed, clock: WallC
     try:
         onset = time.monotonic_ns()
         bed.simulator.applied(bed.simulator.arm("rst", venue="kraken"))
-        down = bed.probe.wait_for(topic, is_state, since_ns=onset, within_s=5, what="DOWN")
+        down = bed.probe.wait_for(topic, is_state, since_ns=onset, within_s=COMES_S, what="DOWN")
         back = bed.probe.wait_for(
-            topic, lambda one: is_state(one, 3), since_ns=down.t_mono_ns, within_s=10, what="LIVE"
+            topic, lambda one: is_state(one, 3), since_ns=down.t_mono_ns, within_s=COMES_S, what="LIVE"
         )
         figures.add(back.t_mono_ns - onset)
         figures.check()
@@ -246,7 +246,7 @@ def resumed(bed: Bed, position: hot_pb2.Update) -> int:
     probe = bed.new_probe()
     try:
         probe.send(request)
-        until(lambda: len(probe.statuses()) >= 2, within_s=10, what="RESUMED and CAUGHT_UP")
+        until(lambda: len(probe.statuses()) >= 2, within_s=COMES_S, what="RESUMED and CAUGHT_UP")
         return probe.statuses()[-1].phase
     finally:
         probe.close()

@@ -25,7 +25,7 @@ from tests.chaos.harness.pauses import ahead_of_others
 from tests.chaos.harness.storing import BURST, StoreBed
 from tests.chaos.harness.syncs import Syncs
 from tests.chaos.harness.tier import IS_FULL
-from tests.chaos.harness.wait import until
+from tests.chaos.harness.wait import COMES_S, until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
 
@@ -244,10 +244,10 @@ def without_descriptors(pid: int) -> tuple[int, int]:
 def test_without_descriptors_streams_go_on_and_new_work_is_refused(bed: StoreBed) -> None:
     with bed.row("F12", []) as row:
         kept = bed.answer().served.snapshot_id
-        until(lambda: bed.held().rest == 0, within_s=10, what="no venue is asked")
+        until(lambda: bed.held().rest == 0, within_s=COMES_S, what="no venue is asked")
         old = without_descriptors(bed.service.pid)
         try:
-            until(bed.warns, within_s=10, what="Health says that nothing is kept")
+            until(bed.warns, within_s=COMES_S, what="Health says that nothing is kept")
             assert bed.stats().failure.endswith("too many open files")
             error = bed.ask(1)[0].exception()
             assert error is not None, "a venue was asked: there was a descriptor"
@@ -259,7 +259,7 @@ def test_without_descriptors_streams_go_on_and_new_work_is_refused(bed: StoreBed
             assert not late.news(), "a client was let in: there was a descriptor"
         finally:
             resource.prlimit(bed.service.pid, resource.RLIMIT_NOFILE, old)
-        late.wait_live([Topic("kraken", "BTC-USD", TRADES)], within_s=10)
+        late.wait_live([Topic("kraken", "BTC-USD", TRADES)], within_s=COMES_S)
         late.close()
         bed.wait_kept(within_s=BACK_S)
         assert bed.is_kept(kept)

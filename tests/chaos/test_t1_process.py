@@ -23,7 +23,7 @@ from tests.chaos.harness.environment import ROOT, environment
 from tests.chaos.harness.figures import Figures
 from tests.chaos.harness.service import ServiceProcess, dump, write_config
 from tests.chaos.harness.tier import INJECTIONS, IS_FULL
-from tests.chaos.harness.wait import until
+from tests.chaos.harness.wait import COMES_S, until
 from tests.chaos.test_t1_connections import topics_of
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
@@ -54,7 +54,7 @@ def test_panic_of_one_feed_restarts_its_connection_alone(faulty: Bed) -> None:
     topics = topics_of(faulty, "kraken/spot")
     with faulty.row("H01", topics) as row:
         for _ in range(INJECTIONS):
-            faulty.probe.wait_live(topics, within_s=10)  # without LIVE there is none to leave: see below
+            faulty.probe.wait_live(topics, within_s=COMES_S)  # without LIVE there is none to leave: see below
             opened = faulty.simulator.stats("kraken/spot")["opened"]
             onset = faulty.service.signal(signal.SIGUSR2)
             for topic in topics:
@@ -69,11 +69,15 @@ def test_panic_of_one_feed_restarts_its_connection_alone(faulty: Bed) -> None:
         onset = faulty.service.signal(signal.SIGUSR2)
         lefts = {topic: row.left_live(topic, onset) for topic in topics}
         again = faulty.service.signal(signal.SIGUSR2)  # the first frame of the new line, or soon behind it
-        until(lambda: faulty.simulator.stats("kraken/spot")["opened"] == opened + 2, within_s=5, what="twice")
+        until(
+            lambda: faulty.simulator.stats("kraken/spot")["opened"] == opened + 2,
+            within_s=COMES_S,
+            what="twice",
+        )
         for topic in topics:
             row.measure("restarted twice", 2_000, again, row.back_live(topic, lefts[topic]).t_mono_ns)
     assert faulty.service.process.poll() is None
-    until(lambda: reconnects(faulty, "kraken") >= INJECTIONS + 2, within_s=5, what="Health counts them")
+    until(lambda: reconnects(faulty, "kraken") >= INJECTIONS + 2, within_s=COMES_S, what="Health counts them")
     assert faulty.service.log().count("panicked") <= INJECTIONS + 2
 
 
@@ -101,7 +105,9 @@ def test_sigterm_drains_with_positions_and_exits_in_time(small: Bed, during: str
         small.simulator.arm("slow_rest", venue="binance/spot", path="depth", ms=5_000, count=100)
         since = time.monotonic_ns()
         small.simulator.arm("drop", venue="binance/spot", symbol="BTCUSDT")
-        small.probe.wait_for(topic, lambda one: is_state(one, 5), since_ns=since, within_s=5, what="RESYNC")
+        small.probe.wait_for(
+            topic, lambda one: is_state(one, 5), since_ns=since, within_s=COMES_S, what="RESYNC"
+        )
     assert small.service.is_serving()
     told = small.service.signal(signal.SIGTERM)
     until(lambda: not is_serving(small.service), within_s=3, what="NOT_SERVING")

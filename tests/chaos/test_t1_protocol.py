@@ -14,7 +14,7 @@ from datafacade.check.story import Told, is_state
 from datafacade.v1 import types_pb2
 from tests.chaos.harness.bed import ALL, Bed, Plan
 from tests.chaos.harness.resources import MemorySampler, cpu_ms
-from tests.chaos.harness.wait import until
+from tests.chaos.harness.wait import COMES_S, until
 from tests.chaos.test_t1_connections import topics_of
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
@@ -61,7 +61,7 @@ def closed_with(bed: Bed, product: str, since_ns: int) -> int:
                 return int(record["code"])
         return None
 
-    return until(look, within_s=10, what=f"{product}: the connection ends")
+    return until(look, within_s=COMES_S, what=f"{product}: the connection ends")
 
 
 def break_once(bed: Bed, product: str, kind: str, *, is_second: bool) -> tuple[float, int]:
@@ -75,7 +75,7 @@ def break_once(bed: Bed, product: str, kind: str, *, is_second: bool) -> tuple[f
     since, used = time.monotonic_ns(), cpu_ms(bed.service.pid)
     fault = bed.simulator.arm("bad_frame", venue=product, kind=kind)
     bed.simulator.applied(fault)
-    down = bed.probe.wait_for(topics[0], is_down, since_ns=since, within_s=10, what="DOWN")
+    down = bed.probe.wait_for(topics[0], is_down, since_ns=since, within_s=COMES_S, what="DOWN")
     used = cpu_ms(bed.service.pid) - used
     assert closed_with(bed, product, since) == CODES[kind], kind
     state = down.update.stream_state

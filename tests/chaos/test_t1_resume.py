@@ -32,7 +32,7 @@ from tests.chaos.harness.probe import ProbeProcess, subscription
 from tests.chaos.harness.resources import born_ns
 from tests.chaos.harness.service import ServiceProcess
 from tests.chaos.harness.tier import INJECTIONS, IS_FULL
-from tests.chaos.harness.wait import until
+from tests.chaos.harness.wait import COMES_S, until
 from tests.chaos.test_t1_clients import BASES
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
@@ -86,7 +86,7 @@ class Storm:
         bed, port = self.bed, int(self.bed.service.address.rpartition(":")[2])
         bed.control.note("kill")
         self.lives[-1].killed_ns = bed.service.signal(signal.SIGKILL)
-        assert bed.service.wait_ended(within_s=10) == -signal.SIGKILL
+        assert bed.service.wait_ended(within_s=COMES_S) == -signal.SIGKILL
         bed.service.close()
         bed.service = ServiceProcess(bed.config, port=port).wait_ready()
         bed.control.note("restart")
@@ -242,13 +242,13 @@ def resumed(storm: Storm, position: types_pb2.Position) -> ProbeProcess:
     request = subscription([position.venue], [position.symbol], [position.channel])
     request.subscribe[0].resume.append(position)
     probe.send(request)
-    until(lambda: bool(probe.statuses()), within_s=10, what="an answer")
+    until(lambda: bool(probe.statuses()), within_s=COMES_S, what="an answer")
     return probe
 
 
 def wait_phase(probe: ProbeProcess, phase: int) -> None:
     """Wait until a client was told of a phase."""
-    until(lambda: phase in [status.phase for status in probe.statuses()], within_s=10, what="the phase")
+    until(lambda: phase in [status.phase for status in probe.statuses()], within_s=COMES_S, what="the phase")
 
 
 def records(probe: ProbeProcess, topic: Topic) -> list[hot_pb2.Update]:
@@ -266,7 +266,8 @@ def test_inside_the_ring_each_missed_update_comes_once_and_is_the_same(storm: St
         try:
             wait_phase(probe, PHASE.SUBSCRIPTION_PHASE_CAUGHT_UP)
             found = records(probe, topic)
-            until(lambda: records(witness, topic)[-1].seq >= found[-1].seq, within_s=5, what="the witness")  # noqa: B023
+            last = found[-1].seq
+            until(lambda: records(witness, topic)[-1].seq >= last, within_s=COMES_S, what="the witness")  # noqa: B023
             assert found == [one for one in records(witness, topic) if left.seq < one.seq <= found[-1].seq]
             assert probe.statuses()[0].phase == PHASE.SUBSCRIPTION_PHASE_RESUMED
             assert not [one for one in probe.of(topic) if one.kind == "gap"]
@@ -298,7 +299,9 @@ def test_position_that_nobody_holds_is_lost_in_band_before_a_snapshot(storm: Sto
     try:
         wait_phase(probe, PHASE.SUBSCRIPTION_PHASE_CAUGHT_UP)
         until(
-            lambda: any(one.kind == "book_delta" for one in probe.of(topic)), within_s=10, what="it goes on"
+            lambda: any(one.kind == "book_delta" for one in probe.of(topic)),
+            within_s=COMES_S,
+            what="it goes on",
         )
         assert probe.of(topic)[0].kind == "subscription_status"
         kinds = [one.kind for one in probe.of(topic) if one.kind in ("gap", "book_snapshot", "book_delta")]
@@ -317,6 +320,6 @@ def test_position_above_the_head_is_refused_and_the_call_lives_on(storm: Storm) 
         status = probe.statuses()[0]
         assert (status.phase, status.code) == (PHASE.SUBSCRIPTION_PHASE_REJECTED, INVALID_ARGUMENT)
         probe.send(subscription([VENUE], ["BTC-USDT"], [TRADES], number=2))
-        until(lambda: bool(records(probe, BTC)), within_s=10, what="the call lives")
+        until(lambda: bool(records(probe, BTC)), within_s=COMES_S, what="the call lives")
     finally:
         probe.close()

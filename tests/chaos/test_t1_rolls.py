@@ -17,7 +17,7 @@ from datafacade.v1 import types_pb2
 from tests.chaos.harness.bed import ALL, SCALE, Bed, Plan
 from tests.chaos.harness.figures import Figures
 from tests.chaos.harness.tier import INJECTIONS, IS_FULL
-from tests.chaos.harness.wait import until
+from tests.chaos.harness.wait import COMES_S, until
 from tests.chaos.test_t1_connections import topics_of
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
@@ -178,13 +178,13 @@ def test_after_a_reset_what_most_follow_is_live_first_and_the_weight_is_kept(man
     second = many.new_probe()
     second.send(many.request("binance", top, [BOOK]))
     tops = [Topic("binance", symbol, BOOK) for symbol in top]
-    second.wait_live(tops, within_s=10)
+    second.wait_live(tops, within_s=COMES_S)
     spend_all_but(many, SPARE_WEIGHT)
     figures = Figures("A14", f"top {TOP} of {SYMBOLS} LIVE", TOP_MS * SCALE)
     onset = time.monotonic_ns()
     many.simulator.applied(many.simulator.arm("rst", venue="binance"))
     for topic in tops:
-        left = many.probe.wait_for(topic, is_state, since_ns=onset, within_s=5, what="DOWN")
+        left = many.probe.wait_for(topic, is_state, since_ns=onset, within_s=COMES_S, what="DOWN")
         back = many.probe.wait_for(
             topic,
             lambda one: is_state(one, types_pb2.STATE_LIVE),
@@ -221,9 +221,9 @@ def spend_all_but(bed: Bed, weight: int) -> None:
     bed.simulator.applied(bed.simulator.arm("rest_limit", venue="binance", limit=WEIGHT_MAX, spent=spent))
     topic, start = bed.topics[0], time.monotonic_ns()
     bed.simulator.arm("drop", venue="binance", symbol=topic.symbol)
-    left = bed.probe.wait_for(topic, is_state, since_ns=start, within_s=10, what="RESYNC")
+    left = bed.probe.wait_for(topic, is_state, since_ns=start, within_s=COMES_S, what="RESYNC")
     bed.probe.wait_for(
-        topic, lambda one: is_state(one, 3), since_ns=left.t_mono_ns, within_s=10, what="LIVE again"
+        topic, lambda one: is_state(one, 3), since_ns=left.t_mono_ns, within_s=COMES_S, what="LIVE again"
     )
 
 

@@ -14,7 +14,7 @@ from datafacade.v1 import types_pb2
 from tests.chaos.harness.bed import MS, QUOTES, Bed, Row
 from tests.chaos.harness.pace import p99
 from tests.chaos.harness.tier import IS_FULL
-from tests.chaos.harness.wait import until
+from tests.chaos.harness.wait import COMES_S, until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
 
@@ -76,11 +76,11 @@ def test_item_without_answer_or_data_is_given_up_alone(
                     assert tries in ((1, 2) if topic.venue == "binance" else (1,))
                 else:
                     measure_patience(row, verb, topic, since, given_up)
-            probe.wait_live(beside, within_s=10)
+            probe.wait_live(beside, within_s=COMES_S)
             if verb != "reject":  # what the venue did not refuse comes back once it answers
                 for fault in faults.values():
                     bed.simulator.end(fault)
-                probe.wait_live(hit, within_s=10)
+                probe.wait_live(hit, within_s=COMES_S)
             row.compare(probe, beside)
         finally:
             probe.close()
@@ -125,7 +125,7 @@ def test_huge_snapshot_is_taken_and_delays_no_other_venue(bed: Bed) -> None:
     coinbase = [topic for topic in bed.topics if topic.venue == "coinbase" and topic.channel == BOOK]
     with bed.row("A16", [huge, *coinbase]) as row:
         start = time.monotonic_ns()
-        until(lambda: len(latencies(bed, others[0], start, 1 << 63)) > 20, within_s=10, what="control")
+        until(lambda: len(latencies(bed, others[0], start, 1 << 63)) > 20, within_s=COMES_S, what="control")
         control = [value for topic in others for value in latencies(bed, topic, start, 1 << 63)]
         fault = bed.simulator.arm("huge_snapshot", venue="coinbase/advanced", symbol="LINK-USD", mib=mib)
         probe = bed.new_probe()
@@ -136,11 +136,11 @@ def test_huge_snapshot_is_taken_and_delays_no_other_venue(bed: Bed) -> None:
             probe.wait_live([huge], within_s=30)
             logged = until(
                 lambda: [one for one in bed.simulator.read_truth().of(huge) if one.fault == fault],
-                within_s=5,
+                within_s=COMES_S,
                 what="logged",
             )
             assert [one.kind for one in logged] == ["snapshot"]
-            until(lambda: len(probe.of(huge)) > 10, within_s=10, what="changes behind the snapshot")
+            until(lambda: len(probe.of(huge)) > 10, within_s=COMES_S, what="changes behind the snapshot")
             live = time.monotonic_ns()
             row.compare(probe, [huge])
             checkpoint = next(one for one in probe.of(huge) if one.kind == "checkpoint").update.checkpoint
@@ -159,7 +159,7 @@ def test_last_subscriber_that_leaves_ends_the_venue_subscription(bed: Bed) -> No
     probe = bed.new_probe()
     try:
         probe.send(bed.request("kraken", ["LTC-USD"], [TRADES]))
-        probe.wait_live([topic], within_s=10)
+        probe.wait_live([topic], within_s=COMES_S)
         until(lambda: bed.simulator.read_truth().of(topic), within_s=30, what="the venue sends it")
     finally:
         probe.kill()

@@ -15,7 +15,7 @@ from tests.chaos.harness.figures import Figures
 from tests.chaos.harness.probe import ProbeProcess, subscription
 from tests.chaos.harness.resources import MemorySampler
 from tests.chaos.harness.tier import INJECTIONS
-from tests.chaos.harness.wait import until
+from tests.chaos.harness.wait import COMES_S, until
 from tests.chaos.harness.warm import BINANCE, MS, WarmBed, details, reason, refused
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
@@ -176,7 +176,7 @@ def test_a_deadline_ends_the_call_and_what_was_begun_upstream(bed: WarmBed) -> N
             due = begun + round(PATIENCE_S * 1e9)
             ended.add(abs(time.monotonic_ns() - due))
             assert error.code() is DEADLINE
-            left.add(until(lambda: left_at(bed, begun), within_s=3, what="the venue is left") - due)  # noqa: B023
+            left.add(until(lambda: left_at(bed, begun), within_s=COMES_S, what="the venue is left") - due)  # noqa: B023
     until(lambda: bed.ledger("coinbase/advanced")["in_flight"] == 0, within_s=1, what="no call survives")
     for figures in (ended, left):
         figures.check()
@@ -217,7 +217,7 @@ def test_a_ban_stops_all_calls_until_its_end_and_no_stream(bed: WarmBed, tmp_pat
     probe = ProbeProcess(bed.service.address, tmp_path / "probe.bin")
     try:
         probe.send(subscription(["binance-usdm"], ["BTC-USDT"], [types_pb2.CHANNEL_TRADES], number=1))
-        until(lambda: probe.news() or probe.story.topics, within_s=15, what="the stream begins")
+        until(lambda: probe.news() or probe.story.topics, within_s=COMES_S, what="the stream begins")
         ban = bed.simulator.arm("ban", venue="binance/usdm", seconds=4)
         refused(bed.klines, "binance-usdm", "BTC-USDT", "1d")
         told = sum(map(len, probe.story.topics.values()))
@@ -231,7 +231,7 @@ def test_a_ban_stops_all_calls_until_its_end_and_no_stream(bed: WarmBed, tmp_pat
         probe.news()
         assert sum(map(len, probe.story.topics.values())) > told
         answered = until(
-            lambda: _answer(bed, "binance-usdm", "BTC-USDT", "1d"), within_s=5, what="answered again"
+            lambda: _answer(bed, "binance-usdm", "BTC-USDT", "1d"), within_s=COMES_S, what="answered again"
         )
         assert answered.klines
     finally:
@@ -276,13 +276,15 @@ def test_three_times_the_budget_breaks_no_limit_and_a_book_goes_first(bed: WarmB
     try:  # clients have spent what is theirs; a book that is out of sync has a reserve
         probe.send(subscription(["binance"], ["BTC-USDT"], [types_pb2.CHANNEL_BOOK_L2], number=1))
         until(
-            lambda: [one for one in bed.records(0) if "/depth" in one["path"]], within_s=10, what="a snapshot"
+            lambda: [one for one in bed.records(0) if "/depth" in one["path"]],
+            within_s=COMES_S,
+            what="a snapshot",
         )
     finally:
         probe.close()
     ledger = bed.ledger("binance/spot")
     assert (ledger["http_429"], ledger["http_418"], ledger["refused"]) == (0, 0, 0)
-    until(lambda: counts_alike(bed), within_s=5, what="the service counts what the venue does, to 1 %")
+    until(lambda: counts_alike(bed), within_s=COMES_S, what="the service counts what the venue does, to 1 %")
 
 
 def counts_alike(bed: WarmBed) -> bool:

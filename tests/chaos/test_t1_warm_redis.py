@@ -13,7 +13,7 @@ import pytest
 
 from datafacade.v1 import health_pb2
 from tests.chaos.harness.pauses import ahead_of_others
-from tests.chaos.harness.wait import until
+from tests.chaos.harness.wait import COMES_S, until
 from tests.chaos.harness.warm import WarmBed
 from tests.integration.store.redis_server import RedisServer, redis_server
 
@@ -45,14 +45,14 @@ def test_redis_may_die_and_come_again_and_warm_answers_do_not_notice(
     try:
         assert bed.klines("kraken", "ETH-USD", "1d").klines  # Redis is absent at the start
         redis_server.start()
-        until(lambda: second.is_connected(), within_s=10, what="connected")
+        until(lambda: second.is_connected(), within_s=COMES_S, what="connected")
         assert bed.health().status == health_pb2.HEALTH_STATUS_HEALTHY
         control, without, back = [], [], []
         for _ in range(PAIRS):  # in turns, since others use the machine too, now and then
             with ahead_of_others(os.getpid(), bed.service.pid):
                 control.append(p99_s(bed))
             redis_server.kill()
-            until(lambda: not second.is_connected(), within_s=10, what="noticed")
+            until(lambda: not second.is_connected(), within_s=COMES_S, what="noticed")
             assert bed.health().status == health_pb2.HEALTH_STATUS_DEGRADED
             with ahead_of_others(os.getpid(), bed.service.pid):
                 without.append(p99_s(bed))

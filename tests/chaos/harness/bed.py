@@ -22,7 +22,7 @@ from tests.chaos.harness.probe import DATA, ProbeProcess, subscription
 from tests.chaos.harness.service import MODULE, ServiceProcess, write_config
 from tests.chaos.harness.simulator import SimulatorProcess
 from tests.chaos.harness.tier import IS_FULL
-from tests.chaos.harness.wait import until
+from tests.chaos.harness.wait import COMES_S, until
 
 LIVE_S: Final = 30
 BACK_S: Final = 5.0
@@ -311,7 +311,7 @@ class Row:
         figures = self.figures.setdefault(name, Figures(self.name, name, limit_ms))
         figures.add(until_ns - since_ns)
 
-    def left_live(self, topic: Topic, since_ns: int, *, within_s: float = 10) -> Told:
+    def left_live(self, topic: Topic, since_ns: int, *, within_s: float = COMES_S) -> Told:
         """Wait for the first state record that is not LIVE."""
         return self.bed.probe.wait_for(
             topic,
@@ -321,7 +321,7 @@ class Row:
             what=f"leaves LIVE ({self.name})",
         )
 
-    def back_live(self, topic: Topic, behind: Told, *, within_s: float = 20) -> Told:
+    def back_live(self, topic: Topic, behind: Told, *, within_s: float = COMES_S) -> Told:
         """Wait for the first LIVE record behind another record."""
         told = self.bed.probe.of(topic)
         place = next(at for at, one in enumerate(told) if one is behind)

@@ -1,4 +1,4 @@
-"""Run something in a process of its own, and tell how it ended and by how much its memory grew."""
+"""Run something in a process of its own, and tell how it ended and what memory and time it took."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pickle
 import resource
 import subprocess
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple
@@ -17,6 +18,7 @@ from datafacade.check.held import resident_bytes
 
 NOBODY: Final = 65_534
 AFRESH_S: Final = 120
+NOTHING: Final = (None, 0, 0.0)  # of a child that told nothing
 
 
 class Ended(NamedTuple):
@@ -25,6 +27,7 @@ class Ended(NamedTuple):
     status: int  # exit code, or minus the signal
     result: Any  # what it returned
     grown_bytes: int  # peak of its resident memory above where it began
+    cpu_s: float  # processor time, which no other process of the machine makes longer
 
 
 def in_child(act: Callable[[], Any]) -> Ended:
@@ -51,7 +54,7 @@ def in_child(act: Callable[[], Any]) -> Ended:
     with os.fdopen(reading, "rb") as pipe:
         told = pipe.read()
     ended = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    return Ended(ended, *(pickle.loads(told) if told else (None, 0)))  # noqa: S301  from our own child
+    return Ended(ended, *(pickle.loads(told) if told else NOTHING))  # noqa: S301  from our own child
 
 
 def afresh(act: Callable[..., Any], *values: object, warm: Callable[[], Any]) -> Ended:
@@ -70,7 +73,7 @@ def afresh(act: Callable[..., Any], *values: object, warm: Callable[[], Any]) ->
         timeout=AFRESH_S,
         check=False,
     )
-    result = pickle.loads(done.stdout) if done.returncode == 0 else (None, 0)  # noqa: S301  from our own child
+    result = pickle.loads(done.stdout) if done.returncode == 0 else NOTHING  # noqa: S301  from our own child
     return Ended(done.returncode, *result)
 
 
@@ -81,11 +84,11 @@ def run_given() -> None:
     sys.stdout.buffer.write(pickle.dumps(_measured(lambda: act(*values))))
 
 
-def _measured(act: Callable[[], Any]) -> tuple[Any, int]:
+def _measured(act: Callable[[], Any]) -> tuple[Any, int, float]:
     gc.collect()
     forget_peak()
-    start = resident_bytes()
-    return act(), peak_bytes() - start
+    start, used = resident_bytes(), time.process_time()
+    return act(), peak_bytes() - start, time.process_time() - used
 
 
 def forget_peak() -> None:

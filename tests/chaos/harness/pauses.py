@@ -102,8 +102,8 @@ def ahead_of_others(*pids: int) -> Iterator[None]:
     What is compared then is one window with another, not what else the machine had to do in each.
     """
     threads = [int(path.name) for pid in pids for path in Path(f"/proc/{pid}/task").iterdir()]
-    with contextlib.suppress(PermissionError):
-        for thread in threads:
+    for thread in threads:
+        with contextlib.suppress(PermissionError, ProcessLookupError):
             os.sched_setscheduler(thread, os.SCHED_RR, os.sched_param(1))
     try:
         yield

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from datafacade.check.truth import Record, Truth, TruthReader
 from tests.chaos.harness.environment import ROOT, environment
-from tests.chaos.harness.wait import until
+from tests.chaos.harness.wait import COMES_S, until
 
 START_S: Final = 20
 CALL_S: Final = 10
@@ -89,7 +89,7 @@ class SimulatorProcess:
         proof: Record = self.ask("GET", f"/faults/{fault}")
         return proof
 
-    def applied(self, fault: int, *, times: int = 1, within_s: float = 5) -> Record:
+    def applied(self, fault: int, *, times: int = 1, within_s: float = COMES_S) -> Record:
         """Wait until a fault did its work; without it a row would prove nothing.
 
         Raises:
@@ -139,7 +139,7 @@ class SimulatorProcess:
     def truth_until(self, t_mono_ns: int) -> Truth:
         """Return the truth log once it has come so far: it is written in tenths of a second."""
         what = "the truth log is written"
-        until(lambda: self.read_truth().t_mono_ns > t_mono_ns, within_s=5, what=what)
+        until(lambda: self.read_truth().t_mono_ns > t_mono_ns, within_s=COMES_S, what=what)
         return self.read_truth()
 
     def read_truth(self) -> Truth:

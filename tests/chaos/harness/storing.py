@@ -17,7 +17,7 @@ from datafacade.v1 import pit_pb2, service_pb2_grpc, warm_pb2
 from datafacade.v1.pit_pb2_grpc import SnapshotServiceStub
 from tests.chaos.harness.bed import Bed, Plan
 from tests.chaos.harness.failpoint import TOLD_VARIABLE
-from tests.chaos.harness.wait import until
+from tests.chaos.harness.wait import COMES_S, until
 
 SKIPPED: Final = "PIT_SKIPPED"
 TOLD_S: Final = 2.0  # for so long Health warns here, instead of a minute
@@ -46,7 +46,7 @@ class StoreBed(Bed):
         for call in self.ask(BURST):
             call.result()
         super().warm_up(settles=settles)
-        self.wait_kept(within_s=5)
+        self.wait_kept(within_s=COMES_S)
         self.wait_content()
         return self
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Final, TypeVar
 
 LOOK_S: Final = 0.01
+COMES_S: Final = 30.0  # for what must come and has no figure: a busy machine may take its time
 T = TypeVar("T")
 
 
