@@ -264,8 +264,11 @@ async def test_a_depeg_moves_what_is_quoted_in_tether_and_tether_itself() -> Non
         assert tether.fair == pytest.approx(before[2] * 0.97, rel=0.002)
 
 
+LIMITS = {"binance/spot": 9.0, "kraken/spot": 0.1}  # Kraken: a second; however slowly it is asked
+
+
 async def test_the_ledger_tells_weights_calls_and_refusals() -> None:
-    async with simulator("binance/spot", "kraken/spot", rest_limits={"binance/spot": 9.0}) as running:
+    async with simulator("binance/spot", "kraken/spot", rest_limits=LIMITS) as running:
         statuses = [(await get(running, "binance/spot", PATH))[0] for _ in range(6)]
         await get(running, "binance/spot", "/api/v3/time")
         for _ in range(6):

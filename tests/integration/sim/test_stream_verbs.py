@@ -154,6 +154,18 @@ async def test_trades_are_repeated_after_a_subscription() -> None:
             assert fault.applied == 1
 
 
+def is_odd(running: Simulator, product: ProductKey, row: Json) -> bool:
+    """Tell whether a trade has another price or quantity than the market made."""
+    number, price, quantity, _ = row
+    true = next(trade for trade in market(running, product).trades if trade.trade_id == number)
+    if number % 150 == 0 and product == "binance/usdm":
+        return False
+    listed = market(running, product).instrument
+    is_price = round(float(price) * 10**listed.price_scale) == true.price
+    is_quantity = round(float(quantity) * 10**listed.quantity_scale) == true.quantity
+    return not (is_price and (is_quantity or product == "okx/public"))
+
+
 @pytest.mark.parametrize("product", ALL)
 @pytest.mark.parametrize("kind", ODD_KINDS)
 async def test_odd_numbers_are_told_and_the_truth_stays(product: ProductKey, kind: str) -> None:
@@ -165,24 +177,11 @@ async def test_odd_numbers_are_told_and_the_truth_stays(product: ProductKey, kin
             await trades(ws, 5)
             assert fault.applied == 0
             return
-        told = await trades(ws, 6)
         await eventually(lambda: fault.applied)
-        told += await trades(ws, 3)
-        true = {trade.trade_id: trade for trade in market(running, product).trades}
-        listed = market(running, product).instrument
-        odd = []
-        for number, price, quantity, _ in told:
-            one = true[number]
-            if one.trade_id % 150 == 0 and product == "binance/usdm":
-                continue
-            is_price = round(float(price) * 10**listed.price_scale) == one.price
-            is_quantity = round(float(quantity) * 10**listed.quantity_scale) == one.quantity or (
-                product == "okx/public"
-            )
-            if not (is_price and is_quantity):
-                odd.append(number)
-        if kind.startswith(("price", "quantity")) and (product != "okx/public" or kind.startswith("price")):
-            assert odd
+        is_shown = kind.startswith("price") or (kind.startswith("quantity") and product != "okx/public")
+        async with asyncio.timeout(PATIENCE_S):  # older ones may be on their way still
+            while is_shown and not any(is_odd(running, product, row) for row in await trades(ws, 1)):
+                pass
         record = next(r for r in running.truth.recent if r.get("phase") == "applied" and r["id"] == fault.id)
         assert record["fault"] == "odd_numbers"
 
@@ -194,10 +193,10 @@ async def test_an_odd_number_waits_for_a_trade_of_the_market() -> None:
     ):
         running.arm({"verb": "odd_numbers", "kind": "price_negative", "count": 10_000})
         prices = {"MARKET": 0.0, "INSURANCE_FUND": 0.0}
-        while not all(prices.values()):
+        while not (prices["MARKET"] < 0 and prices["INSURANCE_FUND"]):  # older ones may be on their way
             body = await until(ws, lambda body: body.get("e") == "trade")
             prices[body["X"]] = float(body["p"])
-        assert prices["MARKET"] < 0 < prices["INSURANCE_FUND"], "who reads well leaves the other one out"
+        assert prices["INSURANCE_FUND"] > 0, "who reads well leaves the other one out"
 
 
 async def test_a_book_level_can_be_odd_too() -> None:
