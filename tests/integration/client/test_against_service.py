@@ -61,7 +61,7 @@ async def hashed(subscription: Subscription, times: int, linked: Collection[str]
 async def test_copies_of_live_books_hold_against_every_checkpoint(edge: str, tmp_path: Path) -> None:
     products = ("binance/spot", "okx/public", "coinbase/advanced", "coinbase/exchange", "kraken/spot")
     async with (
-        service(tmp_path / "config", edge=edge, products=products, rate=50.0) as bench,  # type: ignore[arg-type]
+        service(tmp_path / "config", edge=edge, products=products, rate=10.0) as bench,  # type: ignore[arg-type]
         Client(bench.address, dice=Random(1)) as client,
     ):
         subscription = client.subscribe(["binance", "okx"], ["BTC-USDT", "ETH-USDT"], ["book", "trades"])

@@ -8,8 +8,6 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from datafacade.app import run
-from datafacade.warm import snapshots
 from tests.integration.service.bench import Bench, service
 
 PRODUCTS = (
@@ -20,13 +18,6 @@ PRODUCTS = (
     "coinbase/advanced",
     "coinbase/exchange",
 )
-
-
-@pytest.fixture(autouse=True)
-def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a service in this process wait for its venues' lists and for its disk on a busy machine."""
-    monkeypatch.setattr(run, "LISTED_WITHIN_S", 300.0)
-    monkeypatch.setattr(snapshots, "PATIENCE_S", 60.0)
 
 
 @pytest_asyncio.fixture(params=["rust", "grpcio"])

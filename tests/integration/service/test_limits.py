@@ -12,7 +12,7 @@ import grpc
 import pytest
 import pytest_asyncio
 
-from datafacade.v1 import hot_pb2
+from datafacade.v1 import hot_pb2, service_pb2_grpc
 from tests.integration.service.bench import Bench, Reader, service
 
 STREAMS = 1_000
@@ -60,21 +60,31 @@ async def test_a_thousand_streams_by_one_client_are_refused_naming_the_limit(ben
     reader.call.cancel()
 
 
+async def refusal(bench: Bench, one: hot_pb2.Subscription) -> str:
+    """Return why a call with one subscription was ended.
+
+    grpcio's asyncio client forgets the status of a call that is ended while it writes; this one does not.
+    """
+
+    def ask() -> str:
+        with grpc.insecure_channel(bench.address) as channel:
+            stub = service_pb2_grpc.DataFacadeServiceStub(channel)
+            call = stub.HotSubscribe(iter([hot_pb2.HotSubscribeRequest(subscribe=[one])]))
+            return str(call.details())  # when it has ended
+
+    return await asyncio.to_thread(ask)
+
+
 @pytest.mark.proves("ROW-E08")
 async def test_topics_are_bounded_by_instruments_and_by_variants(bench: Bench) -> None:
-    reader = Reader(bench)
     variants = [f"{number}t" for number in range(1, 41)]
     symbols = [f"S{number}" for number in range(110)]
-    await reader.subscribe(symbols, [4], venues=["kraken"], variants=variants)
-    await reader.until(lambda: reader.error)
-    assert reader.error is not None
-    assert str(reader.error.details()).startswith("server.topics_max allows 4000, 4400 were asked for")
+    one = hot_pb2.Subscription(symbols=symbols, venues=["kraken"], variants=variants)
+    one.channels.append(4)  # type: ignore[arg-type]  # a number on the wire
+    assert (await refusal(bench, one)).startswith("server.topics_max allows 4000, 4400 were asked for")
 
 
 async def test_a_request_of_nonsense_variants_is_refused_at_once(bench: Bench) -> None:
-    reader = Reader(bench)
     one = hot_pb2.Subscription(symbols=["BTC-USD"], variants=[f"x{number}" for number in range(5_000)])
     one.channels.append(4)  # type: ignore[arg-type]  # a number on the wire
-    await reader.ask(subscribe=[one])
-    await reader.until(lambda: reader.error)
-    assert str(reader.error and reader.error.details()).startswith("server.topics_max")
+    assert (await refusal(bench, one)).startswith("server.topics_max")

@@ -228,5 +228,6 @@ async def test_exchange_rest_answers_in_its_shapes() -> None:
         assert older[0]["trade_id"] == rows[-1]["trade_id"] - 1
         assert (await get(running, B, "/products/NOPE/book"))[1] == {"message": "NotFound"}
         assert (await get(running, B, "/products/BTC-USD/book?level=9"))[0] == 400
+        running.rests[B].side.limit(0.1)  # a second: however slowly it is asked
         answers = [await get(running, B, "/time") for _ in range(20)]
         assert answers[-1][1] == {"message": "Public rate limit exceeded"}

@@ -40,7 +40,7 @@ async def reader(running: Simulator, product: ProductKey) -> None:
     while True:
         with contextlib.suppress(OSError, WebSocketException, EOFError):
             url = running.urls[product]["ws"] + path
-            async with connect(url, proxy=None, open_timeout=5, close_timeout=0.1, max_size=None) as ws:
+            async with connect(url, proxy=None, open_timeout=20, close_timeout=0.1, max_size=None) as ws:
                 if request is not None:
                     await ws.send(json.dumps(request))
                 async for _ in ws:
