@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import grpc
 import pytest
 
-from tests.held import Held
+from tests.starved import Starved
 
 EXIT_S_MAX: Final = 10.0  # ROW-H02
 
@@ -49,12 +49,12 @@ def spawn(code: str) -> subprocess.Popen[str]:
 def ends_well(process: subprocess.Popen[str], expected: int = 0, seconds_max: float = EXIT_S_MAX) -> None:
     """Assert that the process ends by itself, in time, with its own exit code and without a panic."""
     begin = time.monotonic()
-    with Held() as held:
+    with Starved() as starved:
         _, stderr = process.communicate("go\n", timeout=90)
         took_s = time.monotonic() - begin
     assert process.returncode == expected, stderr
     assert "panicked" not in stderr
-    assert took_s - held.seconds < seconds_max
+    assert took_s - starved.seconds < seconds_max
 
 
 @contextlib.contextmanager

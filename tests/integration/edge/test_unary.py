@@ -13,8 +13,8 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2  # type: ignore[i
 
 from datafacade._core import Call
 from datafacade.v1 import health_pb2, lineage_pb2
-from tests.held import Held
 from tests.integration.edge.running import SERVICE, Unary, details, running, until
+from tests.starved import Starved
 
 HEALTH = SERVICE + "Health"
 STOPS_S = 0.05  # FAULTS E13
@@ -96,10 +96,10 @@ async def test_a_passed_deadline_stops_the_handler_within_50_ms() -> None:
         await until(lambda: len(edge.calls) == 1, "the call")
         deadline_ns = edge.calls[0].deadline_ns
         assert deadline_ns is not None
-        with Held() as held:
+        with Starved() as starved:
             await until(lambda: edge.cancelled != [], "the cancellation")
             late_s = (time.monotonic_ns() - deadline_ns) / 1e9
-        assert late_s - held.seconds < STOPS_S
+        assert late_s - starved.seconds < STOPS_S
         assert edge.cancelled == [edge.calls[0].id]
         assert edge.calls[0].is_cancelled
         with pytest.raises(grpc.aio.AioRpcError) as caught:
@@ -113,9 +113,9 @@ async def test_a_cancelled_call_stops_the_handler_within_50_ms() -> None:
         waiting = edge.unary("Health")(b"")
         await until(lambda: len(edge.calls) == 1, "the call")
         waiting.cancel()
-        with Held() as held:
+        with Starved() as starved:
             took_s = await until(lambda: edge.calls[0].is_cancelled, "the cancellation")
-        assert took_s - held.seconds < STOPS_S
+        assert took_s - starved.seconds < STOPS_S
         await until(lambda: edge.cancelled == [edge.calls[0].id], "the news")
 
 

@@ -22,10 +22,10 @@ from datafacade.sim.proxy import Proxy, Route
 from datafacade.sim.settings import SimulatorSettings
 from datafacade.sim.simulator import Simulator
 from datafacade.v1 import health_pb2, types_pb2
-from tests.held import Held
 from tests.integration.service.bench import PATIENCE_S, Bench, Reader, simulated, spawn
 from tests.integration.service.peer import frame, raw_venue
 from tests.integration.sim.harness import eventually
+from tests.starved import Starved
 
 BOOK = 2
 SCALE = 0.2
@@ -87,16 +87,16 @@ async def lost_and_found(reader: Reader, proxy: Proxy, venue: str, **fault: Any)
     The service stamps both when it tells them: how soon this process reads them says nothing of it.
     """
     binance = len(reader.payloads("stream_state", "binance"))
-    with Held() as held:
+    with Starved() as starved:
         started = time.time_ns()
         armed = proxy.arm({"verb": "black_hole", "scope": "open", "discard": True, **fault})
         await reader.until(lambda: not reader.is_live(venue))
         lost = reader.payloads("stream_state", venue)[-1]
-        held_before_s = held.seconds
+        starved_before_s = starved.seconds
         await reader.until(lambda: reader.is_live(venue))
         live = reader.payloads("stream_state", venue)[-1]
-    detected = (lost.ts_publish - started) / 1e9 - held_before_s
-    recovered = (live.ts_publish - lost.ts_publish) / 1e9 - held.seconds
+    detected = (lost.ts_publish - started) / 1e9 - starved_before_s
+    recovered = (live.ts_publish - lost.ts_publish) / 1e9 - starved.seconds
     state = lost.stream_state
     assert armed.applied, "the fault never acted"
     proxy.heal()
@@ -170,11 +170,11 @@ async def test_dials_that_lead_nowhere_end_after_5_s_and_are_tried_again(tmp_pat
         async with spawned(folder) as (process, channel):
             reader = Reader(Bench(simulator=simulator, address="", channel=channel))
             await reader.subscribe(["BTC-USD", "BTC-USDT"], [BOOK])
-            with Held() as held:
+            with Starved() as starved:
                 await reader.until(lambda: all(lives.values()))
             for (started, ended), *_ in lives.values():
-                assert ended - started + held.seconds >= 4.7
-                assert ended - started - held.seconds <= 5.3
+                assert ended - started + starved.seconds >= 4.7
+                assert ended - started - starved.seconds <= 5.3
             states = [u.stream_state for u in reader.payloads("stream_state")]
             assert types_pb2.STATE_REASON_DIAL_FAILED in {state.reason for state in states}
             await reader.until(lambda: min(dials.values()) > 1)
@@ -230,10 +230,10 @@ async def test_ten_thousand_pings_a_second_are_no_data_and_cost_little(tmp_path:
                 states = [u.stream_state for u in reader.payloads("stream_state")]
                 return bool(states) and states[-1].reason == types_pb2.STATE_REASON_SILENT
 
-            with Held() as held:
+            with Starved() as starved:
                 await reader.until(silent)
             passed = time.monotonic() - started
-            assert passed - held.seconds <= 3 + SLACK_S
+            assert passed - starved.seconds <= 3 + SLACK_S
             assert sent >= 9_000 * passed, "the peer was too slow for the fault"
             assert heard < 20 * 100
             assert cpu_s(process.pid) - used <= 0.3 * passed

@@ -20,8 +20,8 @@ from datafacade.config.sources import Redis
 from datafacade.store.redis_cache import RedisCache
 from datafacade.store.redis_line import RedisLine
 from datafacade.store.shared_entry import SharedAnswer
-from tests.held import Held
 from tests.integration.store.redis_server import PATIENCE_S, RedisServer, redis_server
+from tests.starved import Starved
 
 __all__ = ["redis_server"]
 
@@ -74,21 +74,21 @@ async def opened(
 
 async def timed(call: Awaitable[Any]) -> tuple[float, Any]:
     """Return how long a call took, less what the machine held it up, and its answer."""
-    with Held() as held:
+    with Starved() as starved:
         begin = time.monotonic()
         answer = await call
         took_s = time.monotonic() - begin
-    return took_s - held.seconds, answer
+    return took_s - starved.seconds, answer
 
 
 async def until_kept(cache: RedisCache) -> float:
     """Ask until the answer is kept; return how long it took, less what the machine held it up."""
-    with Held() as held:
+    with Starved() as starved:
         begin = time.monotonic()
         while not await cache.put(KEY, ANSWER, keep_ms=60_000):
             assert time.monotonic() - begin < PATIENCE_S, "Redis is not used again"
         took_s = time.monotonic() - begin
-    return took_s - held.seconds
+    return took_s - starved.seconds
 
 
 async def until_found(cache: RedisCache) -> None:
