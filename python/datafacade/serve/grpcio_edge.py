@@ -101,6 +101,7 @@ class GrpcioServer(grpc.GenericRpcHandler):
         self._is_draining = True
         for service in self._health:
             self.set_health(service, False)
+        self._health_changed.set()  # a part that was down already is watched too
         end_streams()
         if self._server is not None:
             await self._server.stop(grace_s)
@@ -217,9 +218,9 @@ class GrpcioServer(grpc.GenericRpcHandler):
 
     async def _watch(self, request: bytes, _: Context) -> AsyncIterator[bytes]:
         while True:
-            changed = self._health_changed
+            changed, is_last = self._health_changed, self._is_draining
             yield self._health_of(request)
-            if self._is_draining:
+            if is_last:
                 return
             await changed.wait()
 
