@@ -45,4 +45,4 @@ async def test_a_session_of_two_venues_is_recorded_whole(tmp_path: Path) -> None
         assert kinds[connection].count("f") > 5
     snapshots = [q for q in contents[by_venue["binance"], "q"] if b"depth" in q]
     answers = [r for r in contents[by_venue["binance"], "r"] if b"lastUpdateId" in r]
-    assert len(snapshots) == len(answers) == 1
+    assert len(snapshots) == len(answers) >= 1  # one that is older than the first change is asked for again
