@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import resource
 import statistics
 import sys
@@ -35,6 +36,8 @@ PAIRS: Final = 20 if IS_FULL else 8  # windows with slow syncs, and as many with
 WINDOW_S: Final = 3.0
 WAITING_MAX: Final = 64
 RATIO_MAX: Final = 1.2
+CHANCE_MIN: Final = 0.01  # less, and it is no chance
+DRAWS: Final = 20_000
 FEW: Final = 10  # further answers while nothing can be kept
 LOOK_S: Final = 5.0  # between two looks at a store that cannot be used
 BACK_S: Final = 5.0  # FAULTS F03: commits after the disk has room
@@ -116,18 +119,26 @@ def test_a_disk_whose_syncs_take_half_a_second_delays_no_stream(bed: StoreBed, s
             bed.wait_kept(within_s=BACK_S)
         bed.wait_content()
         bed.assert_flows(bed.topics, row.start_ns)
-    without, with_it = median_p99(control), median_p99(slow)
+    without, with_it = list(map(p99, control)), list(map(p99, slow))
     sys.stdout.write(
         f"F10: {syncs.delayed} syncs took {SYNC_S:g} s longer; p99 of the age at the client, median of the "
-        f"windows: {without:.1f} ms of {sum(map(len, control))} trades without, "
-        f"{with_it:.1f} ms of {sum(map(len, slow))} with\n"
+        f"windows: {statistics.median(without):.1f} ms of {sum(map(len, control))} trades without, "
+        f"{statistics.median(with_it):.1f} ms of {sum(map(len, slow))} with\n"
     )
-    assert with_it <= RATIO_MAX * without
+    chance = chance_of(with_it, [RATIO_MAX * one for one in without])
+    assert chance >= CHANCE_MIN, f"p99 of windows: {with_it} against {without} ms"
 
 
-def median_p99(windows: list[list[float]]) -> float:
-    """Return the median of the windows' 99th percentiles: others use the machine too, now and then."""
-    return statistics.median(map(p99, windows))
+def chance_of(higher: list[float], lower: list[float]) -> float:
+    """Return how often chance alone sets so many values so far above others (rank sum, by permutation).
+
+    A window's p99 is 4 to 50 ms with any disk, by where its burst of questions meets the trades: medians of
+    eight differ by more than a fifth in every third run, so the samples are compared.
+    """
+    both = sorted([*higher, *lower])
+    told = sum(map(both.index, higher))
+    draw, size = random.Random(7), len(higher)
+    return sum(sum(draw.sample(range(len(both)), size)) >= told for _ in range(DRAWS)) / DRAWS
 
 
 # F03
