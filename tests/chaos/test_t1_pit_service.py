@@ -132,8 +132,8 @@ def test_a_disk_whose_syncs_take_half_a_second_delays_no_stream(bed: StoreBed, s
 def chance_of(higher: list[float], lower: list[float]) -> float:
     """Return how often chance alone sets so many values so far above others (rank sum, by permutation).
 
-    A window's p99 is 4 to 50 ms with any disk, by where its burst of questions meets the trades: medians of
-    eight differ by more than a fifth in every third run, so the samples are compared.
+    A window's p99 is 4 to 50 ms with any disk, and medians of eight differ by more than a fifth in every
+    second run (docs/decisions/0011).
     """
     both = sorted([*higher, *lower])
     told = sum(map(both.index, higher))
